@@ -1,0 +1,1 @@
+//! Who made an answer possible, and what each is owed for it.

@@ -1,0 +1,1 @@
+//! OpenLoRA: one base model, many LoRA adapters in one batch.

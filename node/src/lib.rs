@@ -1,0 +1,1 @@
+//! The OpenLedger node: serves models, keeps records, settles them on chain.

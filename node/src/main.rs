@@ -1,0 +1,3 @@
+//! The `openledger` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Commitments to batches and earnings, and openings of them.
