@@ -1,1 +1,9 @@
 //! Who made an answer possible, and what each is owed for it.
+
+extern crate alloc;
+
+mod error;
+pub mod estimate;
+pub mod settle;
+
+pub use error::{Error, Result};

@@ -2,9 +2,21 @@
 pragma solidity ^0.8.30;
 
 import {ChannelId, ModelId} from "../types/Ids.sol";
+import {IStaking} from "./IStaking.sol";
 
 /// @notice Prepaid channels from a payer to an operator, drawn only by Settlement against signed vouchers.
 /// @dev The EIP-712 domain is ("OpenLedger PaymentChannels", "1", chainid, this). Deposits are wei, charges are gwei.
+///
+/// A voucher carries the cumulative ceiling of its channel and the call that it was signed for, so paying for a call
+/// needs no transaction; its digest identifies the call. Of the vouchers of a channel the operator draws with one that
+/// has a high enough ceiling. What was drawn never falls, so no voucher pays twice.
+///
+/// A payer gets its undrawn deposit back by `requestWithdrawal` and, after `withdrawDelay`, `withdraw`. The delay is
+/// longer than an epoch and the time to post its batch, so that an operator that sees the request can draw first; it
+/// should serve no further calls that the rest of the deposit does not cover.
+///
+/// Warning: a payer with code may refuse a signature later that it accepts now (EIP-1271). Operators carry that risk and
+/// may refuse such payers. It does not arise where the account's own key signed.
 interface IPaymentChannels {
     /// @param seed of the sampling, chosen by the payer
     /// @param maxTokens generated at most
@@ -25,6 +37,7 @@ interface IPaymentChannels {
         Call call;
     }
 
+    /// @param signature of the payer over `digestOf(voucher)`: 65 bytes (r, s, v), or what the payer's EIP-1271 code takes
     /// @param drawnTo cumulative gwei after this draw; at most the voucher's ceiling
     struct Draw {
         Voucher voucher;
@@ -32,9 +45,10 @@ interface IPaymentChannels {
         uint64 drawnTo;
     }
 
-    /// @param deposit wei paid in and not withdrawn
+    /// @param deposit wei paid in and not withdrawn; draws do not lower it, so `deposit - drawn * 1e9` is what is left
     /// @param drawn cumulative gwei drawn; it never falls
     /// @param withdrawableAt when the pending withdrawal may leave (seconds), 0 if none is pending
+    /// @param withdrawal wei asked for by the pending withdrawal
     struct Channel {
         address payer;
         address operator;
@@ -65,23 +79,41 @@ interface IPaymentChannels {
     event WithdrawalRequested(ChannelId indexed channel, uint256 amount, uint64 withdrawableAt);
     event Withdrawn(ChannelId indexed channel, uint256 amount);
 
+    /// @notice The only contract that draws.
+    function settlement() external view returns (address);
+
+    /// @notice Where operators are looked up.
+    function staking() external view returns (IStaking);
+
+    /// @notice Seconds from a withdrawal's request until it may leave.
+    function withdrawDelay() external view returns (uint64);
+
+    /// @notice A channel; all fields are zero for an id that was not opened.
     function channelOf(ChannelId channel) external view returns (Channel memory);
 
+    /// @notice keccak256(abi.encode(chainid, this, payer, operator, salt)).
     function channelIdOf(address payer, address operator, bytes32 salt) external view returns (ChannelId);
 
     /// @notice EIP-712 digest that the payer signs.
     function digestOf(Voucher calldata voucher) external view returns (bytes32);
 
+    /// @notice Opens a channel from the caller to an active operator, with `msg.value` as its deposit.
+    /// @dev `salt` lets one payer hold several channels to one operator.
     function open(address operator, bytes32 salt) external payable returns (ChannelId channel);
 
+    /// @notice Adds `msg.value` to a channel's deposit. Anyone may.
     function deposit(ChannelId channel) external payable;
 
     /// @notice Starts a withdrawal of `amount` wei; draws go on until it leaves, and reduce it when they need it.
+    /// @dev Payer only. A new request replaces a pending one and starts the delay again; an amount of 0 cancels it.
     function requestWithdrawal(ChannelId channel, uint256 amount) external;
 
+    /// @notice Pays the pending withdrawal to the payer once its delay is over. Payer only.
+    /// @return amount wei paid: what was requested, or what draws left of it, possibly nothing
     function withdraw(ChannelId channel) external returns (uint256 amount);
 
     /// @notice Draws for one operator's batch and sends the wei to Settlement. Settlement only.
+    /// @dev A channel may occur more than once, each time with a larger `drawnTo`.
     /// @return total gwei drawn
     function draw(address operator, Draw[] calldata draws) external returns (uint64 total);
 }

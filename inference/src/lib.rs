@@ -1,1 +1,22 @@
 //! OpenLoRA: one base model, many LoRA adapters in one batch.
+//!
+//! - [`model`]: the decoder, built from a Hugging Face folder
+//! - [`kernels`]: fixed-order CPU arithmetic, whose bits depend on a row's own inputs only
+//! - [`train`]: full-parameter and LoRA training on the same layers
+//! - [`gradient`]: per-row gradients at the LoRA sites, which attribution is made from
+//! - [`tokenizer`]: byte-level BPE, chat template, incremental decoding
+
+pub mod config;
+pub mod error;
+pub mod eval;
+pub mod gradient;
+pub mod kernels;
+pub mod kv;
+pub mod layers;
+pub mod model;
+pub mod step;
+pub mod tokenizer;
+pub mod train;
+pub mod weights;
+
+pub use error::{Error, Result};

@@ -1,0 +1,55 @@
+# Everything a user runs. Each target sets up what it needs, on a fresh machine too.
+
+CACHE := $(or $(OPENLEDGER_CACHE),$(HOME)/.cache/openledger)
+export OPENLEDGER_CACHE := $(CACHE)
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+BIN := $(CARGO_TARGET_DIR)/debug
+FORGE := node_modules/.bin/forge
+
+.PHONY: help setup build demo test test-solidity test-rust test-e2e lint fmt abi gas golden pretrain
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: ## install packages, make the genesis
+	@tools/setup.sh
+
+build: setup ## build the node
+	cargo build -p node --bins --examples
+
+demo: build ## run a paid, attributed, settled job end to end
+	@$(BIN)/examples/demo
+
+test: setup test-solidity test-rust test-e2e ## run every test
+
+test-solidity: setup
+	FORGE_SNAPSHOT_CHECK=true $(FORGE) test
+	tools/abi.sh --check
+
+test-rust: setup
+	cargo test --workspace --all-targets
+	cargo test --workspace --doc
+
+test-e2e: build
+	node/tests/e2e.sh
+
+lint: setup ## formats and lints, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(FORGE) fmt --check contracts script test
+
+fmt: setup ## format everything
+	cargo fmt --all
+	$(FORGE) fmt contracts script test
+
+abi: setup ## regenerate abi/ from the contracts
+	tools/abi.sh
+
+gas: setup ## regenerate snapshots/
+	$(FORGE) test
+
+golden: ## remake the golden logits (installs torch, transformers and peft in a virtual environment)
+	inference/tests/golden/make.sh
+
+pretrain: setup ## retrain the base model from the sources that it was trained on
+	models/pretrain/run.sh

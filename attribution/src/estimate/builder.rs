@@ -1,0 +1,275 @@
+//! Builds an [`InfluenceIndex`] from rows that arrive one at a time.
+
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use super::{
+    fisher::{Fisher, Trial},
+    index::{InfluenceIndex, Parts, Row, check_row},
+    projector::{Projector, ProjectorConfig, SiteGradient, SiteShape},
+    quantise::{self, Magnitudes},
+    sketches::Sketches,
+    whitening::{DAMPING_RANGE, Whitening},
+};
+use crate::{
+    Error, Result,
+    settle::{EarnerIndex, Hash},
+};
+
+/// Rows between two progress reports.
+const STEP: usize = 256;
+
+/// Settings of an index.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IndexConfig {
+    /// Seed and dimensions of the projection.
+    pub projector: ProjectorConfig,
+    /// Damping `c` in `lambda = c tr(F) / d`. The best was 1 to 10 on text and 0.1 to 1 on
+    /// digits: use [`IndexBuilder::tune`] where retrained models are at hand.
+    pub damping: f64,
+    /// Share of the rows' numbers that the public scale may clip, 0 to 0.5.
+    pub clip_share: f64,
+    /// Most bytes of raw sketches to hold, `4 d` per row.
+    pub memory_limit: usize,
+}
+
+impl Default for IndexConfig {
+    fn default() -> Self {
+        Self {
+            projector: ProjectorConfig::default(),
+            damping: 1.0,
+            clip_share: 1e-3,
+            memory_limit: 4 << 30,
+        }
+    }
+}
+
+/// What building an index found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IndexStats {
+    /// Training rows.
+    pub rows: usize,
+    /// Rows that are canonical in their cluster.
+    pub accepted_rows: usize,
+    /// Accounts with a row.
+    pub contributors: usize,
+    /// From the builder's creation to the finished index, gradients included.
+    pub elapsed: Duration,
+    /// `tr F`.
+    pub trace: f64,
+    /// `lambda = c tr(F) / d`.
+    pub lambda: f64,
+    /// The public scale.
+    pub scale: f32,
+    /// Share of the rows' numbers that it clipped.
+    pub clipped_share: f64,
+}
+
+/// How far [`IndexBuilder::finish`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What it is doing.
+    pub stage: Stage,
+    /// Rows done in this stage.
+    pub done: usize,
+    /// Rows of this stage.
+    pub total: usize,
+}
+
+/// A stage of [`IndexBuilder::finish`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Decomposing the Fisher matrix.
+    Fisher,
+    /// Whitening the rows.
+    Whiten,
+    /// Rounding the rows to int8.
+    Quantise,
+}
+
+/// Collects raw sketches, then whitens and rounds them.
+///
+/// Rows are given in order of registration, each with the canonical row of its duplicate cluster
+/// (see [`super::duplicates::clusters`]). All rows count in the Fisher matrix, since all trained
+/// the model; copies keep a sketch, to explain answers, but earn nothing.
+#[derive(Debug)]
+pub struct IndexBuilder {
+    config: IndexConfig,
+    projector: Projector,
+    rows: Vec<Row>,
+    raw: Sketches,
+    fisher: Option<Fisher>,
+    started: Instant,
+}
+
+impl IndexBuilder {
+    /// An empty index of a model whose adapter has sites of these shapes.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting or shape is out of bounds.
+    pub fn new(shapes: &[SiteShape], config: IndexConfig) -> Result<Self> {
+        if !DAMPING_RANGE.contains(&config.damping) {
+            return Err(Error::setting("damping must be in 1e-6..=1e6", config.damping));
+        }
+        if !(0.0..=0.5).contains(&config.clip_share) {
+            return Err(Error::setting("clip share must be in 0..=0.5", config.clip_share));
+        }
+        let projector = Projector::new(shapes, config.projector)?;
+        let raw = Sketches::new(config.projector.dim);
+        Ok(Self { config, projector, rows: vec![], raw, fisher: None, started: Instant::now() })
+    }
+
+    /// The projector, to sketch rows on other threads for [`Self::push_sketch`].
+    #[must_use]
+    pub const fn projector(&self) -> &Projector {
+        &self.projector
+    }
+
+    /// Adds a row by its gradient and returns its place. `hash` is keccak256 of its text,
+    /// `cluster` the place of the canonical row of its cluster: its own place for a new row.
+    ///
+    /// # Errors
+    /// Those of [`Projector::project`] and [`Self::push_sketch`]; the row is not added.
+    pub fn push(
+        &mut self,
+        hash: Hash,
+        earner: EarnerIndex,
+        cluster: u32,
+        sites: &[SiteGradient<'_>],
+    ) -> Result<u32> {
+        let sketch = self.projector.project(sites)?;
+        self.push_sketch(hash, earner, cluster, &sketch)
+    }
+
+    /// Adds a row by its raw sketch, `(d,)`, and returns its place.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the earner is nobody, the cluster is not an earlier canonical row, or
+    /// a limit is reached; [`Error::Shape`] or [`Error::NotFinite`] for a bad sketch. The row is
+    /// not added.
+    pub fn push_sketch(
+        &mut self,
+        hash: Hash,
+        earner: EarnerIndex,
+        cluster: u32,
+        sketch: &[f32],
+    ) -> Result<u32> {
+        let place = self.rows.len();
+        let row = Row { hash, earner, cluster, self_influence: 0.0 };
+        check_row(&row, place, &self.rows)?;
+        let bytes = (place + 1) * self.raw.dim() * size_of::<f32>();
+        if bytes > self.config.memory_limit {
+            return Err(Error::setting("raw sketches must fit in the memory limit", bytes));
+        }
+        self.raw.push(sketch)?;
+        self.rows.push(row);
+        self.fisher = None;
+        Ok(u32::try_from(place).expect("rows are at most 2^24"))
+    }
+
+    /// Chooses the damping of `grid` that scores best and returns all trials. `score` gets the
+    /// whitening to try and the rows' raw sketches; see [`Fisher::tune`].
+    ///
+    /// # Errors
+    /// Those of [`Fisher::new`] and [`Fisher::tune`]; the damping stays as it was.
+    pub fn tune(
+        &mut self,
+        grid: &[f64],
+        mut score: impl FnMut(&Whitening, &Sketches) -> Result<f64>,
+    ) -> Result<Vec<Trial>> {
+        let fisher = self.take_fisher()?;
+        let tuned = fisher.tune(grid, |whitening| score(whitening, &self.raw));
+        self.fisher = Some(fisher);
+        let (best, trials) = tuned?;
+        self.config.damping = best.damping;
+        Ok(trials)
+    }
+
+    /// Whitens and rounds all rows.
+    ///
+    /// # Errors
+    /// [`Error::NoSignal`] if there is no row or every gradient is zero; [`Error::Eigen`] if the
+    /// decomposition does not converge; [`Error::NotFinite`] if a whitened row is not finite.
+    pub fn finish(
+        mut self,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<(InfluenceIndex, IndexStats)> {
+        let total = self.rows.len();
+        progress(Progress { stage: Stage::Fisher, done: 0, total });
+        let fisher = self.take_fisher()?;
+        progress(Progress { stage: Stage::Fisher, done: total, total });
+        let whitening = fisher.whitening(self.config.damping)?;
+        let magnitudes = self.whiten(&whitening, &mut progress)?;
+        let edge = magnitudes.exceeded_by(self.config.clip_share).ok_or(Error::NoSignal)?;
+        let scale = 127.0 / edge;
+        if !scale.is_finite() {
+            return Err(Error::NoSignal);
+        }
+        let (sketches, clipped) = self.quantise(scale, &mut progress);
+        let index = InfluenceIndex::new(Parts {
+            projector: self.projector,
+            whitening,
+            damping: self.config.damping,
+            trace: fisher.trace(),
+            scale,
+            rows: self.rows,
+            sketches,
+        })?;
+        let accepted = index.contributors().iter().map(|c| c.accepted_rows as usize).sum();
+        let stats = IndexStats {
+            rows: total,
+            accepted_rows: accepted,
+            contributors: index.contributors().len(),
+            elapsed: self.started.elapsed(),
+            trace: index.trace(),
+            lambda: index.whitening().lambda(),
+            scale,
+            clipped_share: clipped as f64 / (total * index.dim()) as f64,
+        };
+        Ok((index, stats))
+    }
+
+    fn take_fisher(&mut self) -> Result<Fisher> {
+        self.fisher.take().map_or_else(|| Fisher::new(&self.raw), Ok)
+    }
+
+    /// Turns the raw sketches into `t_i` in place, notes the rows' self-influence, and counts the
+    /// magnitudes.
+    fn whiten(
+        &mut self,
+        whitening: &Whitening,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<Magnitudes> {
+        let (dim, total) = (self.raw.dim(), self.rows.len());
+        let mut magnitudes = Magnitudes::new();
+        let mut done = 0;
+        let steps = self.raw.values_mut().chunks_mut(dim * STEP).zip(self.rows.chunks_mut(STEP));
+        for (values, rows) in steps {
+            values.par_chunks_mut(dim).zip(&mut *rows).try_for_each(|(s, row)| {
+                let w = whitening.apply(s)?;
+                row.self_influence = quantise::squared_norm(&w).min(f32::MAX.into()) as f32;
+                s.copy_from_slice(&w);
+                quantise::divide_by_root_norm(s);
+                Ok::<_, Error>(())
+            })?;
+            magnitudes.add(values);
+            done += rows.len();
+            progress(Progress { stage: Stage::Whiten, done, total });
+        }
+        Ok(magnitudes)
+    }
+
+    fn quantise(&self, scale: f32, progress: &mut impl FnMut(Progress)) -> (Vec<i8>, usize) {
+        let (dim, total) = (self.raw.dim(), self.rows.len());
+        let mut sketches = vec![0i8; total * dim];
+        let mut clipped = 0;
+        for (done, (t, out)) in (1..).zip(self.raw.rows().zip(sketches.chunks_exact_mut(dim))) {
+            clipped += quantise::row(t, scale, out);
+            if done % STEP == 0 || done == total {
+                progress(Progress { stage: Stage::Quantise, done, total });
+            }
+        }
+        (sketches, clipped)
+    }
+}

@@ -1,0 +1,246 @@
+//! The damped Fisher matrix of raw sketches, by its eigenvectors.
+
+use faer::{
+    Mat, Par,
+    diag::Diag,
+    dyn_stack::{MemBuffer, MemStack},
+    linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch},
+};
+use rayon::prelude::*;
+
+use super::{
+    kernel::{add_scaled, dot},
+    sketches::Sketches,
+    whitening::{DAMPING_RANGE, Whitening},
+};
+use crate::{Error, Result};
+
+/// Eigenvalues below this share of the largest are the rounding of zero: their directions are
+/// left to the damping, which treats a zero the same.
+const NEGLIGIBLE: f64 = 1e-12;
+/// Rows of `F` summed in one pass over the sketches, so that they stay in the cache.
+const BLOCK: usize = 16;
+
+/// `F = (1/n) sum s_i s_i^T`, `(d, d)`, over the raw sketches of the training rows, kept as
+/// eigenvalues and unit eigenvectors.
+///
+/// With fewer rows than dimensions they come from the `(n, n)` Gram matrix `S S^T / n`, which has
+/// the same nonzero eigenvalues; otherwise from `F` itself. The decomposition runs on one thread,
+/// so that the same machine gives the same bits whatever its load; other machines may differ in
+/// the last bits, which is why an index stores its [`Whitening`].
+#[derive(Clone, Debug)]
+pub struct Fisher {
+    dim: usize,
+    rows: usize,
+    trace: f64,
+    values: Vec<f64>,
+    /// `(values.len(), d)` row-major.
+    vectors: Vec<f64>,
+}
+
+/// One value of the damping that [`Fisher::tune`] tried, and its score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trial {
+    /// The damping `c`.
+    pub damping: f64,
+    /// What the caller's score gave; larger is better.
+    pub score: f64,
+}
+
+impl Fisher {
+    /// The Fisher matrix of these raw sketches.
+    ///
+    /// # Errors
+    /// [`Error::NoSignal`] if there is no row or every row is zero; [`Error::Eigen`] if the
+    /// decomposition does not converge.
+    pub fn new(sketches: &Sketches) -> Result<Self> {
+        if sketches.is_empty() {
+            return Err(Error::NoSignal);
+        }
+        if sketches.len() < sketches.dim() {
+            Self::by_gram(sketches)
+        } else {
+            Self::by_covariance(sketches)
+        }
+    }
+
+    /// `tr F`, the mean squared norm of the sketches.
+    #[must_use]
+    pub const fn trace(&self) -> f64 {
+        self.trace
+    }
+
+    /// Rows that `F` is the mean over.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Nonzero eigenvalues of `F`, ascending.
+    #[must_use]
+    pub fn eigenvalues(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// `W = (F + lambda I)^(-1/2)` with `lambda = damping * tr(F) / d`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the damping is outside [`DAMPING_RANGE`].
+    pub fn whitening(&self, damping: f64) -> Result<Whitening> {
+        if !DAMPING_RANGE.contains(&damping) {
+            return Err(Error::setting("damping must be in 1e-6..=1e6", damping));
+        }
+        let lambda = damping * self.trace / self.dim as f64;
+        Ok(Whitening::from_eigen(self.dim, lambda, &self.values, &self.vectors))
+    }
+
+    /// Scores the whitening of each damping in `grid` and returns the best trial (the first of
+    /// equals) and all trials in order. Score on queries that the report does not use, for example
+    /// with the rank correlation between influence and retraining.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for an empty grid or a damping outside [`DAMPING_RANGE`],
+    /// [`Error::NotFinite`] if a score is NaN or infinite, and what `score` returns.
+    pub fn tune(
+        &self,
+        grid: &[f64],
+        mut score: impl FnMut(&Whitening) -> Result<f64>,
+    ) -> Result<(Trial, Vec<Trial>)> {
+        let mut trials: Vec<Trial> = Vec::with_capacity(grid.len());
+        for &damping in grid {
+            let score = score(&self.whitening(damping)?)?;
+            if !score.is_finite() {
+                return Err(Error::NotFinite("tuning score"));
+            }
+            trials.push(Trial { damping, score });
+        }
+        let best = trials.iter().copied().reduce(|a, b| if b.score > a.score { b } else { a });
+        let best = best.ok_or_else(|| Error::setting("damping grid must not be empty", 0))?;
+        Ok((best, trials))
+    }
+
+    fn by_gram(sketches: &Sketches) -> Result<Self> {
+        let (n, dim) = (sketches.len(), sketches.dim());
+        let mut gram = vec![0.0; n * n];
+        gram.par_chunks_mut(n.max(1)).enumerate().for_each(|(i, out)| {
+            for (j, cell) in out[..=i].iter_mut().enumerate() {
+                *cell = dot(sketches.row(i), sketches.row(j)) / n as f64;
+            }
+        });
+        let (values, basis) = eigen(&gram, n)?;
+        let kept = kept(&values)?;
+        // v_k = S^T u_k / sqrt(n mu_k) is a unit eigenvector of F.
+        let vectors = kept.clone().into_par_iter().flat_map_iter(|k| {
+            let scale = 1.0 / (n as f64 * values[k]).sqrt();
+            let mut v = vec![0.0; dim];
+            for (i, s) in sketches.rows().enumerate() {
+                add_scaled(&mut v, basis[(i, k)] * scale, s);
+            }
+            v
+        });
+        let vectors = vectors.collect();
+        Ok(Self { dim, rows: n, trace: trace(sketches), values: values[kept].to_vec(), vectors })
+    }
+
+    fn by_covariance(sketches: &Sketches) -> Result<Self> {
+        let (n, dim) = (sketches.len(), sketches.dim());
+        let mut fisher = vec![0.0; dim * dim];
+        fisher.par_chunks_mut((dim * BLOCK).max(1)).enumerate().for_each(|(block, out)| {
+            let first = block * BLOCK;
+            for s in sketches.rows() {
+                for (i, out) in (first..).zip(out.chunks_exact_mut(dim)) {
+                    add_scaled(&mut out[..=i], f64::from(s[i]), s);
+                }
+            }
+            out.iter_mut().for_each(|x| *x /= n as f64);
+        });
+        let (values, basis) = eigen(&fisher, dim)?;
+        let kept = kept(&values)?;
+        let vectors = kept.clone().flat_map(|k| (0..dim).map(move |i| (i, k)));
+        let vectors = vectors.map(|at| basis[at]).collect();
+        Ok(Self { dim, rows: n, trace: trace(sketches), values: values[kept].to_vec(), vectors })
+    }
+}
+
+fn trace(sketches: &Sketches) -> f64 {
+    sketches.rows().map(|s| dot(s, s)).sum::<f64>() / sketches.len() as f64
+}
+
+/// Ascending eigenvalues and eigenvectors (columns) of a matrix given by its lower triangle.
+fn eigen(lower: &[f64], size: usize) -> Result<(Vec<f64>, Mat<f64>)> {
+    if let [only] = lower {
+        return Ok((vec![*only], Mat::from_fn(1, 1, |_, _| 1.0)));
+    }
+    let full = Mat::from_fn(size, size, |i, j| lower[i.max(j) * size + i.min(j)]);
+    let mut values = Diag::zeros(size);
+    let mut vectors = Mat::zeros(size, size);
+    let scratch = self_adjoint_evd_scratch::<f64>(
+        size,
+        ComputeEigenvectors::Yes,
+        Par::Seq,
+        Default::default(),
+    );
+    self_adjoint_evd(
+        full.as_ref(),
+        values.as_mut(),
+        Some(vectors.as_mut()),
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+        Default::default(),
+    )
+    .map_err(|_| Error::Eigen(size))?;
+    Ok(((0..size).map(|k| values[k]).collect(), vectors))
+}
+
+/// Range of the eigenvalues worth keeping, of an ascending list.
+fn kept(values: &[f64]) -> Result<std::ops::Range<usize>> {
+    let largest = values.last().copied().unwrap_or(0.0);
+    if largest <= 0.0 || !largest.is_finite() {
+        return Err(Error::NoSignal);
+    }
+    let first = values.partition_point(|v| *v <= largest * NEGLIGIBLE);
+    Ok(first..values.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    use super::*;
+
+    fn random(n: usize, dim: usize, seed: u64) -> Sketches {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut sketches = Sketches::new(dim);
+        for _ in 0..n {
+            let row: Vec<f32> =
+                (0..dim).map(|j| rng.random_range(-1.0..1.0f32) / (1.0 + j as f32)).collect();
+            sketches.push(&row).unwrap();
+        }
+        sketches
+    }
+
+    #[test]
+    fn both_decompositions_whiten_alike() {
+        for (n, dim) in [(12, 20), (20, 20), (50, 20)] {
+            let sketches = random(n, dim, n as u64);
+            let gram = Fisher::by_gram(&sketches).unwrap();
+            let covariance = Fisher::by_covariance(&sketches).unwrap();
+            assert_eq!(gram.trace(), covariance.trace());
+            for damping in [1e-3, 0.1, 10.0] {
+                let (one, other) =
+                    (gram.whitening(damping).unwrap(), covariance.whitening(damping).unwrap());
+                for s in random(5, dim, 99).rows() {
+                    let (x, y) = (one.apply(s).unwrap(), other.apply(s).unwrap());
+                    let size = dot_norm(&x);
+                    for (x, y) in x.iter().zip(&y) {
+                        assert!((x - y).abs() <= 1e-4 * size, "{n} {damping}: {x} {y}");
+                    }
+                }
+            }
+        }
+    }
+
+    fn dot_norm(x: &[f32]) -> f32 {
+        x.iter().map(|x| x * x).sum::<f32>().sqrt()
+    }
+}

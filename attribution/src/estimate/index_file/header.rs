@@ -1,0 +1,148 @@
+//! The part of the file that says what the rest is.
+
+use std::io::Read;
+
+use super::{MAGIC, VERSION, stream::Input};
+use crate::{
+    Error, Result,
+    estimate::{
+        index::{InfluenceIndex, Parts, Row},
+        projector::{DIM_RANGE, Projector, ProjectorConfig, SiteShape},
+        whitening::{Form, Whitening},
+    },
+    settle::{EarnerIndex, Hash},
+};
+
+const ROW_BYTES: u64 = 44;
+const MAX_SITES: u32 = 4096;
+
+/// Everything before the arrays.
+pub(super) struct Header {
+    config: ProjectorConfig,
+    shapes: Vec<SiteShape>,
+    damping: f64,
+    trace: f64,
+    lambda: f64,
+    scale: f32,
+    pub(super) rows: u32,
+    root: Hash,
+    factored: bool,
+    directions: u32,
+}
+
+impl Header {
+    pub(super) fn read<R: Read>(input: &mut Input<'_, R>) -> Result<Self> {
+        if input.array::<8>()? != MAGIC {
+            return Err(Error::Corrupt("magic differs"));
+        }
+        match u16::from_be_bytes(input.array()?) {
+            VERSION => {}
+            version => return Err(Error::Version(version)),
+        }
+        let config = ProjectorConfig {
+            seed: input.array()?,
+            dim: input.u32()? as usize,
+            side: input.u32()? as usize,
+        };
+        let sites = input.u32()?;
+        if sites > MAX_SITES || !DIM_RANGE.contains(&config.dim) {
+            return Err(Error::Corrupt("sites or dimension out of range"));
+        }
+        let shapes = (0..sites).map(|_| read_shape(input)).collect::<Result<Vec<_>>>()?;
+        let header = Self {
+            config,
+            shapes,
+            damping: f64::from_be_bytes(input.array()?),
+            trace: f64::from_be_bytes(input.array()?),
+            lambda: f64::from_be_bytes(input.array()?),
+            scale: f32::from_be_bytes(input.array()?),
+            rows: input.u32()?,
+            root: input.array()?,
+            factored: match input.array::<1>()? {
+                [0] => false,
+                [1] => true,
+                _ => return Err(Error::Corrupt("unknown whitening form")),
+            },
+            directions: input.u32()?,
+        };
+        header.check(input.left)?;
+        Ok(header)
+    }
+
+    pub(super) const fn dim(&self) -> u64 {
+        self.config.dim as u64
+    }
+
+    /// Numbers are in range and the arrays fill exactly the bytes that are left.
+    fn check(&self, left: u64) -> Result<()> {
+        let positive = [self.damping, self.trace, self.lambda, f64::from(self.scale)];
+        if !positive.iter().all(|x| x.is_finite() && *x > 0.0) {
+            return Err(Error::Corrupt("damping, trace, lambda or scale is not positive"));
+        }
+        let m = u64::from(self.directions);
+        if m > self.dim() || (!self.factored && m != 0) {
+            return Err(Error::Corrupt("whitening has too many directions"));
+        }
+        let floats = if self.factored { 1 + m + m * self.dim() } else { self.dim() * self.dim() };
+        // All factors are below 2^32 and their products below 2^48.
+        let arrays = 4 * floats + u64::from(self.rows) * (ROW_BYTES + self.dim());
+        if arrays == left { Ok(()) } else { Err(Error::Corrupt("length differs from the header")) }
+    }
+
+    /// The whitening's arrays.
+    pub(super) fn read_whitening<R: Read>(&self, input: &mut Input<'_, R>) -> Result<Form> {
+        if !self.factored {
+            return Ok(Form::Dense(input.floats(self.dim() * self.dim())?));
+        }
+        let m = u64::from(self.directions);
+        Ok(Form::Factored {
+            identity: input.floats(1)?[0],
+            gains: input.floats(m)?,
+            directions: input.floats(m * self.dim())?,
+        })
+    }
+
+    /// Checks everything read against the rules of an index.
+    pub(super) fn index(
+        self,
+        form: Form,
+        rows: Vec<Row>,
+        sketches: Vec<u8>,
+    ) -> Result<InfluenceIndex> {
+        let sketches: Vec<i8> = sketches.into_iter().map(u8::cast_signed).collect();
+        if sketches.contains(&i8::MIN) {
+            return Err(Error::Corrupt("a sketch holds -128"));
+        }
+        let projector = Projector::new(&self.shapes, self.config)
+            .map_err(|_| Error::Corrupt("projector out of range"))?;
+        let whitening = Whitening::from_form(self.config.dim, self.lambda, form);
+        let index = InfluenceIndex::new(Parts {
+            projector,
+            whitening,
+            damping: self.damping,
+            trace: self.trace,
+            scale: self.scale,
+            rows,
+            sketches,
+        })
+        .map_err(|_| Error::Corrupt("rows, earners or clusters out of range"))?;
+        if index.root() == self.root { Ok(index) } else { Err(Error::Corrupt("root differs")) }
+    }
+}
+
+fn read_shape<R: Read>(input: &mut Input<'_, R>) -> Result<SiteShape> {
+    Ok(SiteShape {
+        rank: input.u32()? as usize,
+        d_in: input.u32()? as usize,
+        d_out: input.u32()? as usize,
+    })
+}
+
+pub(super) fn read_row<R: Read>(input: &mut Input<'_, R>) -> Result<Row> {
+    Ok(Row {
+        hash: input.array()?,
+        earner: EarnerIndex(input.u32()?),
+        cluster: input.u32()?,
+        self_influence: input.float()?,
+    })
+}

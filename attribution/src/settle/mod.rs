@@ -1,0 +1,35 @@
+//! What each is owed, in integers only.
+//!
+//! Amounts are whole gwei of OPEN in `u64`, signed ones `i64`; divisions round towards zero and what
+//! they leave goes to the treasury. The path is [`Record`] (one paid call) to [`Ledger`] (the rows
+//! of a batch, in which every account closes at zero) to payouts by [`EarnerIndex`].
+#![deny(clippy::float_arithmetic, clippy::cast_possible_truncation)]
+
+mod account;
+mod batch;
+mod check;
+mod codec;
+mod credits;
+mod fee;
+mod ids;
+mod info;
+mod ledger;
+pub mod merkle;
+mod pool;
+mod record;
+mod row;
+mod statement;
+mod tiling;
+
+pub use account::{Account, Balance, ModelKey};
+pub use batch::{BatchInputs, build};
+pub use check::{check_balanced, payouts_of};
+pub use codec::{CELL_BYTES, CELLS_PER_ROW, Cell, Cells};
+pub use credits::{Credit, signed_credits};
+pub use fee::{FULL_BPS, FeeShares, Price, Split, floor_bps};
+pub use ids::{ChannelId, EarnerIndex, Hash, ModelId, keccak};
+pub use info::Info;
+pub use ledger::{BatchHeader, Carries, Draw, Ledger, MAX_ROWS, MIN_ROWS};
+pub use record::{Call, MAX_OWNERS, ModelOwner, Payees, Record, Share, ShareKind, Terms};
+pub use row::Row;
+pub use statement::Statement;

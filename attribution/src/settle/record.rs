@@ -1,0 +1,301 @@
+use alloc::vec::Vec;
+
+use borsh::{BorshDeserialize, BorshSerialize, io};
+
+use super::{
+    ChannelId, Credit, EarnerIndex, Hash, ModelId, Price, Split, fee, ids, signed_credits,
+};
+use crate::{Error, Result};
+
+/// The most model owners that one call may pay.
+pub const MAX_OWNERS: usize = 16;
+
+/// What was bought and served in one call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Call {
+    /// Channel that pays.
+    pub channel: ChannelId,
+    /// Cumulative gwei of the channel before this call; its interval is `[from, from + fee)`.
+    pub from: u64,
+    /// EIP-712 digest of the voucher; identifies the call.
+    pub voucher: Hash,
+    /// Model that answered.
+    pub model: ModelId,
+    /// Version of the model's price that the payer signed.
+    pub price_version: u32,
+    /// When the payer signed, in seconds; places the call in an epoch.
+    pub time: u64,
+    /// Prompt tokens.
+    pub tokens_in: u32,
+    /// Generated tokens.
+    pub tokens_out: u32,
+    /// Hash of the request that the payer signed.
+    pub prompt_hash: Hash,
+    /// Hash of the answer.
+    pub output_hash: Hash,
+    /// Hash of the query's sketch.
+    pub sketch_hash: Hash,
+}
+
+/// The governed rules and the price in force when the payer signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Terms {
+    /// Price of the call's `price_version`.
+    pub price: Price,
+    /// How the fee is shared.
+    pub split: Split,
+    /// The most contributors credited by one call.
+    pub max_credits: u8,
+}
+
+/// An owner of an adapter used, and its weight in the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ModelOwner {
+    /// Index in the role of model owner.
+    pub earner: EarnerIndex,
+    /// Weight above 0; an owner gets `floor(share * weight / sum of weights)`.
+    pub weight: u32,
+}
+
+/// Who gets the fixed shares, beside the treasury.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Payees {
+    /// Owners of the adapters used; if there are none, their share is the treasury's.
+    pub owners: Vec<ModelOwner>,
+    /// Index of the serving operator's stakers.
+    pub stakers: EarnerIndex,
+}
+
+/// Why a fixed share is paid. The number is the byte in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ShareKind {
+    /// Platform share with the record's rounding remainder.
+    Treasury = 0,
+    /// An owner's part of the model share.
+    Owner = 1,
+    /// The stakers' share.
+    Stakers = 2,
+}
+
+/// A fixed share of one call. Shares are never merged, not even of one earner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Why it is paid.
+    pub kind: ShareKind,
+    /// To whom.
+    pub earner: EarnerIndex,
+    /// The owner's weight, 0 for other kinds.
+    pub weight: u32,
+    /// Sum of the owners' weights, 0 for other kinds.
+    pub weights: u32,
+    /// Gwei.
+    pub amount: u64,
+}
+
+/// One served call: what was bought, what it cost, who is owed for it.
+///
+/// Fee, shares and credits follow from the inputs of [`Record::new`] and nothing else, also when a
+/// record is read back from Borsh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    call: Call,
+    terms: Terms,
+    payees: Payees,
+    fee: u64,
+    shares: Vec<Share>,
+    pool: u64,
+    credits: Vec<Credit>,
+}
+
+impl Record {
+    /// The record of a call with the contributors' scores, of which [`signed_credits`] keeps the
+    /// largest.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] if the fee or the end of the interval is too large,
+    /// [`Error::Owners`] if owners are too many, repeated or without weight,
+    /// [`Error::NobodyEarns`] or [`Error::DuplicateEarner`] if an index is 0 or scored twice.
+    pub fn new(
+        call: Call,
+        terms: Terms,
+        mut payees: Payees,
+        scores: &[(EarnerIndex, i64)],
+    ) -> Result<Self> {
+        payees.owners.sort_unstable_by_key(|owner| owner.earner);
+        let fee = terms.price.fee_ceil(call.tokens_in, call.tokens_out)?;
+        check_interval(call.from, fee)?;
+        let split = terms.split.shares(fee);
+        let shares = fixed_shares(split, &payees)?;
+        let credits = signed_credits(split.contributors, scores, terms.max_credits)?;
+        Ok(Self { call, terms, payees, fee, shares, pool: split.contributors, credits })
+    }
+
+    /// The same record at another place of its channel.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] if the interval would end above `u64::MAX`.
+    pub fn starting_at(mut self, from: u64) -> Result<Self> {
+        check_interval(from, self.fee)?;
+        self.call.from = from;
+        Ok(self)
+    }
+
+    /// What was bought and served.
+    #[must_use]
+    pub const fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// Rules and price that the record follows.
+    #[must_use]
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Who gets the fixed shares.
+    #[must_use]
+    pub const fn payees(&self) -> &Payees {
+        &self.payees
+    }
+
+    /// Gross fee, gwei.
+    #[must_use]
+    pub const fn fee(&self) -> u64 {
+        self.fee
+    }
+
+    /// Cumulative gwei of the channel before and after the call.
+    #[must_use]
+    pub const fn interval(&self) -> (u64, u64) {
+        (self.call.from, self.call.from + self.fee)
+    }
+
+    /// Fixed shares: treasury, owners by index, stakers. With [`Record::pool`] they sum to the fee.
+    #[must_use]
+    pub fn shares(&self) -> &[Share] {
+        &self.shares
+    }
+
+    /// The contributors' share, gwei.
+    #[must_use]
+    pub const fn pool(&self) -> u64 {
+        self.pool
+    }
+
+    /// Credits sorted by (`|S|` descending, index ascending).
+    #[must_use]
+    pub fn credits(&self) -> &[Credit] {
+        &self.credits
+    }
+
+    /// keccak256 of `abi.encode` of: keccak256("OpenLedger Record v1"), channel, from, to, voucher,
+    /// model, price version, time, tokens in, tokens out, prompt hash, output hash, sketch hash,
+    /// fee, pool, keccak256 of the shares (each kind, earner, amount), keccak256 of the credits
+    /// (each earner, score, credit), all as 32-byte words.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        let call = &self.call;
+        let (from, to) = self.interval();
+        let mut shares = ids::Words::default();
+        for share in &self.shares {
+            shares = shares.uint(share.kind as u64).uint(share.earner.0).uint(share.amount);
+        }
+        let mut credits = ids::Words::default();
+        for credit in &self.credits {
+            credits = credits.uint(credit.earner.0).int(credit.score).int(credit.credit);
+        }
+        let head = ids::Words::default()
+            .word(ids::keccak(&[b"OpenLedger Record v1"]))
+            .word(call.channel.0)
+            .uint(from)
+            .uint(to)
+            .word(call.voucher)
+            .word(call.model.0)
+            .uint(call.price_version)
+            .uint(call.time)
+            .uint(call.tokens_in)
+            .uint(call.tokens_out);
+        head.word(call.prompt_hash)
+            .word(call.output_hash)
+            .word(call.sketch_hash)
+            .uint(self.fee)
+            .uint(self.pool)
+            .word(shares.hash())
+            .word(credits.hash())
+            .hash()
+    }
+}
+
+fn check_interval(from: u64, fee: u64) -> Result<()> {
+    from.checked_add(fee).map(|_| ()).ok_or_else(|| Error::Overflow {
+        what: "a channel's cumulative charge",
+        value: u128::from(from) + u128::from(fee),
+    })
+}
+
+fn fixed_shares(split: fee::FeeShares, payees: &Payees) -> Result<Vec<Share>> {
+    if payees.stakers == EarnerIndex::NOBODY {
+        return Err(Error::NobodyEarns { what: "the stakers' share" });
+    }
+    let weights = owners_weight(&payees.owners)?;
+    let fixed = |kind, earner, amount| Share { kind, earner, weight: 0, weights: 0, amount };
+    let mut shares = Vec::with_capacity(payees.owners.len() + 2);
+    shares.push(fixed(ShareKind::Treasury, EarnerIndex::TREASURY, 0));
+    let mut left = split.model;
+    for &ModelOwner { earner, weight } in &payees.owners {
+        let amount = fee::mul_div_floor(split.model, u64::from(weight), u64::from(weights));
+        left -= amount;
+        shares.push(Share { kind: ShareKind::Owner, earner, weight, weights, amount });
+    }
+    shares.push(fixed(ShareKind::Stakers, payees.stakers, split.stakers));
+    shares[0].amount = split.treasury + left;
+    Ok(shares)
+}
+
+/// Sum of the weights of owners sorted by index.
+fn owners_weight(owners: &[ModelOwner]) -> Result<u32> {
+    let refuse = |given| Error::Owners { max: MAX_OWNERS, given };
+    if owners.len() > MAX_OWNERS {
+        return Err(refuse(alloc::format!("{} owners", owners.len())));
+    }
+    let mut sum = 0_u32;
+    for (i, &ModelOwner { earner, weight }) in owners.iter().enumerate() {
+        if earner == EarnerIndex::NOBODY {
+            return Err(Error::NobodyEarns { what: "a model owner's share" });
+        }
+        if i > 0 && owners[i - 1].earner == earner {
+            return Err(Error::DuplicateEarner { what: "model owners", earner: earner.0 });
+        }
+        sum = match sum.checked_add(weight) {
+            Some(sum) if weight > 0 => sum,
+            _ => return Err(refuse(alloc::format!("weight {weight} after a sum of {sum}"))),
+        };
+    }
+    Ok(sum)
+}
+
+impl BorshSerialize for Record {
+    fn serialize<W: io::Write>(&self, writer: &mut W) -> io::Result<()> {
+        let scores: Vec<_> = self.credits.iter().map(|c| (c.earner, c.score)).collect();
+        (&self.call, &self.terms, &self.payees, scores).serialize(writer)
+    }
+}
+
+impl BorshDeserialize for Record {
+    fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+        type Stored = (Call, Terms, Payees, Vec<(EarnerIndex, i64)>);
+        let (call, terms, payees, scores) = Stored::deserialize_reader(reader)?;
+        let invalid = |error: Error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let split = terms.split;
+        let [platform, model, stakers, contributors] = split.bps();
+        Split::new(platform, model, stakers, contributors).map_err(invalid)?;
+        let record = Self::new(call, terms, payees, &scores).map_err(invalid)?;
+        let kept = record.credits.iter().map(|c| (c.earner, c.score));
+        if !kept.eq(scores.iter().copied()) {
+            let (scores, credits) = (scores.len(), record.credits.len());
+            return Err(invalid(Error::RecordNotCanonical { scores, credits }));
+        }
+        Ok(record)
+    }
+}

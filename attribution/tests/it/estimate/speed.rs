@@ -1,0 +1,76 @@
+//! Timings, run by hand: `cargo test -p attribution speed -- --ignored --nocapture`.
+
+use std::time::Instant;
+
+use attribution::{
+    estimate::{IndexBuilder, IndexConfig, SiteShape, duplicates::clusters},
+    settle::EarnerIndex,
+};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use super::Gradient;
+
+#[test]
+#[ignore = "measures time"]
+fn eight_hundred_rows_of_a_small_model() {
+    let shapes = vec![SiteShape { rank: 8, d_in: 192, d_out: 192 }; 24];
+    for dim in [1024, 2048] {
+        let mut rng = StdRng::seed_from_u64(1);
+        let rows: Vec<Gradient> = (0..8).map(|_| Gradient::random(&shapes, &mut rng)).collect();
+        let config = IndexConfig::default();
+        let projector = attribution::estimate::ProjectorConfig { dim, ..config.projector };
+        let mut builder = IndexBuilder::new(&shapes, IndexConfig { projector, ..config }).unwrap();
+        let start = Instant::now();
+        for i in 0..800u32 {
+            // Eight gradients and a random part each, so that the Fisher matrix has full rank.
+            let mut sketch = builder.projector().project(&rows[i as usize % 8].sites()).unwrap();
+            sketch.iter_mut().for_each(|x| *x += rng.random::<f32>());
+            builder.push_sketch([0; 32], EarnerIndex(1 + i % 16), i, &sketch).unwrap();
+        }
+        let projected = start.elapsed();
+        let mut at = Vec::new();
+        let (index, stats) = builder
+            .finish(|p| {
+                if p.done == p.total {
+                    at.push((p.stage, start.elapsed()));
+                }
+            })
+            .unwrap();
+        let start = Instant::now();
+        let queries: Vec<Vec<i8>> =
+            (0..100).map(|i| index.query(&rows[i % 8].sites()).unwrap()).collect();
+        let query = start.elapsed() / 100;
+        let start = Instant::now();
+        let sums: i64 = queries.iter().map(|q| index.score_contributors(q).unwrap()[0]).sum();
+        let contributors = start.elapsed() / 100;
+        let start = Instant::now();
+        let rows: i32 = queries.iter().map(|q| index.score_rows(q).unwrap()[0]).sum();
+        let scored = start.elapsed() / 100;
+        println!("d {dim}: projected 800 rows {projected:?}, stages {at:?}, {stats:?}");
+        println!(
+            "query {query:?}, 16 contributors {contributors:?}, 800 rows {scored:?} ({sums}, {rows})"
+        );
+        println!("file {} bytes", index.to_bytes().len());
+    }
+}
+
+#[test]
+#[ignore = "measures time"]
+fn clusters_of_twenty_thousand_rows() {
+    let mut rng = StdRng::seed_from_u64(1);
+    let rows: Vec<String> = (0..20_000)
+        .map(|_| (0..128).map(|_| format!("w{} ", rng.random_range(0..5000))).collect())
+        .collect();
+    let start = Instant::now();
+    let found = clusters(&rows).unwrap();
+    println!("{:?} for {} rows", start.elapsed(), found.len());
+
+    let mut near: Vec<String> = vec![];
+    let words: Vec<&str> = rows[0].split(' ').collect();
+    for i in 0..10_000 {
+        near.push(format!("{} x{i}", words.join(" ")));
+    }
+    let start = Instant::now();
+    assert!(clusters(&near).unwrap().iter().all(|c| *c == 0));
+    println!("{:?} for {} near copies", start.elapsed(), near.len());
+}

@@ -1,0 +1,10 @@
+//! Behaviour of `attribution::settle` from outside.
+
+mod batch;
+mod credits;
+mod fee;
+mod ledger_vectors;
+mod merkle;
+mod record;
+mod row_codec;
+mod vectors;

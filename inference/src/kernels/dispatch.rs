@@ -1,0 +1,77 @@
+//! Compiles a kernel for several vector widths and picks one at run time.
+
+use std::sync::OnceLock;
+
+/// A vector width that kernels are compiled for. All give the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What every processor of the target has.
+    Baseline,
+    /// 256-bit vectors.
+    Avx2,
+    /// 512-bit vectors.
+    Avx512,
+}
+
+impl Level {
+    /// The widest level that this processor has.
+    pub fn detect() -> Self {
+        static LEVEL: OnceLock<Level> = OnceLock::new();
+        *LEVEL.get_or_init(Self::probe)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn probe() -> Self {
+        if is_x86_feature_detected!("avx512f") {
+            Self::Avx512
+        } else if is_x86_feature_detected!("avx2") {
+            Self::Avx2
+        } else {
+            Self::Baseline
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    const fn probe() -> Self {
+        Self::Baseline
+    }
+}
+
+/// A loop that is compiled once per [`Level`]. `run` and all that it calls must be
+/// `#[inline(always)]`, or they would be compiled for the baseline.
+pub(crate) trait Kernel {
+    /// Runs the loop with `ROWS` rows per register tile.
+    fn run<const ROWS: usize>(self);
+}
+
+/// Runs `kernel` at the widest level of this processor.
+pub(crate) fn dispatch(kernel: impl Kernel) {
+    dispatch_at(Level::detect(), kernel);
+}
+
+/// Runs `kernel` at `level`, or at the widest level that the processor has if that is lower.
+pub(crate) fn dispatch_at(level: Level, kernel: impl Kernel) {
+    match level.min(Level::detect()) {
+        Level::Baseline => kernel.run::<2>(),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `min` with the detected level guarantees that the processor has AVX2.
+        Level::Avx2 => unsafe { run_avx2(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `min` with the detected level guarantees that the processor has AVX-512F.
+        Level::Avx512 => unsafe { run_avx512(kernel) },
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => kernel.run::<2>(),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn run_avx2(kernel: impl Kernel) {
+    kernel.run::<4>();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn run_avx512(kernel: impl Kernel) {
+    kernel.run::<8>();
+}

@@ -1,0 +1,83 @@
+//! Elementary functions and reductions of fixed order.
+
+use super::LANES;
+
+/// `e^x` in f32, relative error below 2e-7; arguments are clamped to `[-87, 88]`.
+///
+/// Cephes' `expf`: `x = n ln 2 + r` with `|r| <= ln 2 / 2`, a polynomial in `r`, times `2^n`.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer without a rounding
+    // instruction, which the baseline lacks.
+    const ROUND: f32 = 12_582_912.0;
+    let x = x.clamp(-87.0, 88.0);
+    let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let r = (x - n * 0.693_359_4) - n * -2.121_944_4e-4;
+    let mut p = 1.987_569_1e-4;
+    p = p * r + 1.398_199_9e-3;
+    p = p * r + 8.333_452e-3;
+    p = p * r + 4.166_579_6e-2;
+    p = p * r + 1.666_666_5e-1;
+    p = p * r + 5.000_000_3e-1;
+    let value = p * (r * r) + r + 1.0;
+    // The integer n stands in the low bits of n + ROUND; a NaN gives some bits times NaN.
+    let exponent = (n + (ROUND + 127.0)).to_bits() << 23;
+    value * f32::from_bits(exponent)
+}
+
+/// `1 / (1 + e^-x)`.
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// Sum of `count` terms: lane `l` adds the terms `l, l + 16, ...` in order, then the lanes are added
+/// in halves. Zeros at the end do not change the result.
+#[inline(always)]
+pub(crate) fn sum_lanes(count: usize, term: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let whole = count / LANES * LANES;
+    let mut start = 0;
+    while start < whole {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += term(start + lane);
+        }
+        start += LANES;
+    }
+    for index in whole..count {
+        lanes[index - whole] += term(index);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_within_a_few_units_of_the_exact_value() {
+        for step in -8700..=8800 {
+            let x = step as f32 / 100.0;
+            let exact = libm::exp(f64::from(x));
+            let error = (f64::from(exp(x)) - exact).abs() / exact;
+            assert!(error < 2e-7, "x {x}: {error:e}");
+        }
+        assert_eq!(exp(0.0), 1.0);
+        assert!(exp(-1e30) < 1e-37);
+    }
+
+    #[test]
+    fn lane_sum_ignores_zeros_at_the_end_and_equals_the_exact_sum_of_integers() {
+        let terms: Vec<f32> = (0..45).map(|i| (i * i) as f32).collect();
+        let padded: Vec<f32> = terms.iter().copied().chain([0.0; 19]).collect();
+        assert_eq!(sum_lanes(terms.len(), |i| terms[i]), 29_370.0);
+        assert_eq!(sum_lanes(padded.len(), |i| padded[i]), 29_370.0);
+    }
+}

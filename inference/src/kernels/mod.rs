@@ -1,0 +1,20 @@
+//! Fixed-order CPU arithmetic in f32.
+//!
+//! Every result is a sum of products taken in an order that depends on the row's own shape only:
+//! never on other rows, on the number of threads, or on the processor. Products and sums are rounded
+//! separately (no fused multiply-add), so wider vector instructions change the speed and not the
+//! bits. Elementary functions are polynomials of our own or from `libm`, because the system's may
+//! choose another algorithm on another processor.
+
+mod attention;
+mod dispatch;
+mod elementary;
+mod matmul;
+mod tile;
+
+pub(crate) use attention::{HeadShape, head_backward, head_forward};
+pub use dispatch::Level;
+pub(crate) use dispatch::{Kernel, dispatch};
+pub(crate) use elementary::{exp, sigmoid, sum_lanes};
+pub use matmul::{Packed, Rows, matmul, transpose};
+pub(crate) use tile::LANES;

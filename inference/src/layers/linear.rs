@@ -1,0 +1,209 @@
+//! The linear projection `x W^T`.
+
+use std::sync::{Arc, OnceLock};
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor, Var, bail};
+
+use crate::{
+    Error, Result,
+    kernels::{Packed, Rows, matmul, transpose},
+    layers::{contiguous, row_width, tensor, with_values},
+};
+
+/// A projection without bias. Its weight is frozen (packed once) or trainable (packed at each use).
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Weight,
+    d_in: usize,
+    d_out: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Weight {
+    Frozen(Arc<FrozenWeight>),
+    Trainable(Tensor),
+}
+
+#[derive(Debug)]
+struct FrozenWeight {
+    /// `W^T`, for `x W^T`.
+    forward: Packed,
+    /// `W`, for `dx = dy W`; made when a gradient is first asked for.
+    backward: OnceLock<Packed>,
+}
+
+impl FrozenWeight {
+    fn backward(&self) -> &Packed {
+        self.backward.get_or_init(|| {
+            let weight = self.forward.to_transposed();
+            Packed::from_rows(Rows::whole(&weight, self.forward.depth()))
+        })
+    }
+}
+
+impl Linear {
+    /// A projection whose weight `W (d_out, d_in)`, row-major, never changes.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `weight` does not have `d_out * d_in` values, or a size is 0.
+    pub fn frozen(weight: &[f32], d_in: usize, d_out: usize) -> Result<Self> {
+        if d_in == 0 || d_out == 0 || weight.len() != d_in * d_out {
+            return Err(Error::Shape(format!(
+                "a ({d_out}, {d_in}) weight has {} values",
+                weight.len()
+            )));
+        }
+        let forward = Packed::from_transposed(Rows::whole(weight, d_in));
+        let weight = FrozenWeight { forward, backward: OnceLock::new() };
+        Ok(Self { weight: Weight::Frozen(Arc::new(weight)), d_in, d_out })
+    }
+
+    /// A projection whose weight `(d_out, d_in)` is a variable that gradients are taken of.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if `weight` is not a matrix.
+    pub fn trainable(weight: &Var) -> Result<Self> {
+        let (d_out, d_in) = weight.dims2()?;
+        Ok(Self { weight: Weight::Trainable(weight.as_tensor().clone()), d_in, d_out })
+    }
+
+    /// Input width.
+    pub const fn d_in(&self) -> usize {
+        self.d_in
+    }
+
+    /// Output width.
+    pub const fn d_out(&self) -> usize {
+        self.d_out
+    }
+
+    /// The weight `(d_out, d_in)`, row-major.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if it cannot be read.
+    pub fn weight(&self) -> Result<Vec<f32>> {
+        match &self.weight {
+            Weight::Frozen(weight) => Ok(weight.forward.to_transposed()),
+            Weight::Trainable(weight) => Ok(with_values(weight, <[f32]>::to_vec)?),
+        }
+    }
+
+    /// `x W^T`: `(tokens, d_in)` to `(tokens, d_out)`.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if `x` has another width.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let x = x.contiguous()?;
+        Ok(match &self.weight {
+            Weight::Frozen(weight) => x.apply_op1(FrozenProduct(Arc::clone(weight)))?,
+            Weight::Trainable(weight) => x.apply_op2(weight, Product)?,
+        })
+    }
+}
+
+/// `x W^T` as an operation on `x` alone.
+struct FrozenProduct(Arc<FrozenWeight>);
+
+impl CustomOp1 for FrozenProduct {
+    fn name(&self) -> &'static str {
+        "frozen-linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let weight = &self.0.forward;
+        let (rows, width) = l.shape().dims2()?;
+        if width != weight.depth() {
+            bail!("input of width {width} for a projection of {}", weight.depth());
+        }
+        let out = matmul(Rows::whole(contiguous(x, l)?, width), weight);
+        Ok((CpuStorage::F32(out), (rows, weight.columns()).into()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        let width = self.0.forward.columns();
+        let dx = with_values(dy, |dy| matmul(Rows::whole(dy, width), self.0.backward()))?;
+        Ok(Some(tensor(dx, x.shape())?))
+    }
+}
+
+/// `x W^T` as an operation on `x` and `W`.
+struct Product;
+
+impl CustomOp2 for Product {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        w: &CpuStorage,
+        lw: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (rows, width) = lx.shape().dims2()?;
+        if row_width(lw)? != width {
+            bail!("input of width {width} for a projection of {}", row_width(lw)?);
+        }
+        let weight = Packed::from_transposed(Rows::whole(contiguous(w, lw)?, width));
+        let out = matmul(Rows::whole(contiguous(x, lx)?, width), &weight);
+        Ok((CpuStorage::F32(out), (rows, weight.columns()).into()))
+    }
+
+    /// `dx = dy W`, `dW = dy^T x`.
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
+        let (d_out, d_in) = w.dims2()?;
+        with_values(dy, |dy| {
+            let dy = Rows::whole(dy, d_out);
+            let dx = if x.track_op() {
+                let weight = with_values(w, |w| Packed::from_rows(Rows::whole(w, d_in)))?;
+                Some(tensor(matmul(dy, &weight), x.shape())?)
+            } else {
+                None
+            };
+            let turned = transpose(dy);
+            let x = with_values(x, |x| Packed::from_rows(Rows::whole(x, d_in)))?;
+            let dw = matmul(Rows::whole(&turned, dy.rows), &x);
+            Ok((dx, Some(tensor(dw, w.shape())?)))
+        })?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::finite_difference::{check, random};
+
+    #[test]
+    fn gradients_equal_finite_differences() {
+        let (x, w) = (random(1, (5, 7)), random(2, (9, 7)));
+        check(&[&x, &w], |v| Ok(v[0].apply_op2(&v[1], Product)?));
+        let frozen = Linear::frozen(&with_values(&w, <[f32]>::to_vec).unwrap(), 7, 9).unwrap();
+        check(&[&x], |v| frozen.forward(&v[0]));
+    }
+
+    #[test]
+    fn equals_candles_matmul() {
+        let (x, w) = (random(3, (33, 48)), random(4, (40, 48)));
+        let linear = Linear::frozen(&with_values(&w, <[f32]>::to_vec).unwrap(), 48, 40).unwrap();
+        let ours = linear.forward(&x).unwrap().to_vec2::<f32>().unwrap();
+        let reference = x.matmul(&w.t().unwrap()).unwrap().to_vec2::<f32>().unwrap();
+        for (ours, reference) in ours.iter().flatten().zip(reference.iter().flatten()) {
+            assert!((ours - reference).abs() < 1e-5);
+        }
+        assert_eq!(linear.weight().unwrap(), with_values(&w, <[f32]>::to_vec).unwrap());
+    }
+
+    #[test]
+    fn wrong_shapes_are_errors() {
+        assert!(matches!(Linear::frozen(&[0.0; 5], 2, 3), Err(Error::Shape(_))));
+        let linear = Linear::frozen(&[0.0; 6], 2, 3).unwrap();
+        assert!(linear.forward(&random(0, (4, 3))).is_err());
+    }
+}

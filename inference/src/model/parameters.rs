@@ -1,0 +1,156 @@
+//! Names, shapes, initial values and construction of a model's weights.
+
+use candle_core::{Device, Tensor, Var};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Projection, SiteId};
+use crate::{
+    Result,
+    config::ModelSpec,
+    layers::{Linear, norm::RmsNorm},
+};
+
+/// One weight of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Name in the safetensors file.
+    pub name: String,
+    /// `(d_out, d_in)` of a projection, `(vocab, hidden)` of a table, `(hidden,)` of a norm.
+    pub shape: Vec<usize>,
+}
+
+/// Every weight of a model, in a fixed order.
+pub fn parameters(spec: &ModelSpec) -> Vec<Parameter> {
+    let table = vec![spec.vocab_size, spec.hidden_size];
+    let norm = vec![spec.hidden_size];
+    let mut all = vec![Parameter { name: "model.embed_tokens.weight".into(), shape: table.clone() }];
+    for layer in 0..spec.layers {
+        for projection in Projection::ALL {
+            let name = format!("{}.weight", SiteId { layer, projection }.module_path());
+            all.push(Parameter { name, shape: projection_shape(spec, projection).into() });
+        }
+        for module in ["input_layernorm", "post_attention_layernorm"] {
+            let name = format!("model.layers.{layer}.{module}.weight");
+            all.push(Parameter { name, shape: norm.clone() });
+        }
+    }
+    all.push(Parameter { name: "model.norm.weight".into(), shape: norm });
+    if !spec.tied_embeddings {
+        all.push(Parameter { name: "lm_head.weight".into(), shape: table });
+    }
+    all
+}
+
+/// `[d_out, d_in]` of a projection.
+pub(crate) const fn projection_shape(spec: &ModelSpec, projection: Projection) -> [usize; 2] {
+    let queries = spec.heads * spec.head_dim;
+    let keys = spec.kv_heads * spec.head_dim;
+    match projection {
+        Projection::Q => [queries, spec.hidden_size],
+        Projection::K | Projection::V => [keys, spec.hidden_size],
+        Projection::O => [spec.hidden_size, queries],
+        Projection::Gate | Projection::Up => [spec.intermediate_size, spec.hidden_size],
+        Projection::Down => [spec.hidden_size, spec.intermediate_size],
+    }
+}
+
+/// Draws initial weights: normal with standard deviation 0.02, divided by `sqrt(2 layers)` for the
+/// projections that write to the residual stream (Radford et al. 2019), and 1 for norms.
+#[derive(Debug)]
+pub(super) struct InitialValues {
+    rng: ChaCha8Rng,
+    residual_scale: f64,
+}
+
+impl InitialValues {
+    pub(super) fn new(seed: u64, layers: usize) -> Self {
+        let residual_scale = 1.0 / (2.0 * layers as f64).sqrt();
+        Self { rng: ChaCha8Rng::seed_from_u64(seed), residual_scale }
+    }
+
+    pub(super) fn draw(&mut self, parameter: &Parameter) -> Vec<f32> {
+        let count = parameter.shape.iter().product();
+        if parameter.shape.len() == 1 {
+            return vec![1.0; count];
+        }
+        let residual = ["o_proj.weight", "down_proj.weight"];
+        let scaled = residual.iter().any(|end| parameter.name.ends_with(end));
+        let deviation = if scaled { 0.02 * self.residual_scale } else { 0.02 };
+        (0..count).map(|_| (deviation * self.normal()) as f32).collect()
+    }
+
+    /// One standard normal value (Box and Muller 1958).
+    fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * libm::log(1.0 - self.rng.random::<f64>())).sqrt();
+        radius * libm::cos(std::f64::consts::TAU * self.rng.random::<f64>())
+    }
+}
+
+/// Builds layers out of named values.
+pub(super) struct Source<'a> {
+    by_name: std::collections::BTreeMap<String, Vec<usize>>,
+    read: &'a mut dyn FnMut(&Parameter) -> Result<Vec<f32>>,
+    tied: bool,
+    trainable: bool,
+    variables: Vec<(String, Var)>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(
+        spec: &ModelSpec,
+        trainable: bool,
+        read: &'a mut dyn FnMut(&Parameter) -> Result<Vec<f32>>,
+    ) -> Self {
+        let by_name = parameters(spec).into_iter().map(|p| (p.name, p.shape)).collect();
+        Self { by_name, read, tied: spec.tied_embeddings, trainable, variables: Vec::new() }
+    }
+
+    fn values(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        let shape = self.by_name.get(name).expect("names are made by `parameters`").clone();
+        let values = (self.read)(&Parameter { name: name.to_owned(), shape: shape.clone() })?;
+        Ok((shape, values))
+    }
+
+    fn variable(&mut self, name: &str) -> Result<Var> {
+        let (shape, values) = self.values(name)?;
+        let variable = Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
+        self.variables.push((name.to_owned(), variable.clone()));
+        Ok(variable)
+    }
+
+    /// The embedding table, and the output projection if it is the same weight.
+    pub(super) fn embedding(&mut self) -> Result<(Tensor, Option<Linear>)> {
+        let name = "model.embed_tokens.weight";
+        if self.trainable {
+            let table = self.variable(name)?;
+            let head = self.tied.then(|| Linear::trainable(&table)).transpose()?;
+            return Ok((table.as_tensor().clone(), head));
+        }
+        let (shape, values) = self.values(name)?;
+        let head = self.tied.then(|| Linear::frozen(&values, shape[1], shape[0])).transpose()?;
+        Ok((Tensor::from_vec(values, shape, &Device::Cpu)?, head))
+    }
+
+    pub(super) fn linear(&mut self, name: &str) -> Result<Linear> {
+        if self.trainable {
+            return Linear::trainable(&self.variable(name)?);
+        }
+        let (shape, values) = self.values(name)?;
+        Linear::frozen(&values, shape[1], shape[0])
+    }
+
+    pub(super) fn norm(&mut self, name: &str, eps: f32) -> Result<RmsNorm> {
+        let weight = if self.trainable {
+            self.variable(name)?.as_tensor().clone()
+        } else {
+            let (shape, values) = self.values(name)?;
+            Tensor::from_vec(values, shape, &Device::Cpu)?
+        };
+        Ok(RmsNorm::new(weight, eps))
+    }
+
+    pub(super) fn into_variables(self) -> Vec<(String, Var)> {
+        self.variables
+    }
+}

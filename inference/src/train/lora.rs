@@ -1,0 +1,227 @@
+//! A LoRA adapter whose weights are trained (Hu et al. 2021).
+
+use std::{collections::BTreeMap, path::Path};
+
+use candle_core::{Device, Tensor, Var};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, Result,
+    layers::{Linear, with_values},
+    model::{AdapterDelta, Decoder, Projection, SiteId, SiteWeights},
+    weights::{self, Storage},
+};
+
+/// Shape of an adapter.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoraConfig {
+    /// Rank `r`, 1 to 512.
+    pub rank: usize,
+    /// The delta is scaled by `alpha / r`.
+    pub alpha: f64,
+    /// Module names (`q_proj`) that get a delta in every layer, as in PEFT.
+    pub target_modules: Vec<String>,
+}
+
+impl Default for LoraConfig {
+    fn default() -> Self {
+        let target_modules = Projection::ALL.map(|p| p.module().to_owned()).to_vec();
+        Self { rank: 8, alpha: 16.0, target_modules }
+    }
+}
+
+/// Largest rank accepted.
+const MAX_RANK: usize = 512;
+
+/// One site's variables.
+#[derive(Debug)]
+struct Site {
+    a: Var,
+    b: Var,
+    shrink: Linear,
+    expand: Linear,
+    scale: f64,
+}
+
+impl Site {
+    fn new(weights: &SiteWeights) -> Result<Self> {
+        let SiteWeights { rank, d_in, d_out, a, b, scale, .. } = weights;
+        let variable = |values: &[f32], shape: (usize, usize)| {
+            Var::from_tensor(&Tensor::from_slice(values, shape, &Device::Cpu)?)
+        };
+        let (a, b) = (variable(a, (*rank, *d_in))?, variable(b, (*d_out, *rank))?);
+        let (shrink, expand) = (Linear::trainable(&a)?, Linear::trainable(&b)?);
+        Ok(Self { a, b, shrink, expand, scale: f64::from(*scale) })
+    }
+}
+
+/// A LoRA adapter with every `A` and `B` a variable.
+#[derive(Debug)]
+pub struct TrainableLora {
+    sites: BTreeMap<SiteId, Site>,
+}
+
+impl TrainableLora {
+    /// A fresh adapter: `A` uniform in `+-1 / sqrt(d_in)` (Kaiming with `a = sqrt 5`, as PEFT), `B`
+    /// zero, so that it changes nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] if the rank is out of bounds, no module is targeted, or one is unknown.
+    pub fn new(decoder: &Decoder, config: &LoraConfig, seed: u64) -> Result<Self> {
+        let targets = targets(config)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let sites = decoder.sites().into_iter().filter(|(id, ..)| targets.contains(&id.projection));
+        let weights: Vec<SiteWeights> = sites
+            .map(|(site, d_in, d_out)| {
+                let bound = 1.0 / (d_in as f32).sqrt();
+                let a = (0..config.rank * d_in).map(|_| bound * rng.random_range(-1.0f32..1.0));
+                SiteWeights {
+                    site,
+                    rank: config.rank,
+                    d_in,
+                    d_out,
+                    a: a.collect(),
+                    b: vec![0.0; d_out * config.rank],
+                    scale: (config.alpha / config.rank as f64) as f32,
+                }
+            })
+            .collect();
+        Self::from_weights(decoder, &weights)
+    }
+
+    /// An adapter with these weights.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] if a site is listed twice or does not fit the decoder.
+    pub fn from_weights(decoder: &Decoder, weights: &[SiteWeights]) -> Result<Self> {
+        let known: BTreeMap<SiteId, (usize, usize)> =
+            decoder.sites().into_iter().map(|(site, d_in, d_out)| (site, (d_in, d_out))).collect();
+        let mut sites = BTreeMap::new();
+        for weight in weights {
+            let path = weight.site.module_path();
+            let fits = known.get(&weight.site) == Some(&(weight.d_in, weight.d_out))
+                && (1..=MAX_RANK).contains(&weight.rank)
+                && weight.a.len() == weight.rank * weight.d_in
+                && weight.b.len() == weight.d_out * weight.rank;
+            if !fits {
+                return Err(Error::Adapter(format!("{path} does not fit the model")));
+            }
+            if sites.insert(weight.site, Site::new(weight)?).is_some() {
+                return Err(Error::Adapter(format!("{path} is listed twice")));
+            }
+        }
+        if sites.is_empty() {
+            return Err(Error::Adapter("it has no sites".into()));
+        }
+        Ok(Self { sites })
+    }
+
+    /// The variables by PEFT name, in site order, `A` before `B`.
+    pub fn variables(&self) -> Vec<(String, Var)> {
+        let names = self.sites.iter().flat_map(|(id, site)| {
+            [(peft_name(*id, 'A'), site.a.clone()), (peft_name(*id, 'B'), site.b.clone())]
+        });
+        names.collect()
+    }
+
+    /// Number of weights that are trained: `sum r (d_in + d_out)` over the sites.
+    pub fn parameter_count(&self) -> usize {
+        self.sites.values().map(|site| site.a.elem_count() + site.b.elem_count()).sum()
+    }
+
+    /// The weights on the host, in site order.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if they cannot be read.
+    pub fn weights(&self) -> Result<Vec<SiteWeights>> {
+        let weights = self.sites.iter().map(|(&id, site)| {
+            Ok(SiteWeights {
+                site: id,
+                rank: site.a.dim(0)?,
+                d_in: site.shrink.d_in(),
+                d_out: site.expand.d_out(),
+                a: with_values(&site.a, <[f32]>::to_vec)?,
+                b: with_values(&site.b, <[f32]>::to_vec)?,
+                scale: site.scale as f32,
+            })
+        });
+        weights.collect()
+    }
+
+    pub(crate) fn site_variables(&self) -> impl Iterator<Item = (SiteId, &Var, &Var)> {
+        self.sites.iter().map(|(&id, site)| (id, &site.a, &site.b))
+    }
+
+    /// Writes `adapter_config.json` and `adapter_model.safetensors` as PEFT does, in f32. `base` is
+    /// recorded as the base model's name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be written; [`Error::Adapter`] if `config` is not the shape of
+    /// this adapter.
+    pub fn save(&self, dir: &Path, config: &LoraConfig, base: &str) -> Result<()> {
+        let targets = targets(config)?;
+        let scale = (config.alpha / config.rank as f64) as f32;
+        let same = self.weights()?.iter().all(|w| {
+            w.rank == config.rank && w.scale == scale && targets.contains(&w.site.projection)
+        });
+        if !same {
+            return Err(Error::Adapter(format!("its shape is not {config:?}")));
+        }
+        std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
+        let json = serde_json::json!({
+            "peft_type": "LORA",
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": base,
+            "r": config.rank,
+            "lora_alpha": config.alpha,
+            "lora_dropout": 0.0,
+            "target_modules": config.target_modules,
+            "bias": "none",
+            "fan_in_fan_out": false,
+            "use_rslora": false,
+            "inference_mode": true,
+        });
+        let tensors: Vec<_> = self
+            .variables()
+            .into_iter()
+            .map(|(name, variable)| {
+                let values = with_values(&variable, <[f32]>::to_vec)?;
+                Ok((name, variable.dims().to_vec(), values))
+            })
+            .collect::<Result<_>>()?;
+        let path = dir.join("adapter_model.safetensors");
+        weights::save(&path, &tensors, Storage::F32, None)?;
+        let text = format!("{json:#}\n");
+        weights::write_atomically(&dir.join("adapter_config.json"), text.as_bytes())
+    }
+}
+
+impl AdapterDelta for TrainableLora {
+    fn add(&self, site: SiteId, x: &Tensor, y: Tensor) -> Result<Tensor> {
+        let Some(site) = self.sites.get(&site) else { return Ok(y) };
+        let delta = site.expand.forward(&site.shrink.forward(x)?)?;
+        Ok((y + (delta * site.scale)?)?)
+    }
+}
+
+/// PEFT's name of a site's matrix: `base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight`.
+fn peft_name(site: SiteId, matrix: char) -> String {
+    format!("base_model.model.{}.lora_{matrix}.weight", site.module_path())
+}
+
+fn targets(config: &LoraConfig) -> Result<Vec<Projection>> {
+    if !(1..=MAX_RANK).contains(&config.rank) || !(config.alpha > 0.0 && config.alpha < 1e6) {
+        return Err(Error::Adapter(format!("rank {} or alpha {}", config.rank, config.alpha)));
+    }
+    if config.target_modules.is_empty() {
+        return Err(Error::Adapter("target_modules is empty".into()));
+    }
+    let find = |name: &String| {
+        Projection::from_module(name)
+            .ok_or_else(|| Error::Adapter(format!("target module {name:?} is unknown")))
+    };
+    config.target_modules.iter().map(find).collect()
+}

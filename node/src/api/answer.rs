@@ -1,0 +1,176 @@
+//! Answers as JSON, written by the node and read by its client.
+//!
+//! 64-bit amounts are decimal strings, because JSON numbers lose digits above 2^53; token counts
+//! and indices are numbers.
+
+use alloy::primitives::{Address, B256, Bytes};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// A 64-bit amount that is a decimal string in JSON; read from a string or a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Decimal<T>(pub T);
+
+impl<T: std::fmt::Display> Serialize for Decimal<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de, T: std::str::FromStr<Err: std::fmt::Display>> Deserialize<'de> for Decimal<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Text(String),
+            Number(serde_json::Number),
+        }
+        let text = match Either::deserialize(deserializer)? {
+            Either::Text(text) => text,
+            Either::Number(number) => number.to_string(),
+        };
+        text.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Exact token counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the rendered prompt.
+    pub prompt_tokens: u64,
+    /// Tokens generated, with the one that ended the answer.
+    pub completion_tokens: u64,
+    /// Their sum.
+    pub total_tokens: u64,
+}
+
+/// What one contributor is credited for an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContributorCredit {
+    /// Index in the role of contributor.
+    pub earner: u32,
+    /// The exact dot product of the answer's sketch and the contributor's sum.
+    pub score: Decimal<i64>,
+    /// Signed credit in gwei, before netting over the batch.
+    pub credit: Decimal<i64>,
+}
+
+/// What was recorded of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordJson {
+    /// EIP-712 digest of the voucher; names the call.
+    pub voucher_digest: B256,
+    /// The channel that paid.
+    pub channel_id: B256,
+    /// The model that answered.
+    pub model_id: B256,
+    /// Version of its price.
+    pub price_version: u32,
+    /// When the payer signed, in seconds.
+    pub time: Decimal<u64>,
+    /// The epoch whose batch has the call.
+    pub epoch: Decimal<u64>,
+    /// Prompt tokens.
+    pub tokens_in: u64,
+    /// Generated tokens.
+    pub tokens_out: u64,
+    /// Fee in gwei.
+    pub fee: Decimal<u64>,
+    /// keccak256 of the request's body.
+    pub prompt_hash: B256,
+    /// keccak256 of the answer's text.
+    pub output_hash: B256,
+    /// keccak256 of the answer's int8 sketch.
+    pub sketch_hash: B256,
+}
+
+/// What the operator signs: `Receipt` of the EIP-712 types.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceiptJson {
+    /// EIP-712 digest of the voucher.
+    pub voucher_digest: B256,
+    /// Fee in gwei.
+    pub fee: Decimal<u64>,
+    /// Cumulative gwei charged from the channel, with this call.
+    pub charged: Decimal<u64>,
+    /// Prompt tokens.
+    pub tokens_in: Decimal<u64>,
+    /// Generated tokens.
+    pub tokens_out: Decimal<u64>,
+    /// keccak256 of the answer's text.
+    pub output_hash: B256,
+    /// keccak256 of the answer's int8 sketch.
+    pub sketch_hash: B256,
+}
+
+/// The `openledger` field of an answer: what was recorded, and for whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// What was recorded.
+    pub record: RecordJson,
+    /// What the operator signs about it.
+    pub receipt: ReceiptJson,
+    /// The operator's signature of the receipt, 65 bytes.
+    pub signature: Bytes,
+    /// Credits, largest first.
+    pub contributors: Vec<ContributorCredit>,
+    /// Cumulative gwei charged from the channel, with this call.
+    pub charged: Decimal<u64>,
+}
+
+/// A model's price, as quoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PriceJson {
+    /// Gwei per 1000 prompt tokens.
+    pub input_rate: Decimal<u64>,
+    /// Gwei per 1000 generated tokens.
+    pub output_rate: Decimal<u64>,
+    /// Gwei per call.
+    pub platform_fee: Decimal<u64>,
+    /// The version that a voucher must name.
+    pub price_version: u32,
+}
+
+/// What a call costs and how to pay: fields of a 402 answer beside `error`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quote {
+    /// The model that will answer.
+    pub model_id: B256,
+    /// Its price.
+    pub price: PriceJson,
+    /// Prompt tokens of this request.
+    pub tokens_in: u64,
+    /// Most tokens that this request generates.
+    pub max_tokens: u64,
+    /// Largest possible fee of this request, in gwei.
+    pub max_fee: Decimal<u64>,
+    /// Whom to open a channel to.
+    pub operator: Address,
+    /// The contract of channels.
+    pub payment_channels: Address,
+    /// The chain of that contract.
+    pub chain_id: u64,
+    /// Cumulative gwei charged from the channel that the request named, if it named one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub charged: Option<Decimal<u64>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_keep_every_digit() {
+        let json = serde_json::to_string(&Decimal(u64::MAX)).unwrap();
+        assert_eq!(json, "\"18446744073709551615\"");
+        assert_eq!(serde_json::from_str::<Decimal<u64>>(&json).unwrap(), Decimal(u64::MAX));
+        let number = serde_json::from_str::<Decimal<i64>>("-9223372036854775808").unwrap();
+        assert_eq!(number, Decimal(i64::MIN));
+        for wrong in ["\"\"", "\"1.5\"", "1.5", "-1", "\"0x10\"", "true"] {
+            assert!(serde_json::from_str::<Decimal<u64>>(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `/v1/earnings`: what each earner has earned, with what a claim needs.
+
+use alloy::primitives::{Address, U256};
+use serde::{Deserialize, Serialize};
+
+use super::answer::Decimal;
+
+/// A point of BN254's first group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointJson {
+    /// Affine x.
+    pub x: U256,
+    /// Affine y.
+    pub y: U256,
+}
+
+/// One earner's final earnings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarningsJson {
+    /// Index in the earnings polynomials.
+    pub earner: u32,
+    /// Who is paid.
+    pub account: Address,
+    /// `treasury`, `contributor`, `model_owner` or `stakers`.
+    pub role: String,
+    /// Gwei earned in final batches.
+    pub cumulative: Decimal<u64>,
+    /// Gwei claimed, as of the chain's head.
+    pub claimed: Decimal<u64>,
+    /// Page of the earnings polynomials.
+    pub page: u32,
+    /// Version of the page's commitment that the witness opens.
+    pub version: Decimal<u64>,
+    /// Opening of that commitment; only in the answer about one earner.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub witness: Option<PointJson>,
+}
+
+impl EarningsJson {
+    /// Gwei that a claim pays now.
+    pub const fn unclaimed(&self) -> u64 {
+        self.cumulative.0.saturating_sub(self.claimed.0)
+    }
+}
+
+/// All earners.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarningsPage {
+    /// `list`
+    pub object: String,
+    /// By ascending index.
+    pub data: Vec<EarningsJson>,
+}

@@ -1,0 +1,118 @@
+//! Computes who an answer is owed to, on threads of its own.
+//!
+//! One answer's gradient takes about as long as reading the answer once more, forwards and
+//! backwards. A bounded queue keeps a burst of short answers from holding all memory; a caller that
+//! went away is skipped.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use attribution::settle::EarnerIndex;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Error, Result, catalog::ServedModel};
+
+/// What an answer's attribution found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributed {
+    /// The answer's int8 sketch, `(d,)`; empty for a model without an index.
+    pub sketch: Vec<i8>,
+    /// `S_c` of every contributor of the model's index.
+    pub scores: Vec<(EarnerIndex, i64)>,
+}
+
+impl Attributed {
+    /// The sketch's bytes, of which the receipt holds the keccak256.
+    pub fn sketch_bytes(&self) -> Vec<u8> {
+        self.sketch.iter().map(|value| value.cast_unsigned()).collect()
+    }
+}
+
+/// An answer to attribute.
+#[derive(Debug)]
+struct Job {
+    model: Arc<ServedModel>,
+    tokens: Vec<u32>,
+    loss_from: usize,
+    reply: oneshot::Sender<Result<Attributed>>,
+}
+
+/// Asks the attributor. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AttributorHandle {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl AttributorHandle {
+    /// Starts `threads` threads over a queue of `queue` answers. They end when all handles are
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a thread cannot be started.
+    pub fn start(threads: usize, queue: usize) -> Result<Self> {
+        let (jobs, receiver) = mpsc::channel(queue.max(1));
+        let receiver = Arc::new(Mutex::new(receiver));
+        for number in 0..threads.max(1) {
+            let receiver = Arc::clone(&receiver);
+            std::thread::Builder::new()
+                .name(format!("attributor-{number}"))
+                .spawn(move || work(&receiver))
+                .map_err(Error::io("attributor thread"))?;
+        }
+        Ok(Self { jobs })
+    }
+
+    /// Attributes an answer: the gradient of the log-likelihood of `tokens[loss_from..]` given the
+    /// tokens before them.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] or [`Error::Attribution`] if the tokens do not fit the model,
+    /// [`Error::Stopped`] if the threads are gone.
+    pub async fn attribute(
+        &self,
+        model: Arc<ServedModel>,
+        tokens: Vec<u32>,
+        loss_from: usize,
+    ) -> Result<Attributed> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job { model, tokens, loss_from, reply };
+        self.jobs.send(job).await.map_err(|_| Error::Stopped("attributor"))?;
+        answer.await.map_err(|_| Error::Stopped("attributor"))?
+    }
+}
+
+fn work(jobs: &Mutex<mpsc::Receiver<Job>>) {
+    loop {
+        // Only taking a job is under the lock, so a panic in a job cannot poison it.
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        let Some(job) = job else { return };
+        if job.reply.is_closed() {
+            continue;
+        }
+        let result = attribute(&job.model, &job.tokens, job.loss_from);
+        // The caller may be gone by now.
+        let _ = job.reply.send(result);
+    }
+}
+
+/// Attributes an answer on the calling thread; see [`AttributorHandle::attribute`].
+///
+/// # Errors
+/// As there.
+pub fn attribute(model: &ServedModel, tokens: &[u32], loss_from: usize) -> Result<Attributed> {
+    let Some(served) = &model.adapter else { return Ok(Attributed::default()) };
+    let index = &served.index;
+    let sketch = if loss_from >= tokens.len() {
+        // Nothing was generated: the gradient of an empty sum.
+        vec![0; index.dim()]
+    } else {
+        let gradient = model.gradient(tokens, loss_from)?;
+        index.query(&gradient.sites()).map_err(attribution)?
+    };
+    let scores = index.score_contributors(&sketch).map_err(attribution)?;
+    let earners = index.contributors().iter().map(|contributor| contributor.earner);
+    Ok(Attributed { scores: earners.zip(scores).collect(), sketch })
+}
+
+fn attribution(error: attribution::Error) -> Error {
+    Error::Attribution(error.to_string())
+}

@@ -1,0 +1,166 @@
+//! Seals an epoch's calls into one ledger.
+//!
+//! What a batch is depends on the calls of its epoch, on what earlier batches left (how far each
+//! channel is drawn, negative nets), and on nothing else: not on the order in which calls were
+//! served, not on restarts.
+
+mod build;
+mod rows;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+};
+
+use attribution::settle::{Carries, EarnerIndex, ModelId};
+use tracing::info;
+
+pub use rows::{BatchDraw, SealedBatch, batches_after, sealed_through};
+
+use crate::{
+    Result,
+    recorder::{CallRecord, RecorderHandle},
+    registry::Registry,
+    store::{SharedStore, Table, WriteBatch, decode, rows as stored_rows},
+    worker::blocking,
+};
+
+/// For each model the contributors of its Datanet versions with their accepted rows, one per
+/// duplicate cluster: the flat rule's weights.
+pub type Weights = BTreeMap<ModelId, BTreeMap<EarnerIndex, u32>>;
+
+/// Reputation of every contributor in bps. Validators do not vote on reputation yet, so each has
+/// what everyone starts with; an account not listed has all of it.
+const REPUTATION: BTreeMap<EarnerIndex, u16> = BTreeMap::new();
+
+/// The stage from calls to ledgers.
+#[derive(Debug, Clone)]
+pub struct Batcher {
+    store: SharedStore,
+    registry: Registry,
+    recorder: RecorderHandle,
+    operator: alloy::primitives::Address,
+    max_skew: u64,
+    weights: Arc<RwLock<Weights>>,
+}
+
+impl Batcher {
+    /// The stage for one operator's calls. `max_skew` (seconds) is the recorder's.
+    pub fn new(
+        store: SharedStore,
+        registry: Registry,
+        recorder: RecorderHandle,
+        operator: alloy::primitives::Address,
+        max_skew: u64,
+        weights: Weights,
+    ) -> Self {
+        let weights = Arc::new(RwLock::new(weights));
+        Self { store, registry, recorder, operator, max_skew, weights }
+    }
+
+    /// Seals the earliest epoch that has calls and is over. False if there is none yet.
+    ///
+    /// # Errors
+    /// [`crate::Error::Store`], [`crate::Error::Settle`] if no ledger can be built,
+    /// [`crate::Error::Money`] if what it pays is not what is drawn; then nothing was written.
+    pub async fn step(&self) -> Result<bool> {
+        let Some(epoch) = self.next_epoch()? else { return Ok(false) };
+        let seconds = self.registry.contracts().epoch_seconds;
+        // Beyond 64 bits no chain's time ever gets.
+        let over = epoch.saturating_add(1).saturating_mul(seconds).saturating_add(self.max_skew);
+        if self.registry.head().timestamp < over || !self.recorder.seal(epoch).await? {
+            return Ok(false);
+        }
+        let stage = self.clone();
+        blocking(move || stage.seal(epoch)).await?;
+        Ok(true)
+    }
+
+    /// The earliest epoch with calls that are in no batch.
+    fn next_epoch(&self) -> Result<Option<u64>> {
+        let from = sealed_through(&*self.store)?.map_or(0, |sealed| sealed + 1).to_be_bytes();
+        let first = self.store.scan(Table::Calls, &[], &from, 1)?;
+        Ok(first.first().map(|(key, _)| rows::epoch_of_key(key)))
+    }
+
+    /// Builds the batch of a sealed epoch and writes it with everything that follows from it.
+    fn seal(&self, epoch: u64) -> Result<()> {
+        let calls = self.calls(epoch)?;
+        let carries = self.carries()?;
+        let from = self.drawn_before(&calls)?;
+        let inputs = build::Inputs {
+            header: build::header(self.registry.contracts(), self.operator, epoch),
+            carries: &carries,
+            calls: &calls,
+            from: &from,
+            weights: &self.weights_of(&calls)?,
+            reputation: &REPUTATION,
+        };
+        let (sealed, next_carries) = build::seal(&inputs)?;
+        info!(
+            target: "node::batcher",
+            epoch,
+            batch = %sealed.id,
+            calls = calls.len(),
+            rows = sealed.rows,
+            total_gwei = sealed.total,
+            "sealed"
+        );
+        self.store.write(writes(&sealed, &carries, &next_carries))
+    }
+
+    fn calls(&self, epoch: u64) -> Result<Vec<CallRecord>> {
+        let calls = stored_rows(&*self.store, Table::Calls, &epoch.to_be_bytes())?;
+        Ok(calls.into_iter().map(|(_, call)| call).collect())
+    }
+
+    fn carries(&self) -> Result<Carries> {
+        let entries = self.store.scan(Table::Carries, &[], &[], usize::MAX)?;
+        let pair = |(key, value): &(Vec<u8>, Vec<u8>)| {
+            Ok((decode(Table::Carries, key)?, decode(Table::Carries, value)?))
+        };
+        entries.iter().map(pair).collect()
+    }
+
+    /// Gwei that earlier batches draw from each channel of the calls, in total.
+    fn drawn_before(&self, calls: &[CallRecord]) -> Result<BTreeMap<alloy::primitives::B256, u64>> {
+        let channels = calls.iter().map(|call| call.voucher.channelId);
+        channels.map(|id| Ok((id, rows::drawn(&*self.store, id)?))).collect()
+    }
+
+    /// Weights of the models called. A model without Datanets has none to weigh.
+    fn weights_of(&self, calls: &[CallRecord]) -> Result<Weights> {
+        let known = self.weights.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut weights = Weights::new();
+        for call in calls {
+            let model = call.record.call().model;
+            if let Some(contributors) = known.get(&model) {
+                weights.insert(model, contributors.clone());
+            } else if self.has_no_datanets(model)? {
+                weights.insert(model, BTreeMap::new());
+            }
+        }
+        Ok(weights)
+    }
+
+    fn has_no_datanets(&self, model: ModelId) -> Result<bool> {
+        let view = self.registry.model(model.0.into())?;
+        Ok(view.is_some_and(|view| view.datanets.is_empty()))
+    }
+}
+
+/// The batch, how far its channels are drawn, and the carries in place of those before.
+fn writes(sealed: &SealedBatch, before: &Carries, after: &Carries) -> WriteBatch {
+    let mut batch = WriteBatch::default();
+    for account in before.keys() {
+        batch.delete(Table::Carries, crate::store::encode(account));
+    }
+    for (account, net) in after {
+        batch.put_row(Table::Carries, crate::store::encode(account), net);
+    }
+    for draw in &sealed.draws {
+        batch.put_row(Table::Drawn, draw.voucher.channelId.as_slice(), &draw.to);
+    }
+    batch.put_row(Table::Batches, sealed.epoch.to_be_bytes(), sealed);
+    batch
+}

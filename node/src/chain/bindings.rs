@@ -1,0 +1,243 @@
+//! The contracts as Rust types: the interfaces under `contracts/interfaces`, with user-defined value
+//! types written as what they wrap, which is the same ABI. A test compares every selector and topic
+//! with the committed `abi/`.
+#![allow(missing_docs, missing_debug_implementations, unreachable_pub, clippy::too_many_arguments)]
+
+use alloy::sol;
+
+sol! {
+    #![sol(extra_derives(Debug, PartialEq, Eq))]
+
+    struct G1Point { uint256 x; uint256 y; }
+
+    struct Call {
+        bytes32 modelId;
+        uint32 priceVersion;
+        bytes32 promptHash;
+        uint64 seed;
+        uint64 maxTokens;
+        uint64 time;
+    }
+    struct Voucher { bytes32 channelId; uint64 ceiling; Call call; }
+    struct Draw { Voucher voucher; bytes signature; uint64 drawnTo; }
+    struct Channel {
+        address payer;
+        address operator;
+        uint256 deposit;
+        uint64 drawn;
+        uint64 withdrawableAt;
+        uint256 withdrawal;
+    }
+
+    #[sol(rpc)]
+    interface IPaymentChannels {
+        error NotSettlement(address caller);
+        error ChannelExists(bytes32 channel);
+        error UnknownChannel(bytes32 channel);
+        error NotPayer(bytes32 channel, address caller);
+        error WrongOperator(bytes32 channel, address operator);
+        error WrongSigner(bytes32 channel, address signer);
+        error AboveCeiling(bytes32 channel, uint64 drawnTo, uint64 ceiling);
+        error AboveDeposit(bytes32 channel, uint64 drawnTo, uint256 deposit);
+        error NothingToDraw(bytes32 channel, uint64 drawnTo, uint64 drawn);
+        error NoDeposit();
+        error NoWithdrawal(bytes32 channel);
+        error WithdrawalTooEarly(bytes32 channel, uint64 withdrawableAt);
+        error WithdrawalTooLarge(bytes32 channel, uint256 amount, uint256 available);
+        error OperatorNotActive(address operator);
+
+        event ChannelOpened(bytes32 indexed channel, address indexed payer, address indexed operator, uint256 deposit);
+        event Deposited(bytes32 indexed channel, uint256 amount, uint256 deposit);
+        event Drawn(bytes32 indexed channel, uint64 amount, uint64 drawn);
+        event WithdrawalRequested(bytes32 indexed channel, uint256 amount, uint64 withdrawableAt);
+        event Withdrawn(bytes32 indexed channel, uint256 amount);
+
+        function channelOf(bytes32 channel) external view returns (Channel memory);
+        function channelIdOf(address payer, address operator, bytes32 salt) external view returns (bytes32);
+        function digestOf(Voucher calldata voucher) external view returns (bytes32);
+        function open(address operator, bytes32 salt) external payable returns (bytes32 channel);
+        function deposit(bytes32 channel) external payable;
+        function requestWithdrawal(bytes32 channel, uint256 amount) external;
+        function withdraw(bytes32 channel) external returns (uint256 amount);
+    }
+
+    struct Submission {
+        uint64 epoch;
+        uint32 rows;
+        uint64 total;
+        G1Point ledger;
+        uint32[] pages;
+        G1Point[] payouts;
+        bytes certificate;
+    }
+    enum Status { None, Posted, Final }
+    struct Batch {
+        address operator;
+        uint64 epoch;
+        uint64 total;
+        uint64 finalisableAt;
+        uint32 rows;
+        Status status;
+        bytes32 submissionHash;
+        G1Point ledger;
+    }
+    struct Claim { uint32 earner; uint64 cumulativeEarnings; uint64 version; G1Point witness; }
+
+    #[sol(rpc)]
+    interface ISettlement {
+        error OperatorNotActive(address operator);
+        error EpochNotOver(uint64 epoch, uint64 endsAt);
+        error BatchExists(bytes32 batch);
+        error UnknownBatch(bytes32 batch);
+        error NotPosted(bytes32 batch);
+        error WindowOpen(bytes32 batch, uint64 finalisableAt);
+        error RowsOutOfRange(uint32 rows);
+        error PagesMisordered();
+        error LengthMismatch(uint256 pages, uint256 payouts);
+        error InvalidPoint(uint256 x, uint256 y);
+        error TotalMismatch(uint64 total, uint64 drawn);
+        error EmptyBatch();
+        error WrongPayouts(bytes32 batch);
+        error UnknownVersion(uint32 page, uint64 version);
+        error InvalidOpening();
+        error NothingToClaim(uint32 earner);
+        error NoClaims();
+        error PaymentFailed(uint32 earner, address account);
+
+        event BatchPosted(bytes32 indexed batch, address indexed operator, uint64 indexed epoch, Submission submission);
+        event BatchFinal(bytes32 indexed batch, address indexed operator, uint64 total);
+        event EarningsUpdated(uint32 indexed page, uint64 indexed version, G1Point commitment, bytes32 batch);
+        event Claimed(uint32 indexed earner, address indexed account, uint64 amount, uint64 cumulativeEarnings);
+
+        error PageOutOfRange(uint32 page, uint32 lastPage);
+        error AboveFunding(uint32 earner, uint64 amount, uint256 available);
+        error NotChannels(address sender);
+        error ZeroEpochSeconds();
+        error InvalidSrs();
+
+        function epochSeconds() external view returns (uint64);
+        function disputeWindow() external view returns (uint64);
+        function pageSize() external view returns (uint32);
+        function batchOf(bytes32 batch) external view returns (Batch memory);
+        function batchIdOf(address operator, uint64 epoch) external view returns (bytes32);
+        function earningsOf(uint32 page) external view returns (uint64 version, G1Point memory commitment);
+        function earningsAt(uint32 page, uint64 version) external view returns (G1Point memory commitment);
+        function claimed(uint32 earner) external view returns (uint64);
+        function submitBatch(Submission calldata submission, Draw[] calldata draws) external returns (bytes32 batch);
+        function finaliseBatch(bytes32 batch, uint32[] calldata pages, G1Point[] calldata payouts) external;
+        function claim(Claim calldata claim_) external returns (uint64 amount);
+        function claimMany(Claim[] calldata claims) external returns (uint64 amount);
+    }
+
+    #[sol(rpc)]
+    interface IDaCertVerifier {
+        error InvalidCertificate();
+        error CertificateExpired(uint64 storedAt);
+        function check(G1Point calldata commitment, uint32 symbols, bytes calldata certificate) external view;
+    }
+
+    #[sol(rpc)]
+    interface IEarnerRegistry {
+        event EarnerRegistered(uint32 indexed earner, address indexed account, uint8 indexed role);
+        function earnerOf(address account, uint8 role) external view returns (uint32 earner);
+        function accountOf(uint32 earner) external view returns (address account, uint8 role);
+        function earnerCount() external view returns (uint32 count);
+        function register(uint8 role) external returns (uint32 earner);
+    }
+
+    struct Split { uint16 platformBps; uint16 modelBps; uint16 stakersBps; uint16 contributorsBps; }
+    struct Rules { Split split; uint8 maxCredits; }
+
+    #[sol(rpc)]
+    interface IFeeSchedule {
+        event RulesScheduled(uint64 indexed activation, Rules rules);
+        function rulesAt(uint64 time) external view returns (Rules memory rules);
+        function schedule(Rules calldata rules, uint64 activation) external;
+    }
+
+    struct Price { uint64 inputRate; uint64 outputRate; uint64 platformFee; }
+    struct DatanetVersion { bytes32 datanet; uint32 version; }
+    struct Model {
+        bytes32 base;
+        bytes32 contentHash;
+        bytes32 indexRoot;
+        bytes32 indexHash;
+        uint32 priceVersion;
+        string name;
+    }
+
+    #[sol(rpc)]
+    interface IModelRegistry {
+        error OwnerNotRegistered(address owner);
+        error DuplicateContent(bytes32 contentHash);
+        error UnknownModel(bytes32 model);
+
+        event ModelRegistered(
+            bytes32 indexed model, bytes32 indexed base, address indexed owner, bytes32 contentHash, string name
+        );
+        event IndexRegistered(bytes32 indexed model, bytes32 indexRoot, bytes32 indexHash, DatanetVersion[] datanets);
+        event PriceSet(bytes32 indexed model, uint32 indexed priceVersion, Price price);
+        /// ERC-721's: the model share follows the token.
+        event Transfer(address indexed from, address indexed to, uint256 indexed tokenId);
+
+        function modelOf(bytes32 model) external view returns (Model memory);
+        function datanetsOf(bytes32 model) external view returns (DatanetVersion[] memory);
+        function priceAt(bytes32 model, uint32 priceVersion) external view returns (Price memory);
+        function ownerEarnerOf(bytes32 model) external view returns (uint32);
+        function lineageOf(bytes32 model) external view returns (bytes32[] memory);
+        function registerBase(bytes32 contentHash, string calldata name, Price calldata price)
+            external returns (bytes32 model);
+        function registerAdapter(
+            bytes32 base,
+            bytes32 contentHash,
+            bytes32 indexRoot,
+            bytes32 indexHash,
+            DatanetVersion[] calldata datanets,
+            string calldata name,
+            Price calldata price
+        ) external returns (bytes32 model);
+        function setPrice(bytes32 model, Price calldata price) external returns (uint32 priceVersion);
+    }
+
+    struct Datanet { address owner; uint32 versions; bytes32 metadataHash; string name; string licence; }
+    struct Version { bytes32 rowsRoot; uint32 rowCount; uint64 publishedAt; }
+    struct Row { uint64 index; bytes32 rowHash; address contributor; bytes32 clusterHash; }
+
+    #[sol(rpc)]
+    interface IDatanetRegistry {
+        event DatanetCreated(
+            bytes32 indexed datanet, address indexed owner, string name, string licence, bytes32 metadataHash
+        );
+        event VersionPublished(bytes32 indexed datanet, uint32 indexed version, bytes32 rowsRoot, uint32 rowCount);
+
+        function datanetOf(bytes32 datanet) external view returns (Datanet memory);
+        function versionOf(bytes32 datanet, uint32 version) external view returns (Version memory);
+        function contains(bytes32 datanet, uint32 version, Row calldata row, bytes32[] calldata proof)
+            external view returns (bool);
+        function create(string calldata name, string calldata licence, bytes32 metadataHash)
+            external returns (bytes32 datanet);
+        function publish(bytes32 datanet, bytes32 rowsRoot, uint32 rowCount) external returns (uint32 version);
+    }
+
+    #[sol(rpc)]
+    interface IStaking {
+        function isActive(address operator) external view returns (bool);
+        function registerOperator() external payable;
+        function feesOf(address operator, address staker) external view returns (uint256);
+        function claimFees(address operator) external returns (uint256 amount);
+    }
+
+    /// What the operator signs about a served call, under the domain of PaymentChannels.
+    struct Receipt {
+        bytes32 voucherDigest;
+        uint64 fee;
+        uint64 charged;
+        uint64 tokensIn;
+        uint64 tokensOut;
+        bytes32 outputHash;
+        bytes32 sketchHash;
+    }
+
+    /// What the development attestor signs about a blob.
+    struct Blob { uint256 x; uint256 y; uint32 symbols; uint64 storedAt; }
+}

@@ -1,0 +1,9 @@
+//! The chain: contract types, where the contracts are, and the connection.
+
+pub mod bindings;
+mod client;
+mod deployment;
+mod revert;
+
+pub use client::{BlockHeader, ChainClient, Sent};
+pub use deployment::{Contracts, Deployment};

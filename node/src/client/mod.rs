@@ -1,0 +1,17 @@
+//! The payer's side: a key with channels on the chain, and calls that are paid for with vouchers.
+
+mod claims;
+mod http;
+mod paid;
+mod payer;
+mod reader;
+mod session;
+mod sse;
+
+pub use claims::{ClaimsReport, claim_all};
+pub use http::{NodeClient, Refused};
+pub use paid::{ChatCall, PaidClient};
+pub use payer::Payer;
+pub(crate) use payer::confirmed;
+pub use reader::Reply;
+pub use session::{Held, Session};

@@ -1,0 +1,243 @@
+//! Calls, paid for from one channel.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use alloy::primitives::{Address, B256, Signature, U256, keccak256};
+use serde_json::{Value, json};
+
+use super::{
+    http::{NodeClient, Refused},
+    payer::Payer,
+    reader::Reply,
+    session::Session,
+};
+use crate::{
+    Error, Result,
+    api::{answer::Quote, request::ChatMessage},
+    voucher::{self, Call, Receipt, Voucher},
+};
+
+/// How often a call is signed again after a refusal that a fresh voucher can cure.
+const MAX_SIGNINGS: usize = 4;
+/// Refusals that a fresh time, price version or ceiling can cure; the refused voucher is void.
+const CURABLE: [&str; 5] =
+    ["time_out_of_range", "earlier_epoch", "epoch_sealed", "ceiling_too_low", "price_version"];
+
+/// What is asked of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatCall {
+    /// Model id or registered name.
+    pub model: String,
+    /// The conversation.
+    pub messages: Vec<ChatMessage>,
+    /// Most tokens to generate.
+    pub max_tokens: u64,
+    /// 0 takes the most likely token.
+    pub temperature: f32,
+    /// Seed of the sampling.
+    pub seed: u64,
+    /// Whether the answer arrives in pieces.
+    pub stream: bool,
+}
+
+impl ChatCall {
+    /// One user message.
+    pub fn ask(model: &str, text: &str) -> Self {
+        let message = ChatMessage { role: "user".into(), content: text.into() };
+        Self {
+            model: model.into(),
+            messages: vec![message],
+            max_tokens: 64,
+            temperature: 0.0,
+            seed: 0,
+            stream: true,
+        }
+    }
+
+    /// The body that is sent, and whose hash is signed.
+    pub fn body(&self) -> Vec<u8> {
+        let mut body = json!({
+            "model": self.model,
+            "messages": self.messages,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "seed": self.seed,
+            "stream": self.stream,
+        });
+        if self.stream {
+            body["stream_options"] = json!({ "include_usage": true });
+        }
+        body.to_string().into_bytes()
+    }
+}
+
+/// A payer's calls to one node from one channel. Cheap to clone; clones may call at the same time.
+#[derive(Clone, Debug)]
+pub struct PaidClient {
+    node: NodeClient,
+    payer: Arc<Payer>,
+    operator: Address,
+    channel: B256,
+    session: Session,
+}
+
+impl PaidClient {
+    /// Opens the channel to the node's operator under `salt`, or takes up the open one, and sees
+    /// to a deposit of at least `deposit` wei.
+    ///
+    /// # Errors
+    /// [`Error::Remote`] if the node cannot be reached before `deadline`, [`Error::Chain`] if the
+    /// channel cannot be opened.
+    pub async fn open(
+        node: NodeClient,
+        payer: Payer,
+        salt: B256,
+        deposit: U256,
+        deadline: Duration,
+    ) -> Result<Self> {
+        let health = node.get("/v1/models", deadline).await?;
+        let operator = health["operator"]
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| Error::Remote("the node does not name its operator".into()))?;
+        let channel = payer.open_channel(operator, salt, deposit).await?;
+        Ok(Self { node, payer: Arc::new(payer), operator, channel, session: Session::default() })
+    }
+
+    /// The channel that pays.
+    pub const fn channel(&self) -> B256 {
+        self.channel
+    }
+
+    /// The node's API.
+    pub const fn node(&self) -> &NodeClient {
+        &self.node
+    }
+
+    /// Cumulative gwei charged from the channel, as far as known.
+    pub fn charged(&self) -> u64 {
+        self.session.charged()
+    }
+
+    /// Makes a paid chat call; `on_text` is given the answer's pieces as they arrive.
+    ///
+    /// Lost connections and a killed node are waited for until `deadline`, with the same voucher,
+    /// so that the call is charged at most once.
+    ///
+    /// # Errors
+    /// [`Error::Remote`] if the node refuses, its answer or receipt is wrong, or the deadline
+    /// passes; [`Error::Chain`] if the chain's time cannot be read.
+    pub async fn chat(
+        &self,
+        call: &ChatCall,
+        deadline: Duration,
+        on_text: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Reply> {
+        let path = "/v1/chat/completions";
+        let (body, started) = (call.body(), Instant::now());
+        let mut refusal = None;
+        for _ in 0..MAX_SIGNINGS {
+            let left = deadline.saturating_sub(started.elapsed());
+            let quote = self.node.quote(path, &body, self.channel, left).await?;
+            self.check_quote(&quote)?;
+            let held = self
+                .session
+                .hold(quote.max_fee.0)
+                .ok_or_else(|| Error::Remote(format!("fee of {} gwei", quote.max_fee.0)))?;
+            let voucher = self.voucher(call, &quote, &body, held.ceiling).await?;
+            let signed = self.payer.sign(voucher)?;
+            let left = deadline.saturating_sub(started.elapsed());
+            match self.node.call(path, &body, &signed, left, on_text).await? {
+                Ok(reply) => {
+                    self.check_reply(&reply, &signed.voucher, &quote)?;
+                    self.session.learn(reply.statement.charged.0);
+                    return Ok(reply);
+                }
+                Err(refused) if CURABLE.contains(&refused.code.as_str()) => {
+                    refusal = Some(refused);
+                }
+                Err(refused) => return Err(refused.into_error()),
+            }
+        }
+        Err(refusal.map_or_else(|| Error::Remote("not sent".into()), Refused::into_error))
+    }
+
+    async fn voucher(
+        &self,
+        call: &ChatCall,
+        quote: &Quote,
+        body: &[u8],
+        ceiling: u64,
+    ) -> Result<Voucher> {
+        let call = Call {
+            modelId: quote.model_id,
+            priceVersion: quote.price.price_version,
+            promptHash: keccak256(body),
+            seed: call.seed,
+            maxTokens: quote.max_tokens,
+            time: self.payer.now().await?,
+        };
+        Ok(Voucher { channelId: self.channel, ceiling, call })
+    }
+
+    /// A node must not have its caller sign for another contract or operator.
+    fn check_quote(&self, quote: &Quote) -> Result<()> {
+        let deployment = self.payer.deployment();
+        if quote.chain_id != deployment.chain_id
+            || quote.payment_channels != deployment.payment_channels
+            || quote.operator != self.operator
+        {
+            return Err(Error::Remote(format!(
+                "the node asks for payment to {} on contract {} of chain {}",
+                quote.operator, quote.payment_channels, quote.chain_id
+            )));
+        }
+        if let Some(charged) = quote.charged {
+            self.session.learn(charged.0);
+        }
+        Ok(())
+    }
+
+    /// The receipt must be the operator's, about this voucher and this text, within the quote.
+    fn check_reply(&self, reply: &Reply, voucher: &Voucher, quote: &Quote) -> Result<()> {
+        let wrong = |what: &str| Err(Error::Remote(format!("receipt: {what}")));
+        let json = &reply.statement.receipt;
+        let receipt = Receipt {
+            voucherDigest: json.voucher_digest,
+            fee: json.fee.0,
+            charged: json.charged.0,
+            tokensIn: json.tokens_in.0,
+            tokensOut: json.tokens_out.0,
+            outputHash: json.output_hash,
+            sketchHash: json.sketch_hash,
+        };
+        if receipt.voucherDigest != voucher::digest(voucher, self.payer.domain()) {
+            return wrong("it is about another voucher");
+        }
+        if receipt.outputHash != keccak256(reply.text.as_bytes()) {
+            return wrong("it is about another text");
+        }
+        if receipt.fee > quote.max_fee.0 || receipt.charged > voucher.ceiling {
+            return wrong("it charges more than was signed");
+        }
+        let signer = Signature::from_raw(&reply.statement.signature).ok().and_then(|signature| {
+            let digest = voucher::digest(&receipt, self.payer.domain());
+            signature.recover_address_from_prehash(&digest).ok()
+        });
+        if signer != Some(self.operator) {
+            return wrong("the operator did not sign it");
+        }
+        Ok(())
+    }
+
+    /// A JSON answer of the node, such as `/v1/earnings`.
+    ///
+    /// # Errors
+    /// [`Error::Remote`].
+    pub async fn get(&self, path: &str, deadline: Duration) -> Result<Value> {
+        self.node.get(path, deadline).await
+    }
+}

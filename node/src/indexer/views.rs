@@ -1,0 +1,183 @@
+//! Rows of the tables that mirror the chain.
+
+use alloy::primitives::{Address, B256, U256};
+use attribution::settle::EarnerIndex;
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{
+    chain::bindings::{G1Point, Price, Rules},
+    store::{read_sol, write_sol},
+};
+
+/// The role in which an account earns; numbers are the contract's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum Role {
+    /// The platform's share and what rounding leaves.
+    Treasury = 1,
+    /// Who contributed rows.
+    Contributor = 2,
+    /// Who owns a model.
+    ModelOwner = 3,
+    /// Who stakes to an operator; the account is the operator's.
+    Stakers = 4,
+}
+
+impl Role {
+    /// The role with the contract's number.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Treasury),
+            2 => Some(Self::Contributor),
+            3 => Some(Self::ModelOwner),
+            4 => Some(Self::Stakers),
+            _ => None,
+        }
+    }
+}
+
+/// An account in a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EarnerView {
+    /// Its index in the earnings polynomials.
+    pub earner: EarnerIndex,
+    /// Who is paid.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub account: Address,
+    /// Why.
+    pub role: Role,
+}
+
+/// A registered model as of the head.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ModelView {
+    /// Its id.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub id: B256,
+    /// The base that its adapter is for; zero for a base model.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub base: B256,
+    /// Hash of the adapter, or of the base's weights.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub content_hash: B256,
+    /// Merkle root of the influence index's contributor leaves; zero for a base model.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub index_root: B256,
+    /// Hash of the influence index file; zero for a base model.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub index_hash: B256,
+    /// Name given at registration; names are not unique on chain.
+    pub name: String,
+    /// Owner of the ERC-721 token.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub owner: Address,
+    /// Version of `price`, from 1.
+    pub price_version: u32,
+    /// The price in force.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub price: Price,
+    /// Datanet versions that it was trained on.
+    pub datanets: Vec<DatanetRef>,
+}
+
+/// A version of a Datanet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct DatanetRef {
+    /// The Datanet.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub id: B256,
+    /// Its version, from 1.
+    pub version: u32,
+}
+
+/// A Datanet as of the head.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct DatanetView {
+    /// Who may publish versions.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub owner: Address,
+    /// Its name.
+    pub name: String,
+    /// Licence of its rows.
+    pub licence: String,
+    /// Versions published.
+    pub versions: u32,
+}
+
+/// A published version of a Datanet.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct VersionView {
+    /// Merkle root of its rows.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub rows_root: B256,
+    /// How many rows.
+    pub row_count: u32,
+}
+
+/// A payment channel as of the head.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ChannelView {
+    /// Who pays and signs.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub payer: Address,
+    /// Who draws.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub operator: Address,
+    /// Wei paid in and not withdrawn; draws do not lower it.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub deposit: U256,
+    /// Cumulative gwei drawn.
+    pub drawn: u64,
+    /// Wei of the pending withdrawal, 0 if there is none.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub withdrawal: U256,
+}
+
+/// Where a batch is on chain.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ChainBatch {
+    /// Its operator.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub operator: Address,
+    /// Its epoch.
+    pub epoch: u64,
+    /// Gwei drawn and paid.
+    pub total: u64,
+    /// Rows of its ledger.
+    pub rows: u32,
+    /// Commitment to its ledger, under which its blob is found.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub ledger: G1Point,
+    /// Earner pages that it pays.
+    pub pages: Vec<u32>,
+    /// Whether it is final.
+    pub is_final: bool,
+}
+
+/// The commitment to a page's cumulative earnings at one version.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EarningsView {
+    /// The commitment.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub commitment: G1Point,
+    /// The batch whose payouts made this version from the one before.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub batch: B256,
+}
+
+/// Fee rules and the time from which they hold.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RulesView {
+    /// Split and number of credits.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub rules: Rules,
+}
+
+/// A price that a model has or had.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PriceView {
+    /// Rates and platform fee.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub price: Price,
+}

@@ -1,0 +1,218 @@
+//! The read view over what the indexer has put into the store: what the chain says, as of the head.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use alloy::primitives::{Address, B256, keccak256};
+pub use attribution::settle::EarnerIndex;
+use borsh::{BorshDeserialize, BorshSerialize};
+use tokio::sync::watch;
+
+pub use crate::indexer::views::*;
+use crate::{
+    Error, Result,
+    chain::{
+        Contracts,
+        bindings::{Price, Rules},
+    },
+    store::{SharedStore, Table, get_row, read_sol, rows, write_sol},
+};
+
+/// A block that the store agrees with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Head {
+    /// Its number.
+    pub number: u64,
+    /// Its hash.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub hash: B256,
+    /// Its time (seconds); the node's clock.
+    pub timestamp: u64,
+}
+
+/// What was last heard of the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainState {
+    /// The latest block indexed.
+    pub head: Head,
+    /// When the chain last answered; `None` before the first answer of this process.
+    pub heard: Option<Instant>,
+    /// Whether every block that the chain had at that moment is indexed.
+    pub synced: bool,
+}
+
+/// Reads what is indexed. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    store: SharedStore,
+    contracts: Contracts,
+    state: Arc<watch::Sender<ChainState>>,
+}
+
+impl Registry {
+    /// The view over a store, as of the head that is stored in it.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn new(store: SharedStore, contracts: Contracts) -> Result<Self> {
+        let head = get_row(&*store, Table::Meta, HEAD_KEY)?.unwrap_or(Head {
+            number: 0,
+            hash: B256::ZERO,
+            timestamp: 0,
+        });
+        let state = watch::Sender::new(ChainState { head, heard: None, synced: false });
+        Ok(Self { store, contracts, state: Arc::new(state) })
+    }
+
+    /// Where the contracts are and what they were made with.
+    pub const fn contracts(&self) -> &Contracts {
+        &self.contracts
+    }
+
+    /// The latest block indexed.
+    pub fn head(&self) -> Head {
+        self.state.borrow().head
+    }
+
+    /// What was last heard of the chain.
+    pub fn chain_state(&self) -> ChainState {
+        *self.state.borrow()
+    }
+
+    /// A receiver that is told of every new head.
+    pub fn subscribe(&self) -> watch::Receiver<ChainState> {
+        self.state.subscribe()
+    }
+
+    /// Whether all blocks are indexed and the chain answered within `max_age`.
+    pub fn is_fresh(&self, max_age: Duration) -> bool {
+        let state = self.chain_state();
+        state.synced && state.heard.is_some_and(|heard| heard.elapsed() <= max_age)
+    }
+
+    pub(crate) fn publish(&self, state: ChainState) {
+        self.state.send_replace(state);
+    }
+
+    /// The epoch that calls signed at `time` belong to.
+    pub const fn epoch_of(&self, time: u64) -> u64 {
+        time / self.contracts.epoch_seconds
+    }
+
+    /// A model by its id.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read; so for all methods below.
+    pub fn model(&self, id: B256) -> Result<Option<ModelView>> {
+        get_row(&*self.store, Table::Models, id.as_slice())
+    }
+
+    /// The model with a name, `None` if there is none or more than one: names are not unique on
+    /// chain, and answering with somebody else's model would be worse than none.
+    pub fn model_by_name(&self, name: &str) -> Result<Option<ModelView>> {
+        let prefix = name_key(name);
+        let found = self.store.scan(Table::ModelNames, &prefix, &prefix, 2)?;
+        match found.as_slice() {
+            [(key, _)] => self.model(B256::from_slice(&key[32..])),
+            _ => Ok(None),
+        }
+    }
+
+    /// All models, by id.
+    pub fn models(&self) -> Result<Vec<ModelView>> {
+        Ok(rows(&*self.store, Table::Models, &[])?.into_iter().map(|(_, model)| model).collect())
+    }
+
+    /// A price that a model has or had.
+    pub fn price_at(&self, model: B256, version: u32) -> Result<Option<Price>> {
+        let row: Option<PriceView> =
+            get_row(&*self.store, Table::Prices, &price_key(model, version))?;
+        Ok(row.map(|row| row.price))
+    }
+
+    /// Index of whoever owns the model's token now; `None` if it is not registered as model owner.
+    pub fn owner_earner(&self, model: &ModelView) -> Result<Option<EarnerIndex>> {
+        self.earner_of(model.owner, Role::ModelOwner)
+    }
+
+    /// The rules for a call signed at `time` (seconds), `None` before the first.
+    pub fn rules_at(&self, time: u64) -> Result<Option<Rules>> {
+        let rules: Vec<(Vec<u8>, RulesView)> = rows(&*self.store, Table::Rules, &[])?;
+        let before = |(key, _): &&(Vec<u8>, RulesView)| key.as_slice() <= &time.to_be_bytes()[..];
+        Ok(rules.iter().rfind(before).map(|(_, view)| view.rules.clone()))
+    }
+
+    /// A channel by its id.
+    pub fn channel(&self, id: B256) -> Result<Option<ChannelView>> {
+        get_row(&*self.store, Table::ChainChannels, id.as_slice())
+    }
+
+    /// All channels to an operator, by id.
+    pub fn channels_to(&self, operator: Address) -> Result<Vec<(B256, ChannelView)>> {
+        let all: Vec<(Vec<u8>, ChannelView)> = rows(&*self.store, Table::ChainChannels, &[])?;
+        let ours = all.into_iter().filter(|(_, channel)| channel.operator == operator);
+        Ok(ours.map(|(key, channel)| (B256::from_slice(&key), channel)).collect())
+    }
+
+    /// The index of an account in a role.
+    pub fn earner_of(&self, account: Address, role: Role) -> Result<Option<EarnerIndex>> {
+        get_row(&*self.store, Table::EarnerIndices, &earner_key(account, role))
+    }
+
+    /// Whom an index pays.
+    pub fn earner(&self, earner: EarnerIndex) -> Result<Option<EarnerView>> {
+        get_row(&*self.store, Table::Earners, &earner.0.to_be_bytes())
+    }
+
+    /// All earners, by index.
+    pub fn earners(&self) -> Result<Vec<EarnerView>> {
+        Ok(rows(&*self.store, Table::Earners, &[])?.into_iter().map(|(_, view)| view).collect())
+    }
+
+    /// A Datanet by its id.
+    pub fn datanet(&self, id: B256) -> Result<Option<DatanetView>> {
+        get_row(&*self.store, Table::Datanets, id.as_slice())
+    }
+
+    /// A version of a Datanet.
+    pub fn datanet_version(&self, id: B256, version: u32) -> Result<Option<VersionView>> {
+        get_row(&*self.store, Table::DatanetVersions, &price_key(id, version))
+    }
+
+    /// A batch by its id.
+    pub fn batch(&self, id: B256) -> Result<Option<ChainBatch>> {
+        get_row(&*self.store, Table::ChainBatches, id.as_slice())
+    }
+
+    /// Cumulative gwei that an earner has claimed.
+    pub fn claimed(&self, earner: EarnerIndex) -> Result<u64> {
+        let row = get_row(&*self.store, Table::Claimed, &earner.0.to_be_bytes())?;
+        Ok(row.unwrap_or(0))
+    }
+
+    /// All versions of a page's earnings, from 1.
+    pub fn earnings_versions(&self, page: u32) -> Result<Vec<EarningsView>> {
+        let all = rows(&*self.store, Table::Earnings, &page.to_be_bytes())?;
+        Ok(all.into_iter().map(|(_, view)| view).collect())
+    }
+}
+
+/// Where the indexer's head is in [`Table::Meta`].
+pub(crate) const HEAD_KEY: &[u8] = b"indexer/head";
+
+/// A name's prefix in [`Table::ModelNames`]; hashed, so that no name is a prefix of another.
+pub(crate) fn name_key(name: &str) -> Vec<u8> {
+    keccak256(name.as_bytes()).to_vec()
+}
+
+/// An id and a version of it.
+pub(crate) fn price_key(id: B256, version: u32) -> Vec<u8> {
+    [id.as_slice(), &version.to_be_bytes()].concat()
+}
+
+/// A role and an account in it.
+pub(crate) fn earner_key(account: Address, role: Role) -> Vec<u8> {
+    [&[role as u8], account.as_slice()].concat()
+}

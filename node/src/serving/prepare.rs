@@ -1,0 +1,161 @@
+//! Everything about a call that does not need its payment.
+
+use std::sync::Arc;
+
+use alloy::primitives::{B256, keccak256};
+use attribution::settle::Price;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+
+use super::Serving;
+use crate::{
+    api::{
+        error::ApiError,
+        request::{CallRequest, Endpoint, Prompt},
+    },
+    catalog::ServedModel,
+    registry::ModelView,
+    voucher::Call,
+};
+
+/// A call whose request is in order.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Where it was made.
+    pub endpoint: Endpoint,
+    /// The checked request.
+    pub request: CallRequest,
+    /// The model.
+    pub model: Arc<ServedModel>,
+    /// The model on the chain.
+    pub view: ModelView,
+    /// Tokens of the rendered prompt.
+    pub prompt: Vec<u32>,
+    /// keccak256 of the body, which the payer signs.
+    pub prompt_hash: B256,
+    /// Most tokens to generate: the request's, or else the node's bound.
+    pub max_tokens: u64,
+    /// Tokens that fit behind the prompt.
+    pub room: u64,
+    pub(super) deadline: Instant,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+impl Serving {
+    /// Checks a body and renders its prompt.
+    ///
+    /// # Errors
+    /// 503 if too many calls are being served; 400 if the body, a sampling value, the prompt's
+    /// length or `max_tokens` is out of bounds; 404 if there is no such model.
+    pub async fn prepare(&self, endpoint: Endpoint, body: &[u8]) -> Result<Prepared, ApiError> {
+        let config = self.parts.config;
+        let deadline = Instant::now() + config.timeout;
+        let permit = Arc::clone(&self.gate).try_acquire_owned().map_err(|_| {
+            let max = config.max_requests;
+            ApiError::unavailable("overloaded", format!("{max} calls are being served"))
+        })?;
+        let request = CallRequest::parse(endpoint, body)?;
+        let unknown =
+            || ApiError::not_found("model_not_found", "model is unknown").about("model");
+        let model = self.parts.catalog.find(&request.model).ok_or_else(unknown)?;
+        let view = self.parts.registry.model(model.id)?.ok_or_else(unknown)?;
+        let prompt = self.tokens(&request).await?;
+        let room = self.room(prompt.len())?;
+        let max_tokens = match request.max_tokens {
+            Some(wanted) if wanted > room => {
+                let message = format!("max_tokens {wanted} is above {room}");
+                return Err(ApiError::invalid("max_tokens", message));
+            }
+            wanted => wanted.unwrap_or(room),
+        };
+        Ok(Prepared {
+            endpoint,
+            request,
+            model,
+            view,
+            prompt,
+            prompt_hash: keccak256(body),
+            max_tokens,
+            room,
+            deadline,
+            permit,
+        })
+    }
+
+    /// Tokens of the prompt. A long text takes milliseconds, so this is not done on the runtime.
+    async fn tokens(&self, request: &CallRequest) -> Result<Vec<u32>, ApiError> {
+        let (catalog, prompt) = (Arc::clone(&self.parts.catalog), request.prompt.clone());
+        let encoded = tokio::task::spawn_blocking(move || match &prompt {
+            Prompt::Chat(messages) => catalog.tokenizer().encode_chat(messages),
+            Prompt::Text(text) => catalog.tokenizer().encode_prompt(text),
+        });
+        let field = match &request.prompt {
+            Prompt::Chat(_) => "messages",
+            Prompt::Text(_) => "prompt",
+        };
+        encoded
+            .await
+            .map_err(|error| ApiError::internal(&error))?
+            .map_err(|error| ApiError::invalid(field, error.to_string()))
+    }
+
+    /// How many tokens may follow a prompt of this length.
+    fn room(&self, prompt: usize) -> Result<u64, ApiError> {
+        let config = self.parts.config;
+        let positions = self.parts.catalog.max_positions();
+        let max = config.max_prompt_tokens.min(positions.saturating_sub(1));
+        if prompt == 0 || prompt > max {
+            let message = format!("prompt has {prompt} tokens, not 1 to {max}");
+            let error = ApiError::invalid("messages", message);
+            return Err(ApiError { code: "context_length_exceeded", ..error });
+        }
+        Ok(config.max_new_tokens.min(positions - prompt) as u64)
+    }
+}
+
+impl Prepared {
+    /// The most that the call can cost with this many generated tokens, in gwei.
+    ///
+    /// # Errors
+    /// 500 if the price is so high that the fee overflows.
+    pub fn max_fee(&self, max_tokens: u64) -> Result<u64, ApiError> {
+        let price = Price {
+            input_rate: self.view.price.inputRate,
+            output_rate: self.view.price.outputRate,
+            platform_fee: self.view.price.platformFee,
+        };
+        let tokens = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        price
+            .fee_ceil(tokens(self.prompt.len() as u64), tokens(max_tokens))
+            .map_err(|error| ApiError::internal(&error))
+    }
+
+    /// Checks that a voucher's call is this call.
+    ///
+    /// # Errors
+    /// 400 naming the field that differs.
+    pub fn check_voucher(&self, call: &Call) -> Result<(), ApiError> {
+        let differs = |code: &'static str, what: String| {
+            Err(ApiError { code, ..ApiError::invalid("X-Payment", what) })
+        };
+        if call.modelId != self.model.id {
+            let what = format!("voucher is for model {}, not {}", call.modelId, self.model.id);
+            return differs("model_mismatch", what);
+        }
+        if call.promptHash != self.prompt_hash {
+            let what = format!("promptHash {} is not the body's hash", call.promptHash);
+            return differs("prompt_mismatch", what);
+        }
+        let max = self.request.max_tokens.unwrap_or(call.maxTokens);
+        if call.maxTokens != max || max == 0 || max > self.room {
+            let room = self.room;
+            let what = format!("maxTokens {} is not the body's, or not 1 to {room}", call.maxTokens);
+            return differs("max_tokens_mismatch", what);
+        }
+        match self.request.seed {
+            Some(seed) if seed != call.seed => {
+                differs("seed_mismatch", format!("seed {} is not the body's {seed}", call.seed))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {FeeSchedule} from "../contracts/governance/FeeSchedule.sol";
+import {IFeeSchedule} from "../contracts/interfaces/IFeeSchedule.sol";
+import {G2Point} from "../contracts/libraries/Kzg.sol";
+import {PaymentChannels} from "../contracts/payments/PaymentChannels.sol";
+import {DatanetRegistry} from "../contracts/registry/DatanetRegistry.sol";
+import {EarnerRegistry} from "../contracts/registry/EarnerRegistry.sol";
+import {ModelRegistry} from "../contracts/registry/ModelRegistry.sol";
+import {Settlement} from "../contracts/settlement/Settlement.sol";
+import {Staking} from "../contracts/staking/Staking.sol";
+import {DevCertVerifier} from "../contracts/verifiers/DevCertVerifier.sol";
+import {Script} from "forge-std/Script.sol";
+import {VmSafe} from "forge-std/Vm.sol";
+
+/// @notice Deploys all contracts. Tests call `deploy`; on a chain, run
+///
+///     forge script script/Deploy.s.sol --rpc-url <url> --private-key <key> --broadcast
+///
+/// which writes deployments/<chainId>.json. A parameter is taken from its environment variable, else from the JSON file
+/// that the variable CONFIG names (keys as in `Config`, tauG2 as an object of x1, x0, y1, y0), else it has its default:
+///
+/// | Config          | variable         | default                                                     |
+/// | owner           | OWNER            | the deployer; sets fees and the slasher                     |
+/// | treasury        | TREASURY         | the deployer; earner 1, which nobody can change later       |
+/// | slashedTo       | SLASHED_TO       | the treasury; gets slashed stake                            |
+/// | attestor        | ATTESTOR         | the deployer; signs data-availability certificates          |
+/// | epochSeconds    | EPOCH_SECONDS    | 3600                                                        |
+/// | disputeWindow   | DISPUTE_WINDOW   | 604800 (7 days)                                             |
+/// | pageSize        | PAGE_SIZE        | 65536 earners, a power of two                               |
+/// | unbondingPeriod | UNBONDING_PERIOD | 1209600 (14 days); longer than the dispute window           |
+/// | minStake        | MIN_STAKE        | 1000 OPEN, in wei                                           |
+/// | withdrawDelay   | WITHDRAW_DELAY   | 86400 (1 day); longer than an epoch and the time to post it |
+/// | feeNotice       | FEE_NOTICE       | 604800 (7 days) between a change of fees and its effect     |
+/// | tauG2           | TAU_G2           | EigenDA's; as x1,x0,y1,y0 (imaginary part first)            |
+contract Deploy is Script {
+    struct Config {
+        address owner;
+        address treasury;
+        address slashedTo;
+        address attestor;
+        uint64 epochSeconds;
+        uint64 disputeWindow;
+        uint32 pageSize;
+        uint64 unbondingPeriod;
+        uint256 minStake;
+        uint64 withdrawDelay;
+        uint64 feeNotice;
+        G2Point tauG2;
+    }
+
+    struct Deployment {
+        EarnerRegistry earners;
+        FeeSchedule fees;
+        DatanetRegistry datanets;
+        ModelRegistry models;
+        Staking staking;
+        PaymentChannels channels;
+        Settlement settlement;
+        DevCertVerifier daCerts;
+    }
+
+    error AddressMispredicted(address settlement, address predicted);
+    error ParameterTooLarge(string name, uint256 value);
+
+    string private _json;
+
+    function run() external returns (Deployment memory deployed) {
+        vm.startBroadcast();
+        (, address deployer,) = vm.readCallers();
+        Config memory config = load(deployer);
+        deployed = deploy(config, deployer);
+        vm.stopBroadcast();
+
+        // A dry run deploys nothing, so it must not leave addresses behind.
+        if (vm.isContext(VmSafe.ForgeContext.ScriptBroadcast)) {
+            vm.writeJson(describe(config, deployed), string.concat("deployments/", vm.toString(block.chainid), ".json"));
+        }
+    }
+
+    /// @param deployer whose calls and creations these are: the broadcaster, or this contract in tests
+    function deploy(Config memory config, address deployer) public returns (Deployment memory deployed) {
+        deployed.earners = new EarnerRegistry(deployer, config.treasury);
+        deployed.staking = new Staking(
+            config.owner, deployed.earners, config.minStake, config.unbondingPeriod, config.slashedTo
+        );
+        deployed.earners.setStaking(address(deployed.staking));
+        // Setting Staking once was all that an owner could do.
+        deployed.earners.renounceOwnership();
+
+        deployed.fees = new FeeSchedule(config.owner, defaultRules(), config.feeNotice);
+        deployed.datanets = new DatanetRegistry();
+        deployed.models = new ModelRegistry(deployed.earners, deployed.datanets);
+        deployed.daCerts = new DevCertVerifier(config.attestor);
+        _deployPayments(config, deployer, deployed);
+    }
+
+    /// @notice The configuration of the environment, with the defaults above.
+    function load(address deployer) public returns (Config memory config) {
+        string memory path = vm.envOr("CONFIG", string(""));
+        _json = bytes(path).length == 0 ? "{}" : vm.readFile(path);
+
+        config.owner = _address("owner", "OWNER", deployer);
+        config.treasury = _address("treasury", "TREASURY", deployer);
+        config.slashedTo = _address("slashedTo", "SLASHED_TO", config.treasury);
+        config.attestor = _address("attestor", "ATTESTOR", deployer);
+        config.epochSeconds = _uint64("epochSeconds", "EPOCH_SECONDS", 1 hours);
+        config.disputeWindow = _uint64("disputeWindow", "DISPUTE_WINDOW", 7 days);
+        config.pageSize = uint32(_uint("pageSize", "PAGE_SIZE", 65_536, type(uint32).max));
+        config.unbondingPeriod = _uint64("unbondingPeriod", "UNBONDING_PERIOD", 14 days);
+        config.minStake = _uint("minStake", "MIN_STAKE", 1000 ether, type(uint256).max);
+        config.withdrawDelay = _uint64("withdrawDelay", "WITHDRAW_DELAY", 1 days);
+        config.feeNotice = _uint64("feeNotice", "FEE_NOTICE", 7 days);
+        config.tauG2 = _tauG2();
+    }
+
+    /// @notice The split of fees that the protocol starts with.
+    function defaultRules() public pure returns (IFeeSchedule.Rules memory) {
+        return IFeeSchedule.Rules({
+            split: IFeeSchedule.Split({platformBps: 1000, modelBps: 2000, stakersBps: 2000, contributorsBps: 5000}),
+            maxCredits: 32
+        });
+    }
+
+    /// @notice tau G2 of the reference string that EigenDA uses on its main network.
+    function eigenDaTauG2() public pure returns (G2Point memory) {
+        return G2Point({
+            x1: 10478571113809844268398751534081669357808742555529167819607714577862447855483,
+            x0: 19394299006376106554626551996044114846855237028623244664226757033024550999552,
+            y1: 10552783866161062341197740743287753408530108186218052255509661543860392060676,
+            y0: 9205262336805673656533560220225620941045451042642528799409071118332922267006
+        });
+    }
+
+    /// @notice The text of deployments/<chainId>.json.
+    function describe(Config memory config, Deployment memory deployed) public returns (string memory) {
+        vm.serializeUint("deployment", "chainId", block.chainid);
+        vm.serializeUint("deployment", "fromBlock", block.number);
+        vm.serializeString("deployment", "contracts", _describeContracts(deployed));
+        return vm.serializeString("deployment", "parameters", _describeParameters(config));
+    }
+
+    /// @dev Each of the two knows the other for ever, so the first is told where the second will be.
+    function _deployPayments(Config memory config, address deployer, Deployment memory deployed) private {
+        address predicted = vm.computeCreateAddress(deployer, vm.getNonce(deployer) + 1);
+
+        deployed.channels = new PaymentChannels(deployed.staking, predicted, config.withdrawDelay);
+        deployed.settlement = new Settlement(
+            deployed.earners,
+            deployed.staking,
+            deployed.channels,
+            deployed.daCerts,
+            Settlement.Parameters(config.epochSeconds, config.disputeWindow, config.pageSize),
+            config.tauG2
+        );
+
+        require(
+            address(deployed.settlement) == predicted, AddressMispredicted(address(deployed.settlement), predicted)
+        );
+    }
+
+    function _describeContracts(Deployment memory deployed) private returns (string memory) {
+        vm.serializeAddress("contracts", "EarnerRegistry", address(deployed.earners));
+        vm.serializeAddress("contracts", "FeeSchedule", address(deployed.fees));
+        vm.serializeAddress("contracts", "DatanetRegistry", address(deployed.datanets));
+        vm.serializeAddress("contracts", "ModelRegistry", address(deployed.models));
+        vm.serializeAddress("contracts", "Staking", address(deployed.staking));
+        vm.serializeAddress("contracts", "PaymentChannels", address(deployed.channels));
+        vm.serializeAddress("contracts", "Settlement", address(deployed.settlement));
+        return vm.serializeAddress("contracts", "DevCertVerifier", address(deployed.daCerts));
+    }
+
+    function _describeParameters(Config memory config) private returns (string memory) {
+        vm.serializeAddress("parameters", "owner", config.owner);
+        vm.serializeAddress("parameters", "treasury", config.treasury);
+        vm.serializeAddress("parameters", "slashedTo", config.slashedTo);
+        vm.serializeAddress("parameters", "attestor", config.attestor);
+        vm.serializeUint("parameters", "epochSeconds", config.epochSeconds);
+        vm.serializeUint("parameters", "disputeWindow", config.disputeWindow);
+        vm.serializeUint("parameters", "pageSize", config.pageSize);
+        vm.serializeUint("parameters", "unbondingPeriod", config.unbondingPeriod);
+        // As text: JSON readers lose precision above 2^53.
+        vm.serializeString("parameters", "minStake", vm.toString(config.minStake));
+        vm.serializeUint("parameters", "withdrawDelay", config.withdrawDelay);
+        vm.serializeUint("parameters", "feeNotice", config.feeNotice);
+
+        vm.serializeBytes32("tauG2", "x1", bytes32(config.tauG2.x1));
+        vm.serializeBytes32("tauG2", "x0", bytes32(config.tauG2.x0));
+        vm.serializeBytes32("tauG2", "y1", bytes32(config.tauG2.y1));
+        string memory tauG2 = vm.serializeBytes32("tauG2", "y0", bytes32(config.tauG2.y0));
+        return vm.serializeString("parameters", "tauG2", tauG2);
+    }
+
+    function _address(string memory key, string memory variable, address fallback_) private view returns (address) {
+        string memory path = string.concat(".", key);
+        address value = vm.keyExistsJson(_json, path) ? vm.parseJsonAddress(_json, path) : fallback_;
+        return vm.envOr(variable, value);
+    }
+
+    function _uint64(string memory key, string memory variable, uint64 fallback_) private view returns (uint64) {
+        return uint64(_uint(key, variable, fallback_, type(uint64).max));
+    }
+
+    function _uint(string memory key, string memory variable, uint256 fallback_, uint256 max)
+        private
+        view
+        returns (uint256 value)
+    {
+        string memory path = string.concat(".", key);
+        value = vm.keyExistsJson(_json, path) ? vm.parseJsonUint(_json, path) : fallback_;
+        value = vm.envOr(variable, value);
+        require(value <= max, ParameterTooLarge(key, value));
+    }
+
+    function _tauG2() private view returns (G2Point memory point) {
+        point = eigenDaTauG2();
+        if (vm.keyExistsJson(_json, ".tauG2")) {
+            point.x1 = vm.parseJsonUint(_json, ".tauG2.x1");
+            point.x0 = vm.parseJsonUint(_json, ".tauG2.x0");
+            point.y1 = vm.parseJsonUint(_json, ".tauG2.y1");
+            point.y0 = vm.parseJsonUint(_json, ".tauG2.y0");
+        }
+
+        uint256[] memory c = new uint256[](4);
+        (c[0], c[1], c[2], c[3]) = (point.x1, point.x0, point.y1, point.y0);
+        c = vm.envOr("TAU_G2", ",", c);
+        point = G2Point(c[0], c[1], c[2], c[3]);
+    }
+}
