@@ -19,21 +19,21 @@ import {VmSafe} from "forge-std/Vm.sol";
 ///     forge script script/Deploy.s.sol --rpc-url <url> --private-key <key> --broadcast
 ///
 /// which writes deployments/<chainId>.json. A parameter is taken from its environment variable, else from the JSON file
-/// that the variable CONFIG names (keys as in `Config`, tauG2 as an object of x1, x0, y1, y0), else it has its default:
+/// that DEPLOY_CONFIG names (keys as in `Config`, tauG2 as an object of x1, x0, y1, y0), else it has its default:
 ///
-/// | Config          | variable         | default                                                     |
-/// | owner           | OWNER            | the deployer; sets fees and the slasher                     |
-/// | treasury        | TREASURY         | the deployer; earner 1, which nobody can change later       |
-/// | slashedTo       | SLASHED_TO       | the treasury; gets slashed stake                            |
-/// | attestor        | ATTESTOR         | the deployer; signs data-availability certificates          |
-/// | epochSeconds    | EPOCH_SECONDS    | 3600                                                        |
-/// | disputeWindow   | DISPUTE_WINDOW   | 604800 (7 days)                                             |
-/// | pageSize        | PAGE_SIZE        | 65536 earners, a power of two                               |
-/// | unbondingPeriod | UNBONDING_PERIOD | 1209600 (14 days); longer than the dispute window           |
-/// | minStake        | MIN_STAKE        | 1000 OPEN, in wei                                           |
-/// | withdrawDelay   | WITHDRAW_DELAY   | 86400 (1 day); longer than an epoch and the time to post it |
-/// | feeNotice       | FEE_NOTICE       | 604800 (7 days) between a change of fees and its effect     |
-/// | tauG2           | TAU_G2           | EigenDA's; as x1,x0,y1,y0 (imaginary part first)            |
+/// | Config          | variable                | default                                                     |
+/// | owner           | DEPLOY_OWNER            | the deployer; sets fees and the slasher                     |
+/// | treasury        | DEPLOY_TREASURY         | the deployer; earner 1, which nobody can change later       |
+/// | slashedTo       | DEPLOY_SLASHED_TO       | the treasury; gets slashed stake                            |
+/// | attestor        | DEPLOY_ATTESTOR         | the deployer; signs data-availability certificates          |
+/// | epochSeconds    | DEPLOY_EPOCH_SECONDS    | 3600                                                        |
+/// | disputeWindow   | DEPLOY_DISPUTE_WINDOW   | 604800 (7 days)                                             |
+/// | pageSize        | DEPLOY_PAGE_SIZE        | 65536 earners, a power of two                               |
+/// | unbondingPeriod | DEPLOY_UNBONDING_PERIOD | 1209600 (14 days); longer than the dispute window           |
+/// | minStake        | DEPLOY_MIN_STAKE        | 1000 OPEN, in wei                                           |
+/// | withdrawDelay   | DEPLOY_WITHDRAW_DELAY   | 86400 (1 day); longer than an epoch and the time to post it |
+/// | feeNotice       | DEPLOY_FEE_NOTICE       | 604800 (7 days) between a change of fees and its effect     |
+/// | tauG2           | DEPLOY_TAU_G2           | EigenDA's; as x1,x0,y1,y0 (imaginary part first)            |
 contract Deploy is Script {
     struct Config {
         address owner;
@@ -82,9 +82,8 @@ contract Deploy is Script {
     /// @param deployer whose calls and creations these are: the broadcaster, or this contract in tests
     function deploy(Config memory config, address deployer) public returns (Deployment memory deployed) {
         deployed.earners = new EarnerRegistry(deployer, config.treasury);
-        deployed.staking = new Staking(
-            config.owner, deployed.earners, config.minStake, config.unbondingPeriod, config.slashedTo
-        );
+        deployed.staking =
+            new Staking(config.owner, deployed.earners, config.minStake, config.unbondingPeriod, config.slashedTo);
         deployed.earners.setStaking(address(deployed.staking));
         // Setting Staking once was all that an owner could do.
         deployed.earners.renounceOwnership();
@@ -97,21 +96,26 @@ contract Deploy is Script {
     }
 
     /// @notice The configuration of the environment, with the defaults above.
-    function load(address deployer) public returns (Config memory config) {
-        string memory path = vm.envOr("CONFIG", string(""));
-        _json = bytes(path).length == 0 ? "{}" : vm.readFile(path);
+    function load(address deployer) public returns (Config memory) {
+        string memory path = vm.envOr("DEPLOY_CONFIG", string(""));
+        return parse(bytes(path).length == 0 ? "{}" : vm.readFile(path), deployer);
+    }
 
-        config.owner = _address("owner", "OWNER", deployer);
-        config.treasury = _address("treasury", "TREASURY", deployer);
-        config.slashedTo = _address("slashedTo", "SLASHED_TO", config.treasury);
-        config.attestor = _address("attestor", "ATTESTOR", deployer);
-        config.epochSeconds = _uint64("epochSeconds", "EPOCH_SECONDS", 1 hours);
-        config.disputeWindow = _uint64("disputeWindow", "DISPUTE_WINDOW", 7 days);
-        config.pageSize = uint32(_uint("pageSize", "PAGE_SIZE", 65_536, type(uint32).max));
-        config.unbondingPeriod = _uint64("unbondingPeriod", "UNBONDING_PERIOD", 14 days);
-        config.minStake = _uint("minStake", "MIN_STAKE", 1000 ether, type(uint256).max);
-        config.withdrawDelay = _uint64("withdrawDelay", "WITHDRAW_DELAY", 1 days);
-        config.feeNotice = _uint64("feeNotice", "FEE_NOTICE", 7 days);
+    /// @notice The same, with `json` as the text of the configuration file.
+    function parse(string memory json, address deployer) public returns (Config memory config) {
+        _json = json;
+
+        config.owner = _address("owner", "DEPLOY_OWNER", deployer);
+        config.treasury = _address("treasury", "DEPLOY_TREASURY", deployer);
+        config.slashedTo = _address("slashedTo", "DEPLOY_SLASHED_TO", config.treasury);
+        config.attestor = _address("attestor", "DEPLOY_ATTESTOR", deployer);
+        config.epochSeconds = _uint64("epochSeconds", "DEPLOY_EPOCH_SECONDS", 1 hours);
+        config.disputeWindow = _uint64("disputeWindow", "DEPLOY_DISPUTE_WINDOW", 7 days);
+        config.pageSize = uint32(_uint("pageSize", "DEPLOY_PAGE_SIZE", 65_536, type(uint32).max));
+        config.unbondingPeriod = _uint64("unbondingPeriod", "DEPLOY_UNBONDING_PERIOD", 14 days);
+        config.minStake = _uint("minStake", "DEPLOY_MIN_STAKE", 1000 ether, type(uint256).max);
+        config.withdrawDelay = _uint64("withdrawDelay", "DEPLOY_WITHDRAW_DELAY", 1 days);
+        config.feeNotice = _uint64("feeNotice", "DEPLOY_FEE_NOTICE", 7 days);
         config.tauG2 = _tauG2();
     }
 
@@ -126,10 +130,10 @@ contract Deploy is Script {
     /// @notice tau G2 of the reference string that EigenDA uses on its main network.
     function eigenDaTauG2() public pure returns (G2Point memory) {
         return G2Point({
-            x1: 10478571113809844268398751534081669357808742555529167819607714577862447855483,
-            x0: 19394299006376106554626551996044114846855237028623244664226757033024550999552,
-            y1: 10552783866161062341197740743287753408530108186218052255509661543860392060676,
-            y0: 9205262336805673656533560220225620941045451042642528799409071118332922267006
+            x1: 10_478_571_113_809_844_268_398_751_534_081_669_357_808_742_555_529_167_819_607_714_577_862_447_855_483,
+            x0: 19_394_299_006_376_106_554_626_551_996_044_114_846_855_237_028_623_244_664_226_757_033_024_550_999_552,
+            y1: 10_552_783_866_161_062_341_197_740_743_287_753_408_530_108_186_218_052_255_509_661_543_860_392_060_676,
+            y0: 9_205_262_336_805_673_656_533_560_220_225_620_941_045_451_042_642_528_799_409_071_118_332_922_267_006
         });
     }
 
@@ -155,9 +159,7 @@ contract Deploy is Script {
             config.tauG2
         );
 
-        require(
-            address(deployed.settlement) == predicted, AddressMispredicted(address(deployed.settlement), predicted)
-        );
+        require(address(deployed.settlement) == predicted, AddressMispredicted(address(deployed.settlement), predicted));
     }
 
     function _describeContracts(Deployment memory deployed) private returns (string memory) {
@@ -224,7 +226,7 @@ contract Deploy is Script {
 
         uint256[] memory c = new uint256[](4);
         (c[0], c[1], c[2], c[3]) = (point.x1, point.x0, point.y1, point.y0);
-        c = vm.envOr("TAU_G2", ",", c);
+        c = vm.envOr("DEPLOY_TAU_G2", ",", c);
         point = G2Point(c[0], c[1], c[2], c[3]);
     }
 }

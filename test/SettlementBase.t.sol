@@ -66,7 +66,11 @@ abstract contract SettlementBase is Base {
     }
 
     /// @dev A draw up to exactly the ceiling.
-    function _draw(ChannelId channel_, uint256 key, uint64 drawnTo) internal view returns (IPaymentChannels.Draw memory) {
+    function _draw(ChannelId channel_, uint256 key, uint64 drawnTo)
+        internal
+        view
+        returns (IPaymentChannels.Draw memory)
+    {
         IPaymentChannels.Voucher memory voucher = _voucher(channel_, drawnTo);
         return IPaymentChannels.Draw(voucher, _sign(voucher, key), drawnTo);
     }

@@ -1,21 +1,31 @@
 #!/usr/bin/env bash
 # Writes abi/<Contract>.json from the contracts: pure ABI arrays, in an order that does not depend on the source's.
+# With --check it writes nothing and fails where a file differs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 contracts=(EarnerRegistry FeeSchedule DatanetRegistry ModelRegistry Staking PaymentChannels Settlement DevCertVerifier)
 export FOUNDRY_OUT="${FOUNDRY_OUT:-out}"
 
-node_modules/.bin/forge build contracts
+# The package behind .bin/forge: the wrapper in .bin exits with 0 whatever happens.
+node_modules/@foundry-rs/forge-*/bin/forge build contracts
 mkdir -p abi
-node - "${contracts[@]}" <<'JS'
+node - "${1:-}" "${contracts[@]}" <<'JS'
 const fs = require("fs");
 
+const [mode, ...names] = process.argv.slice(2);
 const signature = ({ type, name = "", inputs = [] }) => `${type} ${name}(${inputs.map((i) => i.type)})`;
 const compare = (a, b) => (signature(a) < signature(b) ? -1 : 1);
 
-for (const name of process.argv.slice(2)) {
-  const artifact = JSON.parse(fs.readFileSync(`${process.env.FOUNDRY_OUT}/${name}.sol/${name}.json`));
-  fs.writeFileSync(`abi/${name}.json`, JSON.stringify(artifact.abi.sort(compare), null, 2) + "\n");
+for (const name of names) {
+  const artifact = JSON.parse(fs.readFileSync(`${process.env.FOUNDRY_OUT}/${name}.sol/${name}.json`, "utf8"));
+  const text = JSON.stringify(artifact.abi.sort(compare), null, 2) + "\n";
+  const file = `abi/${name}.json`;
+  if (mode !== "--check") {
+    fs.writeFileSync(file, text);
+  } else if (!fs.existsSync(file) || fs.readFileSync(file, "utf8") !== text) {
+    console.error(`${file} is not what the contracts give: run make abi`);
+    process.exitCode = 1;
+  }
 }
 JS

@@ -68,7 +68,7 @@ pub enum Error {
     },
     /// A stored record that its own inputs do not lead to.
     #[error(
-        "a stored record must hold only the scores that its credits keep, got {scores} scores for {credits} credits"
+        "a stored record must hold owners by index and only the scores of its credits, in their order, got {scores} scores for {credits} credits"
     )]
     RecordNotCanonical {
         /// Scores stored.

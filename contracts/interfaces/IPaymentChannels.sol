@@ -15,8 +15,8 @@ import {IStaking} from "./IStaking.sol";
 /// longer than an epoch and the time to post its batch, so that an operator that sees the request can draw first; it
 /// should serve no further calls that the rest of the deposit does not cover.
 ///
-/// Warning: a payer with code may refuse a signature later that it accepts now (EIP-1271). Operators carry that risk and
-/// may refuse such payers. It does not arise where the account's own key signed.
+/// Warning: a payer with code may refuse a signature later that it accepts now (EIP-1271). Operators carry that risk
+/// and may refuse such payers. It does not arise where the account's own key signed.
 interface IPaymentChannels {
     /// @param seed of the sampling, chosen by the payer
     /// @param maxTokens generated at most
@@ -37,8 +37,8 @@ interface IPaymentChannels {
         Call call;
     }
 
-    /// @param signature of the payer over `digestOf(voucher)`: 65 bytes (r, s, v), or what the payer's EIP-1271 code takes
-    /// @param drawnTo cumulative gwei after this draw; at most the voucher's ceiling
+    /// @param signature of the payer over `digestOf(voucher)`: 65 bytes (r, s, v), or what the payer's EIP-1271 code
+    /// takes @param drawnTo cumulative gwei after this draw; at most the voucher's ceiling
     struct Draw {
         Voucher voucher;
         bytes signature;
@@ -58,19 +58,34 @@ interface IPaymentChannels {
         uint256 withdrawal;
     }
 
+    /// @dev Thrown when anyone but Settlement draws.
     error NotSettlement(address caller);
+    /// @dev Thrown when a payer opens a channel to the same operator with the same salt again.
     error ChannelExists(ChannelId channel);
+    /// @dev Thrown for a channel that was never opened.
     error UnknownChannel(ChannelId channel);
+    /// @dev Thrown when anyone but the payer asks for a withdrawal or takes it.
     error NotPayer(ChannelId channel, address caller);
+    /// @dev Thrown when an operator draws from a channel to another.
     error WrongOperator(ChannelId channel, address operator);
+    /// @dev Thrown when neither the payer's key nor its EIP-1271 code signed; `signer` is whom the signature recovers
+    /// to.
     error WrongSigner(ChannelId channel, address signer);
+    /// @dev Thrown when more is drawn than the voucher allows (gwei).
     error AboveCeiling(ChannelId channel, uint64 drawnTo, uint64 ceiling);
+    /// @dev Thrown when more gwei are drawn than the deposit (wei) holds.
     error AboveDeposit(ChannelId channel, uint64 drawnTo, uint256 deposit);
+    /// @dev Thrown unless `drawnTo` is more than was drawn before (gwei).
     error NothingToDraw(ChannelId channel, uint64 drawnTo, uint64 drawn);
+    /// @dev Thrown when a channel is opened or topped up without coins.
     error NoDeposit();
+    /// @dev Thrown when no withdrawal is pending.
     error NoWithdrawal(ChannelId channel);
+    /// @dev Thrown when the withdrawal's delay is not over (seconds).
     error WithdrawalTooEarly(ChannelId channel, uint64 withdrawableAt);
+    /// @dev Thrown when more wei are asked for than were not drawn.
     error WithdrawalTooLarge(ChannelId channel, uint256 amount, uint256 available);
+    /// @dev Thrown when a channel is opened to whoever is not an active operator.
     error OperatorNotActive(address operator);
 
     event ChannelOpened(ChannelId indexed channel, address indexed payer, address indexed operator, uint256 deposit);

@@ -32,29 +32,36 @@ struct Opening {
 library Kzg {
     /// @dev Order of the field of coordinates.
     uint256 internal constant BASE_MODULUS =
-        21888242871839275222246405745257275088696311157297823662689037894645226208583;
+        21_888_242_871_839_275_222_246_405_745_257_275_088_696_311_157_297_823_662_689_037_894_645_226_208_583;
 
     /// @dev Order of the group and of the field of scalars.
     uint256 internal constant SCALAR_MODULUS =
-        21888242871839275222246405745257275088548364400416034343698204186575808495617;
+        21_888_242_871_839_275_222_246_405_745_257_275_088_548_364_400_416_034_343_698_204_186_575_808_495_617;
 
-    /// @dev 5^((SCALAR_MODULUS - 1) / 2^28), which generates the largest subgroup whose order is a power of two. arkworks
-    /// and rust-kzg-bn254 take the same one.
-    uint256 internal constant ROOT_2_28 = 19103219067921713944291392827692070036145651957329286315305642004821462161904;
+    /// @dev 5^((SCALAR_MODULUS - 1) / 2^28), which generates the largest subgroup whose order is a power of two.
+    /// arkworks and rust-kzg-bn254 take the same one.
+    uint256 internal constant ROOT_2_28 =
+        19_103_219_067_921_713_944_291_392_827_692_070_036_145_651_957_329_286_315_305_642_004_821_462_161_904;
 
     uint256 internal constant MAX_ORDER = 1 << 28;
 
-    uint256 private constant G2_X1 = 11559732032986387107991004021392285783925812861821192530917403151452391805634;
-    uint256 private constant G2_X0 = 10857046999023057135944570762232829481370756359578518086990519993285655852781;
-    uint256 private constant G2_Y1 = 4082367875863433681332203403145435568316851327593401208105741076214120093531;
-    uint256 private constant G2_Y0 = 8495653923123431417604973247489272438418190587263600148770280649306958101930;
+    uint256 private constant G2_X1 =
+        11_559_732_032_986_387_107_991_004_021_392_285_783_925_812_861_821_192_530_917_403_151_452_391_805_634;
+    uint256 private constant G2_X0 =
+        10_857_046_999_023_057_135_944_570_762_232_829_481_370_756_359_578_518_086_990_519_993_285_655_852_781;
+    uint256 private constant G2_Y1 =
+        4_082_367_875_863_433_681_332_203_403_145_435_568_316_851_327_593_401_208_105_741_076_214_120_093_531;
+    uint256 private constant G2_Y0 =
+        8_495_653_923_123_431_417_604_973_247_489_272_438_418_190_587_263_600_148_770_280_649_306_958_101_930;
 
     address private constant MODEXP = address(5);
     address private constant EC_ADD = address(6);
     address private constant EC_MUL = address(7);
     address private constant EC_PAIRING = address(8);
 
+    /// @dev Thrown when a precompile was given an invalid point or too little gas.
     error PrecompileFailed(address precompile);
+    /// @dev Thrown unless a domain's order is a power of two from 1 to 2^28.
     error UnsupportedOrder(uint256 order);
 
     function generator() internal pure returns (G1Point memory) {
@@ -94,8 +101,8 @@ library Kzg {
     }
 
     /// @notice Whether the opening is true: e(C - y G1 + z W, G2) = e(W, tau G2).
-    /// @dev False also for invalid points and for scalars that are not reduced; otherwise y and y + SCALAR_MODULUS would
-    /// both open.
+    /// @dev False also for invalid points and for scalars that are not reduced; otherwise y and y + SCALAR_MODULUS
+    /// would both open.
     function opens(Opening memory opening, G2Point memory tauG2) internal view returns (bool) {
         if (!_isReduced(opening)) return false;
 
@@ -106,10 +113,10 @@ library Kzg {
     }
 
     /// @notice Whether all openings are true, with one pairing check for all of them.
-    /// @dev Checks the sum of the equations of `opens`, the i-th multiplied by rho^i. If one of n equations is false, at
-    /// most n - 1 values of rho of SCALAR_MODULUS make the sum true. rho is a hash of everything that whoever made the
-    /// openings could choose, tau G2 included: were a witness left out, it could be chosen after rho such that its error
-    /// cancels that of another opening.
+    /// @dev Checks the sum of the equations of `opens`, the i-th multiplied by rho^i. If one of n equations is false,
+    /// at most n - 1 values of rho of SCALAR_MODULUS make the sum true. rho is a hash of everything that whoever made
+    /// the openings could choose, tau G2 included: were a witness left out, it could be chosen after rho such that its
+    /// error cancels that of another opening.
     ///
     /// Neighbours with the same commitment share one multiplication, so sort by commitment. True for an empty list.
     function opensAll(Opening[] memory openings, G2Point memory tauG2) internal view returns (bool) {

@@ -53,8 +53,7 @@ contract PaymentChannels is IPaymentChannels, EIP712 {
     /// @inheritdoc IPaymentChannels
     function digestOf(Voucher calldata voucher) public view returns (bytes32) {
         bytes32 callHash = keccak256(abi.encode(CALL_TYPEHASH, voucher.call));
-        return
-            _hashTypedDataV4(keccak256(abi.encode(VOUCHER_TYPEHASH, voucher.channelId, voucher.ceiling, callHash)));
+        return _hashTypedDataV4(keccak256(abi.encode(VOUCHER_TYPEHASH, voucher.channelId, voucher.ceiling, callHash)));
     }
 
     /// @inheritdoc IPaymentChannels

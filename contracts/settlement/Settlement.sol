@@ -47,9 +47,16 @@ contract Settlement is ISettlement {
     uint32 private constant MAX_ROWS = 65_536;
     uint32 private constant CELLS_PER_ROW = 8;
 
+    /// @notice Whom earner indices pay.
     IEarnerRegistry public immutable earners;
+
+    /// @notice Where operators are looked up and stakers are paid.
     IStaking public immutable staking;
+
+    /// @notice Where batches draw their totals from.
     IPaymentChannels public immutable channels;
+
+    /// @notice Who tells that a ledger's blob is available.
     IDaCertVerifier public immutable daCerts;
 
     /// @inheritdoc ISettlement

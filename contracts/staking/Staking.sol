@@ -268,10 +268,8 @@ contract Staking is IStaking, Ownable2Step, ReentrancyGuardTransient {
         Pool storage pool = _pools[operator];
 
         shares = Math.mulDiv(amount, pool.shares + VIRTUAL_SHARES, uint256(pool.stake) + 1);
-        // Shares below 2^128 keep every product in range. A pool without stake cannot sell shares at all: what it sold
-        // would belong to the slashed.
-        bool sellable = pool.stake != 0 || pool.shares == 0;
-        require(sellable && pool.shares + shares <= type(uint128).max, OperatorSpent(operator));
+        // Shares below 2^128 keep every product in range. Only after slashing can an amount that exists buy that many.
+        require(pool.shares + shares <= type(uint128).max, OperatorSpent(operator));
         // Cannot be for any stake that exists: a share would have to be worth more than all of `amount`.
         require(shares != 0, ZeroAmount());
     }

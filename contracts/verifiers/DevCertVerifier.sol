@@ -7,15 +7,15 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 /// @notice Takes the word of one attestor that a blob is available. For development only.
-/// @dev A certificate is 73 bytes: the attestor's 65-byte ECDSA signature (r, s, v), then `storedAt` (seconds) as 8 bytes
-/// big-endian. Signed is the EIP-712 struct `Blob(uint256 x,uint256 y,uint32 symbols,uint64 storedAt)` under the domain
-/// ("OpenLedger DevCertVerifier", "1", chainId, this), where (x, y) is the commitment.
+/// @dev A certificate is 73 bytes: the attestor's 65-byte ECDSA signature (r, s, v), then `storedAt` (seconds) as 8
+/// bytes big-endian. Signed is the EIP-712 struct `Blob(uint256 x,uint256 y,uint32 symbols,uint64 storedAt)` under the
+/// domain ("OpenLedger DevCertVerifier", "1", chainId, this), where (x, y) is the commitment.
 ///
 /// Warning: whoever holds the attestor's key can let batches final whose data nobody can see. Real networks verify
 /// EigenDA certificates instead, so this contract cannot be deployed on chains 1 and 1612.
 contract DevCertVerifier is IDaCertVerifier, EIP712 {
-    /// @notice Age from which a certificate is refused: a blob lives about 14 days, and the dispute window has to end
-    /// before it goes.
+    /// @notice How old a certificate may be: a blob lives about 14 days, and the dispute window has to end before it
+    /// goes.
     uint64 public constant MAX_AGE = 12 hours;
 
     /// @notice How far the attestor's clock may run ahead of the latest block.
@@ -24,9 +24,12 @@ contract DevCertVerifier is IDaCertVerifier, EIP712 {
     uint256 private constant CERTIFICATE_LENGTH = 73;
     bytes32 private constant BLOB_TYPEHASH = keccak256("Blob(uint256 x,uint256 y,uint32 symbols,uint64 storedAt)");
 
+    /// @notice Whose word is taken.
     address public immutable attestor;
 
+    /// @dev Thrown at construction on a chain where real coins depend on the data.
     error MainChain(uint256 chainId);
+    /// @dev Thrown at construction, when the attestor would be the zero address.
     error ZeroAttestor();
 
     constructor(address attestor_) EIP712("OpenLedger DevCertVerifier", "1") {
@@ -50,8 +53,6 @@ contract DevCertVerifier is IDaCertVerifier, EIP712 {
 
     /// @notice EIP-712 digest that the attestor signs.
     function digestOf(G1Point calldata commitment, uint32 symbols, uint64 storedAt) public view returns (bytes32) {
-        return _hashTypedDataV4(
-            keccak256(abi.encode(BLOB_TYPEHASH, commitment.x, commitment.y, symbols, storedAt))
-        );
+        return _hashTypedDataV4(keccak256(abi.encode(BLOB_TYPEHASH, commitment.x, commitment.y, symbols, storedAt)));
     }
 }

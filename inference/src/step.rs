@@ -88,7 +88,10 @@ impl Step {
                 || span.range.end <= next
                 || span.range.end > self.tokens.len()
             {
-                return Err(Error::Request(format!("span {:?} does not follow {next}", span.range)));
+                return Err(Error::Request(format!(
+                    "span {:?} does not follow {next}",
+                    span.range
+                )));
             }
             next = span.range.end;
             let positions = &self.positions[span.range.clone()];
@@ -97,7 +100,10 @@ impl Step {
             }
         }
         if next != self.tokens.len() || next == 0 {
-            return Err(Error::Request(format!("spans cover {next} of {} tokens", self.tokens.len())));
+            return Err(Error::Request(format!(
+                "spans cover {next} of {} tokens",
+                self.tokens.len()
+            )));
         }
         if let Some(token) = self.tokens.iter().find(|&&token| token as usize >= vocab) {
             return Err(Error::Request(format!("token {token} is not below {vocab}")));

@@ -7,9 +7,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use attribution::settle::EarnerIndex;
+use inference::gradient::row_gradient;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Error, Result, catalog::ServedModel};
+use crate::{Error, Result, catalog::ServedModel, factory::site_gradients};
 
 /// What an answer's attribution found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,8 +106,8 @@ pub fn attribute(model: &ServedModel, tokens: &[u32], loss_from: usize) -> Resul
         // Nothing was generated: the gradient of an empty sum.
         vec![0; index.dim()]
     } else {
-        let gradient = model.gradient(tokens, loss_from)?;
-        index.query(&gradient.sites()).map_err(attribution)?
+        let gradient = row_gradient(&model.decoder, &served.lora, tokens, loss_from)?;
+        index.query(&site_gradients(&gradient)).map_err(attribution)?
     };
     let scores = index.score_contributors(&sketch).map_err(attribution)?;
     let earners = index.contributors().iter().map(|contributor| contributor.earner);

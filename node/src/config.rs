@@ -130,15 +130,24 @@ pub struct DaConfig {
 }
 
 /// Powers of tau: made from a seed for development, or read from a file.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SrsConfig {
+    /// How many powers, a power of two; eight for each row of the largest batch.
+    #[serde(default = "defaults::powers")]
+    pub powers: usize,
     /// Seed of a locally made secret; refused on main chains, where anyone who knows it can forge.
     pub secret_seed: Option<String>,
     /// File of G1 powers.
     pub path: Option<PathBuf>,
     /// Folder in which powers made from the seed are kept; the data folder if absent.
     pub cache_dir: Option<PathBuf>,
+}
+
+impl Default for SrsConfig {
+    fn default() -> Self {
+        Self { powers: defaults::powers(), secret_seed: None, path: None, cache_dir: None }
+    }
 }
 
 /// How log lines look.
@@ -209,6 +218,9 @@ mod defaults {
     pub(super) const fn attribution_threads() -> usize {
         1
     }
+    pub(super) const fn powers() -> usize {
+        1 << 19
+    }
     pub(super) fn level() -> String {
         "info".into()
     }
@@ -249,6 +261,7 @@ impl Config {
             ("model.max_new_tokens", self.model.max_new_tokens as u64, 1, 1 << 20),
             ("model.max_batch", self.model.max_batch as u64, 1, 1 << 12),
             ("model.queue", self.model.queue as u64, 1, 1 << 16),
+            ("srs.powers", self.srs.powers as u64, 1 << 10, 1 << 19),
             ("model.attribution_threads", self.model.attribution_threads as u64, 1, 256),
         ];
         for (name, value, low, high) in bounds {

@@ -66,7 +66,7 @@ pub enum Error {
     Settle(#[from] attribution::Error),
     /// A commitment or an opening could not be made.
     #[error("prover: {0}")]
-    Prover(String),
+    Prover(#[from] prover::Error),
     /// The model or its engine failed.
     #[error(transparent)]
     Inference(#[from] inference::Error),

@@ -2,7 +2,7 @@
 
 use alloy::primitives::{B256, U256};
 use borsh::{BorshDeserialize, BorshSerialize};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     Error, Result,
@@ -45,8 +45,7 @@ impl Finaliser {
     /// is open.
     ///
     /// # Errors
-    /// [`Error::Reverted`], [`Error::Chain`], [`Error::Store`], or [`Error::Money`] if the chain
-    /// does not know the batch any more.
+    /// [`Error::Reverted`], [`Error::Chain`], [`Error::Store`].
     pub async fn step(&self) -> Result<bool> {
         let done = last_epoch(&*self.store, Table::Finals)?;
         let Some(sealed) = batches_after(&*self.store, done)? else { return Ok(false) };
@@ -56,7 +55,10 @@ impl Finaliser {
         if self.registry.head().timestamp < posted.finalisable_at {
             return Ok(false);
         }
-        let row = self.finalise(&sealed).await?;
+        let Some(row) = self.finalise(&sealed).await? else {
+            self.store.write(self.unposted(sealed.epoch)?)?;
+            return Ok(false);
+        };
         info!(target: "node::finaliser", epoch = sealed.epoch, batch = %sealed.id, gas = row.gas, "final");
         let mut batch = WriteBatch::default();
         batch.put_row(Table::Finals, key, &row);
@@ -64,18 +66,31 @@ impl Finaliser {
         Ok(true)
     }
 
-    async fn finalise(&self, sealed: &SealedBatch) -> Result<FinalBatch> {
+    /// Forgets that this batch and later ones were posted: a reorganisation has taken them off the
+    /// chain, and the settler posts them again.
+    fn unposted(&self, epoch: u64) -> Result<WriteBatch> {
+        warn!(target: "node::finaliser", epoch, "batch is not on chain any more");
+        let mut batch = WriteBatch::default();
+        let from = epoch.to_be_bytes();
+        for (key, _) in self.store.scan(Table::Postings, &[], &from, usize::MAX)? {
+            batch.delete(Table::Postings, key);
+        }
+        Ok(batch)
+    }
+
+    /// `None` if the chain does not know the batch.
+    async fn finalise(&self, sealed: &SealedBatch) -> Result<Option<FinalBatch>> {
         let elsewhere = FinalBatch { transaction: B256::ZERO, gas: 0 };
         if sealed.total == 0 {
-            return Ok(elsewhere);
+            return Ok(Some(elsewhere));
         }
         let settlement = self.registry.contracts().deployment.settlement;
         let call = ISettlement::batchOfCall { batch: sealed.id };
         let on_chain = self.client.call(settlement, &call).await?;
         match on_chain.status {
-            Status::Final => return Ok(elsewhere),
+            Status::Final => return Ok(Some(elsewhere)),
             Status::Posted => {}
-            _ => return Err(Error::Money(format!("posted batch {} is gone", sealed.id))),
+            _ => return Ok(None),
         }
         let committed = committed(&*self.store, sealed.epoch)?
             .ok_or_else(|| Error::Store(format!("batch {} lost its commitments", sealed.id)))?;
@@ -85,6 +100,6 @@ impl Finaliser {
             payouts: committed.payouts,
         };
         let sent = self.client.send(settlement, &call, U256::ZERO).await?;
-        Ok(FinalBatch { transaction: sent.transaction, gas: sent.gas })
+        Ok(Some(FinalBatch { transaction: sent.transaction, gas: sent.gas }))
     }
 }

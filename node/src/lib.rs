@@ -1,6 +1,17 @@
 //! The OpenLedger node: serves models, keeps records, settles them on chain.
 
+pub mod api;
+pub mod attributor;
+pub mod catalog;
+pub mod client;
+pub mod config;
+pub mod datanet;
 pub mod error;
+pub mod factory;
+pub mod metrics;
+pub mod node;
+pub mod serving;
+pub mod telemetry;
 
 pub mod chain;
 pub mod committer;
@@ -14,4 +25,5 @@ pub mod registry;
 pub mod settler;
 pub mod store;
 pub mod voucher;
+mod worker;
 pub use error::{Error, Result};

@@ -1,3 +1,9 @@
-//! The `openledger` binary.
+//! The `openledger` binary: a thin shell over the `node` library.
 
-fn main() {}
+mod cli;
+
+use clap::Parser;
+
+fn main() -> eyre::Result<()> {
+    cli::run(cli::Arguments::parse())
+}

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 pub use crate::indexer::views::*;
 use crate::{
-    Error, Result,
+    Result,
     chain::{
         Contracts,
         bindings::{Price, Rules},

@@ -1,1 +1,25 @@
 //! Commitments to batches and earnings, and openings of them.
+//!
+//! KZG over BN254 with EigenDA's conventions, so that a batch's blob and its commitment are the
+//! same thing to data availability and to Settlement. A ledger of `n` rows is a polynomial of
+//! degree below `8n` with symbol `i` at `w^i` ([`commit_ledger`]); a page of earnings takes what
+//! earner `page * M + k` gets at `v^k` ([`commit_payouts`], [`EarningsPage`]). `w` and `v` are
+//! arkworks' roots of unity of order `8n` and `M`.
+
+mod blob;
+mod earnings;
+mod error;
+pub mod evm;
+mod kzg;
+mod ledger;
+mod polynomial;
+mod srs;
+
+pub use ark_bn254::{Fr, G1Affine, G2Affine};
+pub use blob::{blob_from_rows, blob_payload, payload_header, rows_from_blob};
+pub use earnings::{DEFAULT_PAGE_SIZE, EarningsPage, PageId, commit_payouts, page_of};
+pub use error::{Error, Result};
+pub use kzg::{Claim, Opening, verify, verify_many};
+pub use ledger::{LedgerCommitment, commit_ledger, ledger_from_blob};
+pub use polynomial::{Polynomial, root_of_unity};
+pub use srs::{EIGENDA_TAU_G2, Srs};

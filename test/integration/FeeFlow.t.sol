@@ -1,55 +1,23 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {Test} from "forge-std/Test.sol";
-
-import {FeeSchedule} from "../../contracts/governance/FeeSchedule.sol";
 import {IEarnerRegistry} from "../../contracts/interfaces/IEarnerRegistry.sol";
 import {IFeeSchedule} from "../../contracts/interfaces/IFeeSchedule.sol";
 import {IModelRegistry} from "../../contracts/interfaces/IModelRegistry.sol";
 import {FeeSplit} from "../../contracts/libraries/FeeSplit.sol";
 import {MerkleLeaves} from "../../contracts/libraries/MerkleLeaves.sol";
-import {DatanetRegistry} from "../../contracts/registry/DatanetRegistry.sol";
-import {EarnerRegistry} from "../../contracts/registry/EarnerRegistry.sol";
-import {ModelRegistry} from "../../contracts/registry/ModelRegistry.sol";
-import {Staking} from "../../contracts/staking/Staking.sol";
 import {DatanetId, EarnerIndex, ModelId} from "../../contracts/types/Ids.sol";
+import {Base} from "../Base.t.sol";
 
 /// @notice From a data set to the stakers' fees, over the registries, the schedule and Staking.
-contract FeeFlowTest is Test {
-    address internal immutable OWNER = makeAddr("owner");
-    address internal immutable TREASURY = makeAddr("treasury");
+contract FeeFlowTest is Base {
     address internal immutable CONTRIBUTOR = makeAddr("contributor");
     address internal immutable MODEL_OWNER = makeAddr("model owner");
-    address internal immutable OPERATOR = makeAddr("operator");
     address internal immutable DELEGATOR = makeAddr("delegator");
-    uint256 internal constant GWEI = 1e9;
-    uint64 internal constant EPOCH = 3600;
-
-    EarnerRegistry internal earners;
-    DatanetRegistry internal datanets;
-    ModelRegistry internal models;
-    FeeSchedule internal feeSchedule;
-    Staking internal staking;
-
-    function setUp() public {
-        vm.warp(1_800_000_000);
-        earners = new EarnerRegistry(OWNER, TREASURY);
-        datanets = new DatanetRegistry();
-        models = new ModelRegistry(earners, datanets);
-        feeSchedule = new FeeSchedule(OWNER, _rules(1000, 5000), EPOCH);
-        staking = new Staking(OWNER, earners, 1000 ether, 7 days, TREASURY);
-        vm.prank(OWNER);
-        earners.setStaking(address(staking));
-
-        vm.deal(OPERATOR, 1000 ether);
-        vm.deal(DELEGATOR, 3000 ether);
-    }
 
     function test_flow_everyPartyHasAnEarnerAndItsShare() public {
         ModelId model = _registerModel();
-        vm.prank(OPERATOR);
-        staking.registerOperator{value: 1000 ether}();
+        address operator = _operator("operator");
 
         IModelRegistry.Price memory price = models.priceAt(model, models.modelOf(model).priceVersion);
         uint64 fee = FeeSplit.feeOf(1200, 800, price.inputRate, price.outputRate, price.platformFee);
@@ -60,41 +28,41 @@ contract FeeFlowTest is Test {
         assertEq(shares.model, 0.16e9, "model");
         assertEq(shares.stakers, 0.16e9, "stakers");
         assertEq(shares.contributors, 0.4e9, "contributors");
-        _assertPays(EarnerIndex.wrap(1), TREASURY, IEarnerRegistry.Role.Treasury);
+        _assertPays(EarnerIndex.wrap(1), treasury, IEarnerRegistry.Role.Treasury);
         _assertPays(
             earners.earnerOf(CONTRIBUTOR, IEarnerRegistry.Role.Contributor),
             CONTRIBUTOR,
             IEarnerRegistry.Role.Contributor
         );
         _assertPays(models.ownerEarnerOf(model), MODEL_OWNER, IEarnerRegistry.Role.ModelOwner);
-        _assertPays(earners.earnerOf(OPERATOR, IEarnerRegistry.Role.Stakers), OPERATOR, IEarnerRegistry.Role.Stakers);
+        _assertPays(earners.earnerOf(operator, IEarnerRegistry.Role.Stakers), operator, IEarnerRegistry.Role.Stakers);
     }
 
     function test_flow_stakersShareReachesOperatorAndDelegators() public {
-        vm.prank(OPERATOR);
-        staking.registerOperator{value: 1000 ether}();
+        address operator = _operator("operator");
+        vm.deal(DELEGATOR, 3 * MIN_STAKE);
         vm.prank(DELEGATOR);
-        staking.stake{value: 3000 ether}(OPERATOR);
+        staking.stake{value: 3 * MIN_STAKE}(operator);
 
         uint256 amount = _split(0.8e9).stakers * GWEI;
         vm.deal(address(this), amount);
-        staking.addFees{value: amount}(OPERATOR);
-        skip(7 days);
+        staking.addFees{value: amount}(operator);
+        skip(UNBONDING_PERIOD);
 
-        vm.prank(OPERATOR);
-        assertApproxEqAbs(staking.claimFees(OPERATOR), 0.04 ether, 1, "operator");
+        vm.prank(operator);
+        assertApproxEqAbs(staking.claimFees(operator), 0.04 ether, 1, "operator");
         vm.prank(DELEGATOR);
-        assertApproxEqAbs(staking.claimFees(OPERATOR), 0.12 ether, 1, "delegator");
+        assertApproxEqAbs(staking.claimFees(operator), 0.12 ether, 1, "delegator");
     }
 
     function test_flow_aGovernedChangeLeavesEarlierCallsAlone() public {
         uint64 signedAt = uint64(block.timestamp);
-        vm.prank(OWNER);
-        feeSchedule.schedule(_rules(0, 6000), signedAt + EPOCH);
-        skip(10 * EPOCH);
+        vm.prank(owner);
+        fees.schedule(_rules(0, 6000), signedAt + FEE_NOTICE);
+        skip(FEE_NOTICE);
 
-        assertEq(feeSchedule.rulesAt(signedAt).split.contributorsBps, 5000, "a call signed before");
-        assertEq(feeSchedule.rulesAt(uint64(block.timestamp)).split.contributorsBps, 6000, "a call signed now");
+        assertEq(fees.rulesAt(signedAt).split.contributorsBps, 5000, "a call signed before");
+        assertEq(fees.rulesAt(uint64(block.timestamp)).split.contributorsBps, 6000, "a call signed now");
     }
 
     function _registerModel() private returns (ModelId) {
@@ -125,7 +93,7 @@ contract FeeFlowTest is Test {
     }
 
     function _split(uint64 fee) private view returns (FeeSplit.Shares memory) {
-        IFeeSchedule.Split memory split = feeSchedule.rulesAt(uint64(block.timestamp)).split;
+        IFeeSchedule.Split memory split = fees.rulesAt(uint64(block.timestamp)).split;
         return FeeSplit.split(fee, split.platformBps, split.modelBps, split.stakersBps, split.contributorsBps);
     }
 

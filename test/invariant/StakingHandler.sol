@@ -176,10 +176,8 @@ contract StakingHandler is Test {
 
     /// @notice Whether the operator still sells shares for `amount`.
     function sells(address operator, uint256 amount) public view returns (bool) {
-        uint256 pool = poolOf(operator);
         uint256 shares = books[operator].shares;
-        if (pool == 0) return shares == 0;
-        return shares + Math.mulDiv(amount, shares + 1e6, pool + 1) <= type(uint128).max;
+        return shares + Math.mulDiv(amount, shares + 1e6, poolOf(operator) + 1) <= type(uint128).max;
     }
 
     function actorCount() external view returns (uint256) {

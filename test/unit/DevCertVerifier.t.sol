@@ -51,9 +51,7 @@ contract DevCertVerifierTest is Test {
             )
         );
 
-        assertEq(
-            verifier.digestOf(commitment, SYMBOLS, NOW), keccak256(abi.encodePacked(hex"1901", domain, blob))
-        );
+        assertEq(verifier.digestOf(commitment, SYMBOLS, NOW), keccak256(abi.encodePacked(hex"1901", domain, blob)));
     }
 
     function test_check_reverts_whenAnotherKeySigned() public {

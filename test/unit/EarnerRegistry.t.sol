@@ -172,7 +172,7 @@ contract EarnerRegistryTest is Test {
         }
     }
 
-    function testFuzz_register_indicesAreDenseAndUnique(address[] calldata accounts) public {
+    function testFuzz_register_indicesAreDenseAndUnique(address[8] calldata accounts) public {
         for (uint256 i = 0; i < accounts.length; i++) {
             IEarnerRegistry.Role role =
                 uint160(accounts[i]) % 2 == 0 ? IEarnerRegistry.Role.Contributor : IEarnerRegistry.Role.ModelOwner;

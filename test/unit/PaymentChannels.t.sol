@@ -313,9 +313,7 @@ contract PaymentChannelsTest is SettlementBase {
         channels.requestWithdrawal(channel, 10 ether);
 
         vm.expectRevert(
-            abi.encodeWithSelector(
-                IPaymentChannels.WithdrawalTooEarly.selector, channel, START + 2 * WITHDRAW_DELAY
-            )
+            abi.encodeWithSelector(IPaymentChannels.WithdrawalTooEarly.selector, channel, START + 2 * WITHDRAW_DELAY)
         );
         channels.withdraw(channel);
     }
@@ -413,15 +411,12 @@ contract PaymentChannelsTest is SettlementBase {
     function _checkVector(string memory json, uint256 i) private {
         vm.chainId(vm.parseJsonUint(json, _at(i, ".chainId")));
         address at = vm.parseJsonAddress(json, _at(i, ".paymentChannels"));
-        deployCodeTo(
-            "PaymentChannels.sol:PaymentChannels", abi.encode(IStaking(address(0)), address(0), uint64(0)), at
-        );
+        deployCodeTo("PaymentChannels.sol:PaymentChannels", abi.encode(IStaking(address(0)), address(0), uint64(0)), at);
         address signer = vm.parseJsonAddress(json, _at(i, ".payer"));
-        ChannelId id = PaymentChannels(at).channelIdOf(
-            signer,
-            vm.parseJsonAddress(json, _at(i, ".operator")),
-            vm.parseJsonBytes32(json, _at(i, ".salt"))
-        );
+        ChannelId id = PaymentChannels(at)
+            .channelIdOf(
+                signer, vm.parseJsonAddress(json, _at(i, ".operator")), vm.parseJsonBytes32(json, _at(i, ".salt"))
+            );
         assertEq(ChannelId.unwrap(id), vm.parseJsonBytes32(json, _at(i, ".channelId")));
 
         bytes32 digest = PaymentChannels(at).digestOf(_parseVoucher(json, i));

@@ -472,9 +472,7 @@ contract SettlementTest is SettlementBase {
         _settle(FIRST_EPOCH, _payouts(PAGE_SIZE - 1, 10));
         ISettlement.Claim memory claim = book.claimOf(PAGE_SIZE - 1);
 
-        vm.expectRevert(
-            abi.encodeWithSelector(IEarnerRegistry.UnknownEarner.selector, EarnerIndex.wrap(PAGE_SIZE - 1))
-        );
+        vm.expectRevert(abi.encodeWithSelector(IEarnerRegistry.UnknownEarner.selector, EarnerIndex.wrap(PAGE_SIZE - 1)));
         settlement.claim(claim);
     }
 
@@ -531,9 +529,7 @@ contract SettlementTest is SettlementBase {
         ISettlement.Claim memory claim = book.claimOf(stakers);
         vm.mockCallRevert(address(staking), abi.encodeCall(staking.addFees, (operator)), "refused");
 
-        vm.expectRevert(
-            abi.encodeWithSelector(ISettlement.PaymentFailed.selector, EarnerIndex.wrap(stakers), operator)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.PaymentFailed.selector, EarnerIndex.wrap(stakers), operator));
         settlement.claim(claim);
     }
 

@@ -140,6 +140,15 @@ contract StakingTest is Test {
         staking.stake{value: 100 ether}(OPERATOR);
     }
 
+    function test_stake_belongsToItsStakerWhereTheRestWasSlashed() public {
+        _slash(1e18);
+
+        _stake(ALICE, 1000);
+
+        assertEq(staking.stakeOf(OPERATOR, ALICE), 1000, "alice");
+        assertEq(staking.stakeOf(OPERATOR, OPERATOR), 0, "operator");
+    }
+
     function test_stake_worksAgainOnceTheSlashedHaveLeft() public {
         _slash(1e18);
         vm.prank(OPERATOR);

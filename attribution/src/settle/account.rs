@@ -80,7 +80,7 @@ pub enum Account {
 impl Account {
     /// The account that a channel's fees post to.
     #[must_use]
-    pub fn draw(channel: ChannelId) -> Self {
+    pub const fn draw(channel: ChannelId) -> Self {
         Self::Draw(*channel.0.first_chunk().expect("30 of 32 bytes"))
     }
 

@@ -14,7 +14,8 @@ pub fn check_balanced(rows: &[Row], draws: &[Draw]) -> Result<()> {
         *sums.entry(row.account).or_default() += i128::from(row.value);
     }
     for draw in draws {
-        *sums.entry(Account::draw(draw.channel)).or_default() -= i128::from(draw.amount());
+        let amount = i128::from(draw.to) - i128::from(draw.from);
+        *sums.entry(Account::draw(draw.channel)).or_default() -= amount;
     }
     match sums.into_iter().find(|&(account, sum)| account != Account::None && sum != 0) {
         Some((account, sum)) => Err(Error::Unbalanced { key: account.key(), sum }),

@@ -22,7 +22,7 @@
 //! | 8 | payout | influence u64, flat u64, reputation u16, rows u32 | | | |
 //! | 9 | fixed payout | | | | |
 
-use super::{Account, BatchHeader, EarnerIndex, FULL_BPS, Info, Row, ShareKind};
+use super::{Account, EarnerIndex, Info, Row};
 use crate::{Error, Result};
 
 /// Bytes of a cell: what a BN254 field element holds of any bytes.
@@ -75,209 +75,26 @@ impl Row {
     }
 }
 
-impl Info {
-    /// The kind byte.
-    #[must_use]
-    pub const fn kind(&self) -> u8 {
-        match self {
-            Self::Padding => 0,
-            Self::Header { .. } => 1,
-            Self::Carry => 2,
-            Self::Record { .. } => 3,
-            Self::Share { .. } => 4,
-            Self::PoolShare { .. } => 5,
-            Self::Credit { .. } => 6,
-            Self::PoolClosing { .. } => 7,
-            Self::Payout { .. } => 8,
-            Self::FixedPayout => 9,
-        }
-    }
-
-    fn to_cells(&self) -> [Cell; 4] {
-        let mut cells = [[0; CELL_BYTES]; 4];
-        let [head, rest @ ..] = &mut cells;
-        let mut fields = Fields { cell: head, at: 0 };
-        fields.put(self.kind().to_be_bytes());
-        match self {
-            Self::Padding | Self::Carry | Self::FixedPayout => {}
-            Self::Header { batch, records, rows, total } => {
-                fields.put(batch.chain_id.to_be_bytes()).put(batch.epoch.to_be_bytes());
-                fields.put(records.to_be_bytes()).put(rows.to_be_bytes());
-                let total = integer(&total.to_be_bytes());
-                *rest = [integer(&batch.operator), integer(&batch.settlement), total];
-            }
-            Self::Record { model, voucher, record, .. } => {
-                self.put_purchase(&mut fields);
-                *rest = [*model, *voucher, *record];
-            }
-            Self::Share { kind, weight, weights } => {
-                fields.put([*kind as u8]).put(weight.to_be_bytes()).put(weights.to_be_bytes());
-            }
-            Self::PoolShare { credits, magnitude } => {
-                fields.put([*credits]).put(magnitude.to_be_bytes());
-            }
-            Self::Credit { score } => {
-                fields.put(offset(*score).to_be_bytes());
-            }
-            Self::PoolClosing { influence, flat, weight } => {
-                fields.put(influence.to_be_bytes()).put(flat.to_be_bytes());
-                fields.put(weight.to_be_bytes());
-            }
-            Self::Payout { influence, flat, reputation, rows } => {
-                fields.put(influence.to_be_bytes()).put(flat.to_be_bytes());
-                fields.put(reputation.to_be_bytes()).put(rows.to_be_bytes());
-            }
-        }
-        cells
-    }
-
-    fn put_purchase(&self, fields: &mut Fields<'_>) {
-        if let Self::Record { tokens_in, tokens_out, price_version, time, from, .. } = self {
-            fields.put(tokens_in.to_be_bytes()).put(tokens_out.to_be_bytes());
-            fields.put(price_version.to_be_bytes()).put(time.to_be_bytes());
-            fields.put(from.to_be_bytes());
-        }
-    }
-
-    fn from_cells(cells: &[Cell; 4]) -> Result<Self> {
-        let info = Self::read(cells)?;
-        // Writing it again catches every byte that its kind leaves at zero.
-        let written = info.to_cells();
-        match (0..4).find(|&i| written[i] != cells[i]) {
-            Some(i) => Err(Error::UnusedBytes { kind: info.kind(), cell: 4 + i, bytes: cells[i] }),
-            None => Ok(info),
-        }
-    }
-
-    fn read(cells: &[Cell; 4]) -> Result<Self> {
-        let [head, a, b, c] = cells;
-        let mut fields = Taken { cell: head, at: 0 };
-        Ok(match fields.u8() {
-            0 => Self::Padding,
-            1 => {
-                let (chain_id, epoch) = (fields.u64(), fields.u64());
-                let operator = read_integer("operator", a)?;
-                let settlement = read_integer("settlement", b)?;
-                Self::Header {
-                    batch: BatchHeader { chain_id, settlement, operator, epoch },
-                    records: fields.u32(),
-                    rows: fields.u32(),
-                    total: u64::from_be_bytes(read_integer("total", c)?),
-                }
-            }
-            2 => Self::Carry,
-            3 => Self::Record {
-                tokens_in: fields.u32(),
-                tokens_out: fields.u32(),
-                price_version: fields.u32(),
-                time: fields.u64(),
-                from: fields.u64(),
-                model: *a,
-                voucher: *b,
-                record: *c,
-            },
-            4 => Self::Share {
-                kind: share_kind(fields.u8())?,
-                weight: fields.u32(),
-                weights: fields.u32(),
-            },
-            5 => Self::PoolShare {
-                credits: fields.u8(),
-                magnitude: u128::from_be_bytes(fields.take()),
-            },
-            6 => Self::Credit { score: signed(fields.u64()) },
-            7 => Self::PoolClosing {
-                influence: fields.u64(),
-                flat: fields.u64(),
-                weight: fields.u64(),
-            },
-            8 => Self::Payout {
-                influence: fields.u64(),
-                flat: fields.u64(),
-                reputation: reputation(u16::from_be_bytes(fields.take()))?,
-                rows: fields.u32(),
-            },
-            9 => Self::FixedPayout,
-            kind => return Err(Error::RowKind { kind }),
-        })
-    }
-}
-
-fn share_kind(byte: u8) -> Result<ShareKind> {
-    let kinds = [ShareKind::Treasury, ShareKind::Owner, ShareKind::Stakers];
-    let unknown = Error::Field { field: "share kind", max: 2, given: u64::from(byte) };
-    kinds.get(usize::from(byte)).copied().ok_or(unknown)
-}
-
-fn reputation(bps: u16) -> Result<u16> {
-    if bps > FULL_BPS {
-        let (max, given) = (u64::from(FULL_BPS), u64::from(bps));
-        return Err(Error::Field { field: "reputation", max, given });
-    }
-    Ok(bps)
-}
-
-const fn offset(value: i64) -> u64 {
+pub(super) const fn offset(value: i64) -> u64 {
     value.cast_unsigned() ^ BIAS
 }
 
-const fn signed(offset: u64) -> i64 {
+pub(super) const fn signed(offset: u64) -> i64 {
     (offset ^ BIAS).cast_signed()
 }
 
-fn integer(bytes: &[u8]) -> Cell {
+pub(super) fn integer(bytes: &[u8]) -> Cell {
     let mut cell = [0; CELL_BYTES];
     cell[CELL_BYTES - bytes.len()..].copy_from_slice(bytes);
     cell
 }
 
 /// The trailing `N` bytes of a cell that is below 2^(8N).
-fn read_integer<const N: usize>(column: &'static str, cell: &Cell) -> Result<[u8; N]> {
+pub(super) fn read_integer<const N: usize>(column: &'static str, cell: &Cell) -> Result<[u8; N]> {
     let (zeros, bytes) = cell.split_last_chunk().expect("no column is longer than a cell");
     if zeros.iter().any(|&byte| byte != 0) {
         let bits = u16::try_from(8 * N).expect("no column is longer than a cell");
         return Err(Error::CellRange { column, bits, cell: *cell });
     }
     Ok(*bytes)
-}
-
-/// Writes fields one after the other; the widest kind takes 29 of the 31 bytes.
-struct Fields<'a> {
-    cell: &'a mut Cell,
-    at: usize,
-}
-
-impl Fields<'_> {
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) -> &mut Self {
-        self.cell[self.at..self.at + N].copy_from_slice(&bytes);
-        self.at += N;
-        self
-    }
-}
-
-/// Reads what [`Fields`] wrote.
-struct Taken<'a> {
-    cell: &'a Cell,
-    at: usize,
-}
-
-impl Taken<'_> {
-    fn take<const N: usize>(&mut self) -> [u8; N] {
-        let bytes = *self.cell[self.at..].first_chunk().expect("every kind's fields fit a cell");
-        self.at += N;
-        bytes
-    }
-
-    fn u8(&mut self) -> u8 {
-        let [byte] = self.take();
-        byte
-    }
-
-    fn u32(&mut self) -> u32 {
-        u32::from_be_bytes(self.take())
-    }
-
-    fn u64(&mut self) -> u64 {
-        u64::from_be_bytes(self.take())
-    }
 }

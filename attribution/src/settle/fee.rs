@@ -34,11 +34,10 @@ impl Price {
     }
 }
 
-/// `floor(amount * bps / 10_000)` for `bps` up to 10 000.
+/// `floor(amount * bps / 10_000)`; more than 10 000 bps count as that many.
 #[must_use]
 pub fn floor_bps(amount: u64, bps: u16) -> u64 {
-    debug_assert!(bps <= FULL_BPS);
-    mul_div_floor(amount, u64::from(bps), u64::from(FULL_BPS))
+    mul_div_floor(amount, u64::from(bps.min(FULL_BPS)), u64::from(FULL_BPS))
 }
 
 /// `floor(amount * part / whole)`; the caller holds `part <= whole` and `whole > 0`.

@@ -49,10 +49,10 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// Gwei drawn.
+    /// Gwei drawn; 0 if it ends before it begins.
     #[must_use]
     pub const fn amount(&self) -> u64 {
-        self.to - self.from
+        self.to.saturating_sub(self.from)
     }
 }
 

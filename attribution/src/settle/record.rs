@@ -3,12 +3,10 @@ use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize, io};
 
 use super::{
-    ChannelId, Credit, EarnerIndex, Hash, ModelId, Price, Split, fee, ids, signed_credits,
+    ChannelId, Credit, EarnerIndex, Hash, ModelId, Payees, Price, Share, Split, ids,
+    shares::fixed_shares, signed_credits,
 };
 use crate::{Error, Result};
-
-/// The most model owners that one call may pay.
-pub const MAX_OWNERS: usize = 16;
 
 /// What was bought and served in one call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -46,51 +44,6 @@ pub struct Terms {
     pub split: Split,
     /// The most contributors credited by one call.
     pub max_credits: u8,
-}
-
-/// An owner of an adapter used, and its weight in the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct ModelOwner {
-    /// Index in the role of model owner.
-    pub earner: EarnerIndex,
-    /// Weight above 0; an owner gets `floor(share * weight / sum of weights)`.
-    pub weight: u32,
-}
-
-/// Who gets the fixed shares, beside the treasury.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Payees {
-    /// Owners of the adapters used; if there are none, their share is the treasury's.
-    pub owners: Vec<ModelOwner>,
-    /// Index of the serving operator's stakers.
-    pub stakers: EarnerIndex,
-}
-
-/// Why a fixed share is paid. The number is the byte in the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum ShareKind {
-    /// Platform share with the record's rounding remainder.
-    Treasury = 0,
-    /// An owner's part of the model share.
-    Owner = 1,
-    /// The stakers' share.
-    Stakers = 2,
-}
-
-/// A fixed share of one call. Shares are never merged, not even of one earner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
-    /// Why it is paid.
-    pub kind: ShareKind,
-    /// To whom.
-    pub earner: EarnerIndex,
-    /// The owner's weight, 0 for other kinds.
-    pub weight: u32,
-    /// Sum of the owners' weights, 0 for other kinds.
-    pub weights: u32,
-    /// Gwei.
-    pub amount: u64,
 }
 
 /// One served call: what was bought, what it cost, who is owed for it.
@@ -234,47 +187,6 @@ fn check_interval(from: u64, fee: u64) -> Result<()> {
     })
 }
 
-fn fixed_shares(split: fee::FeeShares, payees: &Payees) -> Result<Vec<Share>> {
-    if payees.stakers == EarnerIndex::NOBODY {
-        return Err(Error::NobodyEarns { what: "the stakers' share" });
-    }
-    let weights = owners_weight(&payees.owners)?;
-    let fixed = |kind, earner, amount| Share { kind, earner, weight: 0, weights: 0, amount };
-    let mut shares = Vec::with_capacity(payees.owners.len() + 2);
-    shares.push(fixed(ShareKind::Treasury, EarnerIndex::TREASURY, 0));
-    let mut left = split.model;
-    for &ModelOwner { earner, weight } in &payees.owners {
-        let amount = fee::mul_div_floor(split.model, u64::from(weight), u64::from(weights));
-        left -= amount;
-        shares.push(Share { kind: ShareKind::Owner, earner, weight, weights, amount });
-    }
-    shares.push(fixed(ShareKind::Stakers, payees.stakers, split.stakers));
-    shares[0].amount = split.treasury + left;
-    Ok(shares)
-}
-
-/// Sum of the weights of owners sorted by index.
-fn owners_weight(owners: &[ModelOwner]) -> Result<u32> {
-    let refuse = |given| Error::Owners { max: MAX_OWNERS, given };
-    if owners.len() > MAX_OWNERS {
-        return Err(refuse(alloc::format!("{} owners", owners.len())));
-    }
-    let mut sum = 0_u32;
-    for (i, &ModelOwner { earner, weight }) in owners.iter().enumerate() {
-        if earner == EarnerIndex::NOBODY {
-            return Err(Error::NobodyEarns { what: "a model owner's share" });
-        }
-        if i > 0 && owners[i - 1].earner == earner {
-            return Err(Error::DuplicateEarner { what: "model owners", earner: earner.0 });
-        }
-        sum = match sum.checked_add(weight) {
-            Some(sum) if weight > 0 => sum,
-            _ => return Err(refuse(alloc::format!("weight {weight} after a sum of {sum}"))),
-        };
-    }
-    Ok(sum)
-}
-
 impl BorshSerialize for Record {
     fn serialize<W: io::Write>(&self, writer: &mut W) -> io::Result<()> {
         let scores: Vec<_> = self.credits.iter().map(|c| (c.earner, c.score)).collect();
@@ -286,13 +198,14 @@ impl BorshDeserialize for Record {
     fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
         type Stored = (Call, Terms, Payees, Vec<(EarnerIndex, i64)>);
         let (call, terms, payees, scores) = Stored::deserialize_reader(reader)?;
+        let sorted = payees.owners.is_sorted_by_key(|owner| owner.earner);
         let invalid = |error: Error| io::Error::new(io::ErrorKind::InvalidData, error);
         let split = terms.split;
         let [platform, model, stakers, contributors] = split.bps();
         Split::new(platform, model, stakers, contributors).map_err(invalid)?;
         let record = Self::new(call, terms, payees, &scores).map_err(invalid)?;
         let kept = record.credits.iter().map(|c| (c.earner, c.score));
-        if !kept.eq(scores.iter().copied()) {
+        if !sorted || !kept.eq(scores.iter().copied()) {
             let (scores, credits) = (scores.len(), record.credits.len());
             return Err(invalid(Error::RecordNotCanonical { scores, credits }));
         }

@@ -1,8 +1,7 @@
-//! Rows of a ledger and what they look like in cells.
-
 use super::{Account, EarnerIndex, Info};
 
-/// One row of a ledger: posts `value` to `account` and pays `amount` to `earner`.
+/// One row of a ledger: posts `value` to `account` and pays `amount` to `earner`. Its cells are
+/// laid out as in [`codec`](super::codec).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Who is paid; [`EarnerIndex::NOBODY`] in rows of a kind that pays nothing.

@@ -210,11 +210,16 @@ fn calls() -> impl Strategy<Value = Vec<Served>> {
     let scores = prop::collection::btree_map(10_u32..18, -1_000_i64..1_000, 0..7);
     let call = (0_u8..3, 0_u8..3, 0_u64..50, 0_u64..1_000_000_000_000, scores);
     prop::collection::vec(call, 1..12).prop_map(|calls| {
-        let number = |(id, call): (usize, (u8, u8, u64, u64, BTreeMap<u32, i64>))| {
-            let (channel, model, time, fee, scores) = call;
-            Served { id: u32::try_from(id).unwrap(), channel, model, time, fee, scores }
-        };
-        calls.into_iter().enumerate().map(number).collect()
+        let numbered = (0..).zip(calls);
+        let served = numbered.map(|(id, (channel, model, time, fee, scores))| Served {
+            id,
+            channel,
+            model,
+            time,
+            fee,
+            scores,
+        });
+        served.collect()
     })
 }
 

@@ -33,7 +33,7 @@ const SHORT_ROW: usize = 256;
 const LONG_ROW: usize = 512;
 const LONG_PART: f64 = 0.06;
 const ROWS_PER_STEP: usize = 8;
-const DEFAULT_STEPS: u64 = 3600;
+const DEFAULT_STEPS: u64 = 2000;
 const CHECKPOINT_EVERY: u64 = 200;
 const LOG_EVERY: u64 = 10;
 
@@ -58,7 +58,7 @@ fn spec() -> ModelSpec {
 
 fn settings(steps: u64) -> Settings {
     Settings {
-        schedule: Schedule { peak: 4e-3, warmup: (steps / 20).max(1), steps, floor: 0.05 },
+        schedule: Schedule { peak: 3e-3, warmup: (steps / 20).max(1), steps, floor: 0.05 },
         optimizer: AdamWConfig { weight_decay: 0.1, ..AdamWConfig::default() },
         clip: 1.0,
         batch: ROWS_PER_STEP,

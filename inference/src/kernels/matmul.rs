@@ -199,9 +199,12 @@ pub fn transpose(matrix: Rows<'_>) -> Vec<f32> {
     const BLOCK: usize = 32;
     for row_block in (0..matrix.rows).step_by(BLOCK) {
         for column_block in (0..matrix.width).step_by(BLOCK) {
-            for row in row_block..matrix.rows.min(row_block + BLOCK) {
-                for column in column_block..matrix.width.min(column_block + BLOCK) {
-                    out[column * matrix.rows + row] = matrix.values[row * matrix.stride + column];
+            let count = BLOCK.min(matrix.rows - row_block);
+            for column in column_block..matrix.width.min(column_block + BLOCK) {
+                let from = &matrix.values[row_block * matrix.stride + column..];
+                let to = &mut out[column * matrix.rows + row_block..][..count];
+                for (to, from) in to.iter_mut().zip(from.iter().step_by(matrix.stride)) {
+                    *to = *from;
                 }
             }
         }

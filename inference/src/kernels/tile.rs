@@ -19,17 +19,25 @@ pub(super) fn tile<const R: usize>(
     depth: usize,
     panel: &[f32],
 ) -> [[f32; LANES]; R] {
-    assert!(depth == 0 || a.len() >= (R - 1) * stride + depth);
+    // Sliced here, so that the loop has no index arithmetic and no checks.
+    let rows: [&[f32]; R] = std::array::from_fn(|r| &a[r * stride..][..depth]);
     let (columns, _) = panel[..depth * LANES].as_chunks::<LANES>();
     let mut sums = [[0.0f32; LANES]; R];
     for (k, column) in columns.iter().enumerate() {
-        for r in 0..R {
-            // SAFETY: `k < depth`, and `(R - 1) * stride + depth <= a.len()` is asserted above.
-            let value = unsafe { *a.get_unchecked(r * stride + k) };
-            for j in 0..LANES {
-                sums[r][j] += value * column[j];
-            }
+        // Written out: left as a loop over rows, the compiler vectorises across them, with gathers.
+        macro_rules! accumulate {
+            ($($r:literal)*) => {$(
+                if $r < R {
+                    // SAFETY: there are `depth` columns, so `k < depth`, the length of every row.
+                    let value = unsafe { *rows[$r].get_unchecked(k) };
+                    let sum: &mut [f32; LANES] = &mut sums[$r];
+                    for j in 0..LANES {
+                        sum[j] += value * column[j];
+                    }
+                }
+            )*};
         }
+        accumulate!(0 1 2 3 4 5 6 7);
     }
     sums
 }

@@ -10,7 +10,7 @@ use crate::{
     kernels::{Packed, Rows, matmul},
     layers::{tensor, with_values},
     model::{AdapterDelta, SiteId, SiteWeights},
-    step::Segment,
+    step::{Segment, SlotId},
 };
 
 /// Products below which sharing segments out among threads costs more than it gains.
@@ -113,6 +113,21 @@ impl GroupedDelta {
         segments.sort_by_key(|(segment, _)| segment.part);
         Ok(Self { segments })
     }
+
+    /// The delta of `tokens` packed tokens that all have the same adapters and weights, for scoring
+    /// outside the engine.
+    pub fn uniform(adapters: &[(Arc<Sites>, f32)], tokens: usize) -> Self {
+        let segment = |part: usize, scale: f32, sites: &Sites| Segment {
+            range: 0..tokens,
+            slot: SlotId(part as u32 + 1),
+            rank: sites.values().map(LowRank::rank).max().unwrap_or(0),
+            scale,
+            part,
+        };
+        let parts = adapters.iter().enumerate();
+        let segments = parts.map(|(i, (sites, w))| (segment(i, *w, sites), Arc::clone(sites)));
+        Self { segments: segments.collect() }
+    }
 }
 
 impl AdapterDelta for GroupedDelta {
@@ -166,7 +181,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::{model::Projection, step::SlotId};
+    use crate::model::Projection;
 
     const SITE: SiteId = SiteId { layer: 0, projection: Projection::Q };
 
@@ -279,7 +294,8 @@ mod tests {
         assert_eq!(LowRank::new(&good).unwrap().weights(SITE), good);
 
         let adapter = sites(&good);
-        let delta = GroupedDelta::new(&[segment(0..2, 1, 2, 0)], |_| Some(adapter.clone())).unwrap();
+        let delta =
+            GroupedDelta::new(&[segment(0..2, 1, 2, 0)], |_| Some(adapter.clone())).unwrap();
         let (x, y) = (random(&mut rng, 2, 3), random(&mut rng, 2, 5));
         assert!(delta.add(SITE, &x, y.clone()).is_ok());
         assert!(delta.add(SITE, &y, y.clone()).is_err());

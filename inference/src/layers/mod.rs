@@ -6,6 +6,7 @@
 pub mod attention;
 pub mod embedding;
 pub mod linear;
+pub mod lora;
 pub mod loss;
 pub mod mlp;
 pub mod norm;

@@ -1,9 +1,13 @@
 //! The decoder: embedding, layers of attention and MLP, norm, output projection.
 
+#[cfg(test)]
+pub(crate) mod fixture;
 mod layer;
 pub mod parameters;
 pub mod reference;
 pub mod site;
+#[cfg(test)]
+mod tests;
 
 use std::{path::Path, sync::Arc};
 

@@ -5,6 +5,8 @@ pub mod data;
 pub mod lora;
 pub mod optimizer;
 pub mod schedule;
+#[cfg(test)]
+mod tests;
 pub mod trainer;
 pub mod vocabulary;
 

@@ -52,7 +52,8 @@ pub struct Cast {
 
 impl Cast {
     pub fn assemble() -> Self {
-        let source = |name, datanet, folders| Source { account: Account::named(name), datanet, folders };
+        let source =
+            |name, datanet, folders| Source { account: Account::named(name), datanet, folders };
         Self {
             deployer: Account::named("deployer"),
             treasury: Account::named("treasury"),
@@ -83,7 +84,8 @@ impl Cast {
 
     /// Everybody who sends transactions and so needs coins.
     pub fn senders(&self) -> impl Iterator<Item = &Account> {
-        [&self.deployer, &self.operator].into_iter()
+        [&self.deployer, &self.operator]
+            .into_iter()
             .chain(&self.builders)
             .chain(&self.users)
             .chain(self.contributors())

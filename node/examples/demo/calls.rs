@@ -124,11 +124,16 @@ pub async fn sign_wave(
 
 /// Sends calls all at once and waits for every answer; lost connections are retried with the same
 /// voucher.
-pub async fn send(node: &NodeClient, calls: &[Signed], bar: &Arc<ProgressBar>) -> Result<Vec<Reply>> {
+pub async fn send(
+    node: &NodeClient,
+    calls: &[Signed],
+    bar: &Arc<ProgressBar>,
+) -> Result<Vec<Reply>> {
     let one = async |call: Signed| -> Result<Reply> {
         let mut ignore = |_: &str| {};
         let body = &call.planned.body;
-        let answer = node.call(call.planned.path, body, &call.voucher, DEADLINE, &mut ignore).await?;
+        let answer =
+            node.call(call.planned.path, body, &call.voucher, DEADLINE, &mut ignore).await?;
         bar.inc(1);
         answer.map_err(|refused| eyre!("{} {}: {}", refused.status, refused.code, refused.message))
     };
@@ -140,8 +145,10 @@ pub async fn replay(node: &NodeClient, calls: &[Signed], replies: &[Reply]) -> R
     for (call, first) in calls.iter().zip(replies) {
         let mut ignore = |_: &str| {};
         let body = &call.planned.body;
-        let again = node.call(call.planned.path, body, &call.voucher, DEADLINE, &mut ignore).await?;
-        let again = again.map_err(|refused| eyre!("replay: {} {}", refused.status, refused.message))?;
+        let again =
+            node.call(call.planned.path, body, &call.voucher, DEADLINE, &mut ignore).await?;
+        let again =
+            again.map_err(|refused| eyre!("replay: {} {}", refused.status, refused.message))?;
         ensure!(again.text == first.text, "a replayed call answered another text");
         ensure!(
             again.statement.receipt == first.statement.receipt,

@@ -71,7 +71,10 @@ impl NodeProcess {
             if let Some(status) = self.child.try_wait()? {
                 let log = fs::read_to_string(&self.log).unwrap_or_default();
                 let tail: Vec<&str> = log.lines().rev().take(8).collect();
-                bail!("the node ended with {status}:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+                bail!(
+                    "the node ended with {status}:\n{}",
+                    tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+                );
             }
             let health = self.client.get("/health", Duration::from_millis(500)).await;
             if health.is_ok_and(|health: Value| health["status"] == "ok") {

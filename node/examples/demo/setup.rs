@@ -6,30 +6,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use alloy::{
-    primitives::{Address, B256, U256, keccak256},
-    providers::Provider,
-    rpc::types::TransactionRequest,
-    sol_types::SolCall,
-};
-use eyre::{Result, bail, ensure};
+use alloy::primitives::{U256, keccak256};
+use eyre::{Result, bail};
+use futures::future::try_join_all;
 use node::{
-    chain::{
-        Deployment,
-        bindings::{IDatanetRegistry, IEarnerRegistry, IStaking},
-    },
+    catalog::DatanetVersion,
+    chain::{ChainClient, Deployment, bindings::IStaking},
     client::Payer,
-    datanet::Datanet,
+    factory::Registrar,
+    registry::Role,
 };
 use tokio::process::Command;
 
-use crate::{accounts::{Account, Cast}, calls::Wallet, chain::Chain};
+use crate::{
+    accounts::{Account, Cast},
+    calls::Wallet,
+    chain::Chain,
+};
 
-/// Roles of EarnerRegistry.
-const CONTRIBUTOR: u8 = 2;
-const MODEL_OWNER: u8 = 3;
 /// Wei in one OPEN.
-const OPEN: u128 = 1_000_000_000_000_000_000;
+pub const OPEN: u128 = 1_000_000_000_000_000_000;
 
 /// Times that the contracts are deployed with, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -63,58 +59,48 @@ pub async fn deploy(
         bail!("deploying failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
     let path = work.join("deployment.json");
-    fs::rename("deployments/161201.json", &path)?;
-    let deployment = Deployment::load(&path)?;
-    Ok((path, deployment))
+    fs::copy("deployments/161201.json", &path)?;
+    Ok((path.clone(), Deployment::load(&path)?))
 }
 
-/// Registers contributors and model owners as earners, in the cast's order.
-pub async fn register_earners(chain: &Chain, deployment: &Deployment, cast: &Cast) -> Result<()> {
-    let roles = cast.contributors().map(|account| (account, CONTRIBUTOR));
-    let roles = roles.chain(cast.builders.iter().map(|account| (account, MODEL_OWNER)));
-    let mut sent = Vec::new();
-    for (account, role) in roles {
-        let call = IEarnerRegistry::registerCall { role }.abi_encode();
-        sent.push(transact(chain, account, deployment.earner_registry, call, U256::ZERO).await?);
-    }
-    confirm(sent).await
+/// A registrar that acts as `account`.
+pub async fn registrar(
+    chain: &Chain,
+    deployment: &Deployment,
+    account: &Account,
+) -> Result<Registrar> {
+    Ok(Registrar::connect(&chain.url, deployment.clone(), account.key.clone()).await?)
 }
 
-/// Creates and publishes a Datanet as `owner`; writes its id and version into the directory.
+/// Registers every contributor as an earner; returns how many there are.
+pub async fn register_contributors(
+    chain: &Chain,
+    deployment: &Deployment,
+    cast: &Cast,
+) -> Result<usize> {
+    let register = async |account: &Account| -> Result<u32> {
+        let registrar = registrar(chain, deployment, account).await?;
+        Ok(registrar.earner(Role::Contributor).await?)
+    };
+    Ok(try_join_all(cast.contributors().map(register)).await?.len())
+}
+
+/// Publishes a Datanet as `owner`.
 pub async fn publish(
     chain: &Chain,
     deployment: &Deployment,
     owner: &Account,
     dir: &Path,
-    datanet: &mut Datanet,
-) -> Result<()> {
-    let name = datanet.manifest.name.clone();
-    let licence = datanet.manifest.licence.clone();
-    let metadataHash = keccak256(fs::read(dir.join("NOTICE"))?);
-    let create = IDatanetRegistry::createCall { name: name.clone(), licence, metadataHash };
-    let to = deployment.datanet_registry;
-    let registry = IDatanetRegistry::new(to, chain.provider());
-    let id: B256 = registry
-        .create(create.name.clone(), create.licence.clone(), create.metadataHash)
-        .from(owner.address())
-        .call()
-        .await?;
-    let rowCount = u32::try_from(datanet.rows.len())?;
-    let rowsRoot = datanet.manifest.rows_root;
-    let publish = IDatanetRegistry::publishCall { datanet: id, rowsRoot, rowCount };
-    let first = transact(chain, owner, to, create.abi_encode(), U256::ZERO).await?;
-    confirm(vec![first]).await?;
-    confirm(vec![transact(chain, owner, to, publish.abi_encode(), U256::ZERO).await?]).await?;
-    (datanet.manifest.id, datanet.manifest.version) = (id, 1);
-    datanet.save(dir)?;
-    Ok(())
+) -> Result<DatanetVersion> {
+    Ok(registrar(chain, deployment, owner).await?.datanet(dir).await?)
 }
 
 /// Stakes as the operator.
 pub async fn register_operator(chain: &Chain, deployment: &Deployment, cast: &Cast) -> Result<()> {
-    let call = IStaking::registerOperatorCall {}.abi_encode();
+    let client = ChainClient::new(&chain.url, Some(cast.operator.key.clone()))?;
     let stake = U256::from(20 * OPEN);
-    confirm(vec![transact(chain, &cast.operator, deployment.staking, call, stake).await?]).await
+    client.send(deployment.staking, &IStaking::registerOperatorCall {}, stake).await?;
+    Ok(())
 }
 
 /// Opens one channel per user to the operator.
@@ -125,36 +111,14 @@ pub async fn open_channels(
 ) -> Result<Vec<Wallet>> {
     let open = async |account: &Account| -> Result<Wallet> {
         let payer = Payer::connect(&chain.url, deployment.clone(), account.key.clone()).await?;
-        let salt = keccak256(account.name);
-        let deposit = U256::from(5 * OPEN);
-        let channel = payer.open_channel(cast.operator.address(), salt, deposit).await?;
+        let (operator, salt) = (cast.operator.address(), keccak256(account.name));
+        let channel = payer.open_channel(operator, salt, U256::from(5 * OPEN)).await?;
         Ok(Wallet { payer, channel })
     };
-    futures::future::try_join_all(cast.users.iter().map(open)).await
+    try_join_all(cast.users.iter().map(open)).await
 }
 
 /// The secret key in hex, as tools take it.
 pub fn key_hex(account: &Account) -> String {
     format!("0x{}", hex::encode(account.key.to_bytes()))
-}
-
-type Pending = alloy::providers::PendingTransactionBuilder<alloy::network::Ethereum>;
-
-async fn transact(
-    chain: &Chain,
-    from: &Account,
-    to: Address,
-    data: Vec<u8>,
-    value: U256,
-) -> Result<Pending> {
-    let provider = chain.sender(from);
-    let request = TransactionRequest::default().to(to).input(data.into()).value(value);
-    Ok(provider.send_transaction(request).await?)
-}
-
-async fn confirm(sent: Vec<Pending>) -> Result<()> {
-    for pending in sent {
-        ensure!(pending.get_receipt().await?.status(), "a transaction was reverted");
-    }
-    Ok(())
 }

@@ -18,6 +18,7 @@ impl From<Refusal> for ApiError {
             Refusal::Time { .. } => (StatusCode::BAD_REQUEST, "time_out_of_range"),
             Refusal::EarlierEpoch { .. } => (StatusCode::CONFLICT, "earlier_epoch"),
             Refusal::EpochSealed { .. } => (StatusCode::CONFLICT, "epoch_sealed"),
+            Refusal::EpochFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "epoch_full"),
             Refusal::CeilingTooLow { .. } => (StatusCode::PAYMENT_REQUIRED, "ceiling_too_low"),
             Refusal::AboveDeposit { .. } => (StatusCode::PAYMENT_REQUIRED, "above_deposit"),
             Refusal::TooManyInFlight { .. } => {
@@ -45,6 +46,12 @@ impl From<Error> for ApiError {
         match error {
             Error::Refused(refusal) => refusal.into(),
             Error::Busy(what) => Self::unavailable("busy", format!("busy: {what}")),
+            Error::Inference(inference::Error::Busy(waiting)) => {
+                Self::unavailable("overloaded", format!("{waiting} calls wait for the engine"))
+            }
+            Error::Inference(inference::Error::Stopped) => {
+                Self::unavailable("stopping", "the engine has stopped")
+            }
             Error::Stopped(what) => Self::unavailable("stopping", format!("{what} has stopped")),
             other => Self::internal(&other),
         }

@@ -31,8 +31,6 @@ pub struct Sampling {
     pub top_p: f32,
     /// Only the `top_k` most likely tokens; 0 is all.
     pub top_k: usize,
-    /// Divides the logit of tokens seen before, in [1, 2]; 1 leaves them.
-    pub repetition_penalty: f32,
     /// Texts that end the answer and are not part of it.
     pub stop: Vec<String>,
 }
@@ -83,7 +81,6 @@ struct Body {
     temperature: Option<f32>,
     top_p: Option<f32>,
     top_k: Option<usize>,
-    repetition_penalty: Option<f32>,
     stop: Option<OneOrMany>,
     #[serde(default)]
     stream: bool,
@@ -123,13 +120,6 @@ impl CallRequest {
                 temperature: bounded("temperature", body.temperature, 1.0, 0.0, 2.0)?,
                 top_p: top_p(body.top_p)?,
                 top_k: body.top_k.unwrap_or(0),
-                repetition_penalty: bounded(
-                    "repetition_penalty",
-                    body.repetition_penalty,
-                    1.0,
-                    1.0,
-                    2.0,
-                )?,
                 stop: stops(body.stop)?,
             },
             stream: body.stream,
@@ -210,7 +200,7 @@ fn stops(stop: Option<OneOrMany>) -> Result<Vec<String>, ApiError> {
 /// have the value that changes nothing.
 fn reject_unsupported(body: &Value) -> Result<(), ApiError> {
     let neutral = |field: &str, value: &Value| match field {
-        "n" | "best_of" => value == 1,
+        "n" | "best_of" | "repetition_penalty" => value.as_f64() == Some(1.0),
         "frequency_penalty" | "presence_penalty" => value.as_f64() == Some(0.0),
         "logprobs" | "echo" => value == false,
         "response_format" => value["type"] == "text",
@@ -220,9 +210,10 @@ fn reject_unsupported(body: &Value) -> Result<(), ApiError> {
         }
         _ => false,
     };
-    const FIELDS: [&str; 12] = [
+    const FIELDS: [&str; 13] = [
         "n",
         "best_of",
+        "repetition_penalty",
         "frequency_penalty",
         "presence_penalty",
         "logprobs",

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, B256};
 use attribution::settle::{
-    self, BatchHeader, BatchInputs, Carries, EarnerIndex, Ledger, Record, check_balanced,
-    payouts_of,
+    self, BatchHeader, BatchInputs, Carries, EarnerIndex, Ledger, Record, Statement, check_balanced,
 };
 
 use super::{BatchDraw, SealedBatch, Weights};
@@ -54,7 +53,7 @@ pub(super) fn seal(inputs: &Inputs<'_>) -> Result<(SealedBatch, Carries)> {
         rows: narrow(ledger.rows().len())?,
         total: ledger.total(),
         calls: narrow(inputs.calls.len())?,
-        payload: payload(&ledger),
+        blob: prover::blob_from_rows(ledger.rows())?,
         payouts: ledger.payouts().iter().map(|(&earner, &gwei)| (earner, gwei)).collect(),
         draws: draws(&ledger, &by_channel)?,
     };
@@ -89,12 +88,16 @@ fn tile(channels: &ByChannel<'_>, from: &BTreeMap<B256, u64>) -> Result<Vec<Reco
     Ok(records)
 }
 
-/// Checks, from the rows and not from the builder's own sums, that every account closes, that
-/// payouts are what rows pay, and that fees, draws, payouts and total are one amount.
+/// Reads the rows as anybody else would and checks that every account closes, that they say what
+/// the builder says, and that fees, draws, payouts and total are one amount.
 fn check(ledger: &Ledger, records: &[Record]) -> Result<()> {
     check_balanced(ledger.rows(), ledger.draws())?;
-    if payouts_of(ledger.rows())? != *ledger.payouts() {
-        return Err(Error::Money("payouts are not what the rows pay".into()));
+    let read = Statement::read(ledger.rows())?;
+    if read.payouts != *ledger.payouts()
+        || read.total != ledger.total()
+        || read.carries != *ledger.carries()
+    {
+        return Err(Error::Money("the rows do not say what the ledger says".into()));
     }
     let sum = |amounts: &mut dyn Iterator<Item = u64>| amounts.map(u128::from).sum::<u128>();
     let total = u128::from(ledger.total());
@@ -115,10 +118,10 @@ fn check(ledger: &Ledger, records: &[Record]) -> Result<()> {
 fn draws(ledger: &Ledger, channels: &ByChannel<'_>) -> Result<Vec<BatchDraw>> {
     let mut draws = Vec::new();
     for draw in ledger.draws().iter().filter(|draw| draw.amount() > 0) {
-        let highest = channels
-            .get(&B256::new(draw.channel.0))
-            .and_then(|calls| calls.last())
-            .ok_or_else(|| Error::Money(format!("draw from {}, which has no call", draw.channel)))?;
+        let highest =
+            channels.get(&B256::new(draw.channel.0)).and_then(|calls| calls.last()).ok_or_else(
+                || Error::Money(format!("draw from {}, which has no call", draw.channel)),
+            )?;
         if draw.to > highest.voucher.ceiling {
             return Err(Error::Money(format!(
                 "draw from {} up to {} is above the highest ceiling, {}",
@@ -133,12 +136,6 @@ fn draws(ledger: &Ledger, channels: &ByChannel<'_>) -> Result<Vec<BatchDraw>> {
         });
     }
     Ok(draws)
-}
-
-/// The ledger's cells one after the other, without the first, whose place the blob's header takes.
-fn payload(ledger: &Ledger) -> Vec<u8> {
-    let cells = ledger.rows().iter().flat_map(|row| row.to_cells());
-    cells.skip(1).flatten().collect()
 }
 
 fn narrow(count: usize) -> Result<u32> {

@@ -25,8 +25,8 @@ pub struct SealedBatch {
     pub total: u64,
     /// Calls in it.
     pub calls: u32,
-    /// The ledger as the payload of a blob, `31 * (8 * rows - 1)` bytes.
-    pub payload: Vec<u8>,
+    /// The ledger as a blob: `8 * rows` symbols of 32 bytes.
+    pub blob: Vec<u8>,
     /// Gwei that each earner gets, by index, without zeros.
     pub payouts: Vec<(EarnerIndex, u64)>,
     /// What is drawn from each channel, by channel, without zeros.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alloy::primitives::U256;
 
-use super::{NodeClient, Payer, confirmed};
+use super::{NodeClient, Payer};
 use crate::{
     Error, Result,
     api::earnings::{EarningsJson, EarningsPage},
@@ -40,7 +40,7 @@ pub async fn claim_all(
     progress: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<ClaimsReport> {
     let open = unclaimed(node, wanted).await?;
-    let contract = ISettlement::new(payer.deployment().settlement, payer.provider().clone());
+    let settlement = payer.deployment().settlement;
     let mut report = ClaimsReport::default();
     let total = open.len() as u64;
     progress(0, total);
@@ -49,12 +49,8 @@ pub async fn claim_all(
         for earnings in chunk {
             claims.push(claim(node, earnings.earner).await?);
         }
-        let pending = contract
-            .claimMany(claims)
-            .send()
-            .await
-            .map_err(|error| Error::Chain(format!("claiming: {error}")))?;
-        confirmed(pending, "claiming").await?;
+        let call = ISettlement::claimManyCall { claims };
+        payer.chain().send(settlement, &call, U256::ZERO).await?;
         report.transactions += 1;
         report.earners += chunk.len() as u64;
         report.amount += chunk.iter().map(EarningsJson::unclaimed).sum::<u64>();

@@ -12,6 +12,5 @@ pub use claims::{ClaimsReport, claim_all};
 pub use http::{NodeClient, Refused};
 pub use paid::{ChatCall, PaidClient};
 pub use payer::Payer;
-pub(crate) use payer::confirmed;
 pub use reader::Reply;
 pub use session::{Held, Session};

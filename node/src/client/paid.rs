@@ -23,8 +23,17 @@ use crate::{
 /// How often a call is signed again after a refusal that a fresh voucher can cure.
 const MAX_SIGNINGS: usize = 4;
 /// Refusals that a fresh time, price version or ceiling can cure; the refused voucher is void.
-const CURABLE: [&str; 5] =
-    ["time_out_of_range", "earlier_epoch", "epoch_sealed", "ceiling_too_low", "price_version"];
+const CURABLE: [&str; 7] = [
+    "time_out_of_range",
+    "earlier_epoch",
+    "epoch_sealed",
+    "epoch_full",
+    "ceiling_too_low",
+    "price_version",
+    "too_many_in_flight",
+];
+/// How long a refused call waits before it is signed again.
+const SIGNING_PAUSE: Duration = Duration::from_millis(300);
 
 /// What is asked of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -158,6 +167,8 @@ impl PaidClient {
                 }
                 Err(refused) if CURABLE.contains(&refused.code.as_str()) => {
                     refusal = Some(refused);
+                    drop(held);
+                    tokio::time::sleep(SIGNING_PAUSE).await;
                 }
                 Err(refused) => return Err(refused.into_error()),
             }

@@ -1,16 +1,14 @@
 //! A payer's key and its channels on the chain.
 
 use alloy::{
-    network::EthereumWallet,
     primitives::{Address, B256, U256},
-    providers::{DynProvider, Provider, ProviderBuilder},
     signers::{SignerSync, local::PrivateKeySigner},
     sol_types::Eip712Domain,
 };
 
 use crate::{
     Error, Result,
-    chain::{Deployment, bindings::IPaymentChannels},
+    chain::{ChainClient, Contracts, Deployment, bindings::IPaymentChannels},
     voucher::{self, SignedVoucher, Voucher},
 };
 
@@ -18,7 +16,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Payer {
     signer: PrivateKeySigner,
-    provider: DynProvider,
+    chain: ChainClient,
     deployment: Deployment,
     domain: Eip712Domain,
 }
@@ -34,18 +32,10 @@ impl Payer {
         deployment: Deployment,
         signer: PrivateKeySigner,
     ) -> Result<Self> {
-        let url = rpc_url
-            .parse()
-            .map_err(|error| Error::Config(format!("chain address {rpc_url:?}: {error}")))?;
-        let wallet = EthereumWallet::from(signer.clone());
-        let provider = ProviderBuilder::new().wallet(wallet).connect_http(url).erased();
-        let found = provider.get_chain_id().await.map_err(chain)?;
-        if found != deployment.chain_id {
-            let expected = deployment.chain_id;
-            return Err(Error::Chain(format!("chain id is {found}, not {expected}")));
-        }
-        let domain = voucher::domain(deployment.chain_id, deployment.payment_channels);
-        Ok(Self { signer, provider, deployment, domain })
+        let chain = ChainClient::new(rpc_url, Some(signer.clone()))?;
+        let contracts: Contracts = chain.contracts(deployment).await?;
+        let domain = contracts.voucher_domain();
+        Ok(Self { signer, chain, deployment: contracts.deployment, domain })
     }
 
     /// The payer's account.
@@ -53,9 +43,9 @@ impl Payer {
         self.signer.address()
     }
 
-    /// The connection, which signs transactions with the payer's key.
-    pub const fn provider(&self) -> &DynProvider {
-        &self.provider
+    /// The connection, which sends with the payer's key.
+    pub const fn chain(&self) -> &ChainClient {
+        &self.chain
     }
 
     /// Where the contracts are.
@@ -73,39 +63,38 @@ impl Payer {
     /// # Errors
     /// [`Error::Chain`].
     pub async fn now(&self) -> Result<u64> {
-        let block = self.provider.get_block(alloy::eips::BlockId::latest()).await.map_err(chain)?;
-        let block = block.ok_or_else(|| Error::Chain("the chain has no latest block".into()))?;
-        Ok(block.header.timestamp)
+        let head = self.chain.block(None).await?;
+        let head = head.ok_or_else(|| Error::Chain("the chain has no latest block".into()))?;
+        Ok(head.timestamp)
     }
 
     /// Opens the channel to `operator` under `salt` with `deposit` wei, or finds it open and adds
     /// what its deposit lacks.
     ///
     /// # Errors
-    /// [`Error::Chain`] if the chain cannot be reached or refuses.
+    /// [`Error::Reverted`] if the contract refuses, [`Error::Chain`].
     pub async fn open_channel(
         &self,
         operator: Address,
         salt: B256,
         deposit: U256,
     ) -> Result<B256> {
-        let contract = self.channels();
-        let id = contract
-            .channelIdOf(self.address(), operator, salt)
-            .call()
-            .await
-            .map_err(chain)?;
-        let channel = contract.channelOf(id).call().await.ok().filter(|found| !found.payer.is_zero());
-        match channel {
-            None => {
-                let pending =
-                    contract.open(operator, salt).value(deposit).send().await.map_err(chain)?;
-                confirmed(pending, "opening the channel").await?;
+        let to = self.deployment.payment_channels;
+        let payer = self.address();
+        let call = IPaymentChannels::channelIdOfCall { payer, operator, salt };
+        let id = self.chain.call(to, &call).await?;
+        let known = self.chain.call(to, &IPaymentChannels::channelOfCall { channel: id }).await;
+        match known {
+            Ok(channel) if !channel.payer.is_zero() => {
+                if channel.deposit < deposit {
+                    self.deposit(id, deposit - channel.deposit).await?;
+                }
             }
-            Some(found) if found.deposit < deposit => {
-                self.deposit(id, deposit - found.deposit).await?;
+            Ok(_) | Err(Error::Reverted(_)) => {
+                let call = IPaymentChannels::openCall { operator, salt };
+                self.chain.send(to, &call, deposit).await?;
             }
-            Some(_) => {}
+            Err(error) => return Err(error),
         }
         Ok(id)
     }
@@ -113,11 +102,11 @@ impl Payer {
     /// Pays `amount` wei into a channel.
     ///
     /// # Errors
-    /// [`Error::Chain`] if the chain cannot be reached or refuses.
+    /// As [`Self::open_channel`].
     pub async fn deposit(&self, channel: B256, amount: U256) -> Result<()> {
-        let pending =
-            self.channels().deposit(channel).value(amount).send().await.map_err(chain)?;
-        confirmed(pending, "the deposit").await
+        let call = IPaymentChannels::depositCall { channel };
+        self.chain.send(self.deployment.payment_channels, &call, amount).await?;
+        Ok(())
     }
 
     /// Signs a voucher.
@@ -132,26 +121,6 @@ impl Payer {
             .map_err(|error| Error::Config(format!("signing a voucher: {error}")))?;
         Ok(SignedVoucher { voucher, signature: signature.as_bytes().to_vec() })
     }
-
-    fn channels(&self) -> IPaymentChannels::IPaymentChannelsInstance<DynProvider> {
-        IPaymentChannels::new(self.deployment.payment_channels, self.provider.clone())
-    }
-}
-
-fn chain(error: impl std::fmt::Display) -> Error {
-    Error::Chain(error.to_string())
-}
-
-/// Waits for a transaction's receipt.
-pub(crate) async fn confirmed(
-    pending: alloy::providers::PendingTransactionBuilder<alloy::network::Ethereum>,
-    what: &str,
-) -> Result<()> {
-    let receipt = pending.get_receipt().await.map_err(chain)?;
-    if receipt.status() {
-        return Ok(());
-    }
-    Err(Error::Chain(format!("{what} was reverted in {}", receipt.transaction_hash)))
 }
 
 #[cfg(test)]
@@ -163,9 +132,7 @@ mod tests {
     fn payer() -> Payer {
         let signer: PrivateKeySigner =
             "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80".parse().unwrap();
-        let provider = ProviderBuilder::new()
-            .connect_http("http://127.0.0.1:9".parse().unwrap())
-            .erased();
+        let chain = ChainClient::new("http://127.0.0.1:9", None).unwrap();
         let address = Address::repeat_byte(7);
         let deployment = Deployment {
             chain_id: 161201,
@@ -180,7 +147,7 @@ mod tests {
             da_cert_verifier: address,
         };
         let domain = voucher::domain(deployment.chain_id, deployment.payment_channels);
-        Payer { signer, provider, deployment, domain }
+        Payer { signer, chain, deployment, domain }
     }
 
     #[tokio::test]

@@ -2,9 +2,6 @@
 
 mod kzg;
 
-use std::collections::BTreeMap;
-
-use attribution::settle::EarnerIndex;
 use borsh::{BorshDeserialize, BorshSerialize};
 use tracing::info;
 
@@ -57,31 +54,16 @@ impl Committer {
     }
 
     fn commit(&self, sealed: &SealedBatch) -> Result<()> {
-        let ledger = self.kzg.commit_payload(&sealed.payload)?;
-        let mut pages = Vec::new();
-        let mut payouts = Vec::new();
-        for (page, values) in paged(&sealed.payouts, self.kzg.page_size()) {
-            pages.push(page);
-            payouts.push(self.kzg.commit_page(&values)?);
-        }
+        let ledger = self.kzg.commit_ledger(sealed.blob.clone())?;
+        let payouts = sealed.payouts.iter().copied().collect();
+        let (pages, payouts): (Vec<_>, Vec<_>) =
+            self.kzg.commit_payouts(&payouts)?.into_iter().unzip();
         info!(target: "node::committer", epoch = sealed.epoch, batch = %sealed.id, ?pages, "committed");
         let row = CommittedBatch { ledger, pages, payouts };
         let mut batch = WriteBatch::default();
         batch.put_row(Table::Commitments, sealed.epoch.to_be_bytes(), &row);
         self.store.write(batch)
     }
-}
-
-/// Gwei by place in each page that is paid.
-pub fn paged(payouts: &[(EarnerIndex, u64)], page_size: u32) -> BTreeMap<u32, Vec<u64>> {
-    let mut pages = BTreeMap::new();
-    for &(earner, gwei) in payouts {
-        let page = pages
-            .entry(earner.0 / page_size)
-            .or_insert_with(|| vec![0; page_size as usize]);
-        page[(earner.0 % page_size) as usize] = gwei;
-    }
-    pages
 }
 
 /// The commitments of an epoch's batch, `None` before they are made.

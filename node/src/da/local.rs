@@ -9,7 +9,7 @@ use std::{
 use alloy::primitives::{B256, keccak256};
 use futures::{FutureExt, future::BoxFuture};
 
-use super::{Attestor, DataAvailability, symbols};
+use super::{Attestor, DataAvailability, SYMBOL_BYTES};
 use crate::{Error, Result, chain::bindings::G1Point, worker::blocking};
 
 /// A folder with one file a blob, named by the commitment. A certificate is the word of an attestor
@@ -37,17 +37,12 @@ impl LocalAvailability {
 }
 
 impl DataAvailability for LocalAvailability {
-    fn put(
-        &self,
-        commitment: G1Point,
-        payload: Vec<u8>,
-        time: u64,
-    ) -> BoxFuture<'_, Result<Vec<u8>>> {
+    fn put(&self, commitment: G1Point, blob: Vec<u8>, time: u64) -> BoxFuture<'_, Result<Vec<u8>>> {
         let path = self.path(&commitment);
         async move {
-            let symbols = u32::try_from(symbols(payload.len()))
-                .map_err(|_| Error::Availability(format!("blob of {} bytes", payload.len())))?;
-            blocking(move || write(&path, &payload)).await?;
+            let symbols = u32::try_from(blob.len() / SYMBOL_BYTES)
+                .map_err(|_| Error::Availability(format!("blob of {} bytes", blob.len())))?;
+            blocking(move || write(&path, &blob)).await?;
             self.attestor.certify(&commitment, symbols, time)
         }
         .boxed()
@@ -59,14 +54,14 @@ impl DataAvailability for LocalAvailability {
     }
 }
 
-/// Writes a checksum and the payload beside the file and moves it there, so that a file is whole or
+/// Writes a checksum and the blob beside the file and moves it there, so that a file is whole or
 /// missing.
-fn write(path: &Path, payload: &[u8]) -> Result<()> {
+fn write(path: &Path, blob: &[u8]) -> Result<()> {
     let partial = path.with_extension("partial");
     let folder = path.parent().expect("a blob's path has a folder");
     let mut file = File::create(&partial).map_err(Error::io(&partial))?;
-    file.write_all(keccak256(payload).as_slice())
-        .and_then(|()| file.write_all(payload))
+    file.write_all(keccak256(blob).as_slice())
+        .and_then(|()| file.write_all(blob))
         .and_then(|()| file.sync_all())
         .map_err(Error::io(&partial))?;
     fs::rename(&partial, path).map_err(Error::io(path))?;
@@ -81,11 +76,11 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         Err(e) => return Err(Error::io(path)(e)),
     };
     let damaged = || Error::Availability(format!("blob {} is damaged", path.display()));
-    let (checksum, payload) = bytes.split_at_checked(32).ok_or_else(damaged)?;
-    if keccak256(payload) != B256::from_slice(checksum) {
+    let (checksum, blob) = bytes.split_at_checked(32).ok_or_else(damaged)?;
+    if keccak256(blob) != B256::from_slice(checksum) {
         return Err(damaged());
     }
-    Ok(Some(payload.to_vec()))
+    Ok(Some(blob.to_vec()))
 }
 
 #[cfg(test)]
@@ -104,11 +99,11 @@ mod tests {
     #[tokio::test]
     async fn a_blob_is_found_again_by_its_commitment() {
         let folder = tempfile::tempdir().unwrap();
-        let payload = vec![7; 31 * 63];
-        let certificate = open(folder.path()).put(COMMITMENT, payload.clone(), 5).await.unwrap();
+        let blob = vec![7; 32 * 64];
+        let certificate = open(folder.path()).put(COMMITMENT, blob.clone(), 5).await.unwrap();
         assert_eq!(certificate.len(), 73);
         let again = open(folder.path());
-        assert_eq!(again.get(COMMITMENT).await.unwrap(), Some(payload));
+        assert_eq!(again.get(COMMITMENT).await.unwrap(), Some(blob));
         assert_eq!(again.get(G1Point { x: U256::ZERO, y: U256::ONE }).await.unwrap(), None);
     }
 
@@ -116,7 +111,7 @@ mod tests {
     async fn a_damaged_blob_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let layer = open(folder.path());
-        layer.put(COMMITMENT, vec![7; 31], 5).await.unwrap();
+        layer.put(COMMITMENT, vec![7; 32], 5).await.unwrap();
         let path = layer.path(&COMMITMENT);
         let mut bytes = fs::read(&path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;

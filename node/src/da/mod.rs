@@ -12,27 +12,21 @@ pub use publisher::{Attestor, Publisher};
 
 use crate::{Result, chain::bindings::G1Point};
 
-/// A layer that keeps blobs under their KZG commitments.
-///
-/// A blob is a payload in EigenDA's codec: a header symbol, then 31 bytes a symbol.
+/// A layer that keeps blobs under their KZG commitments. A blob is symbols of 32 bytes, each a field
+/// element, a power of two of them.
 pub trait DataAvailability: Debug + Send + Sync + 'static {
-    /// Publishes a payload, and returns what shows that it is available. Publishing what is there
+    /// Publishes a blob, and returns what shows that it is available. Publishing what is there
     /// already is not an error.
     ///
     /// - `commitment`: to the blob's polynomial
-    /// - `payload`: `31 * (symbols - 1)` bytes
+    /// - `blob`: its symbols
     /// - `time`: of the chain's head (seconds)
     ///
     /// # Errors
     /// [`crate::Error::Availability`] if the layer cannot be reached or refuses it.
-    fn put(
-        &self,
-        commitment: G1Point,
-        payload: Vec<u8>,
-        time: u64,
-    ) -> BoxFuture<'_, Result<Vec<u8>>>;
+    fn put(&self, commitment: G1Point, blob: Vec<u8>, time: u64) -> BoxFuture<'_, Result<Vec<u8>>>;
 
-    /// The payload under a commitment, `None` if the layer does not have it.
+    /// The blob under a commitment, `None` if the layer does not have it.
     ///
     /// # Errors
     /// [`crate::Error::Availability`] if the layer cannot be reached or what it has is damaged.
@@ -42,7 +36,5 @@ pub trait DataAvailability: Debug + Send + Sync + 'static {
 /// A layer that stages share.
 pub type SharedAvailability = Arc<dyn DataAvailability>;
 
-/// Symbols of the blob that a payload makes: one for the header, one for each 31 bytes.
-pub const fn symbols(payload: usize) -> usize {
-    payload.div_ceil(31) + 1
-}
+/// Bytes of a symbol.
+pub(crate) const SYMBOL_BYTES: usize = 32;

@@ -75,7 +75,7 @@ impl Publisher {
     pub async fn publish(&self, sealed: SealedBatch) -> Result<bool> {
         let Some(committed) = committed(&*self.store, sealed.epoch)? else { return Ok(false) };
         let time = self.registry.head().timestamp;
-        let certificate = self.layer.put(committed.ledger, sealed.payload, time).await?;
+        let certificate = self.layer.put(committed.ledger, sealed.blob, time).await?;
         info!(target: "node::da", epoch = sealed.epoch, batch = %sealed.id, "published");
         let mut batch = WriteBatch::default();
         batch.put(Table::Certificates, sealed.epoch.to_be_bytes(), certificate);

@@ -101,8 +101,7 @@ fn channels(tables: &mut Overlay<'_>, event: IPaymentChannelsEvents) -> Result<(
     type Event = IPaymentChannelsEvents;
     match event {
         Event::ChannelOpened(ChannelOpened { channel, payer, operator, deposit }) => {
-            let view =
-                ChannelView { payer, operator, deposit, drawn: 0, withdrawal: U256::ZERO };
+            let view = ChannelView { payer, operator, deposit, drawn: 0, withdrawal: U256::ZERO };
             tables.put(Table::ChainChannels, channel.as_slice(), &view)
         }
         Event::Deposited(Deposited { channel, deposit, .. }) => {
@@ -114,10 +113,12 @@ fn channels(tables: &mut Overlay<'_>, event: IPaymentChannelsEvents) -> Result<(
         Event::WithdrawalRequested(WithdrawalRequested { channel, amount, .. }) => {
             change_channel(tables, channel, |view| view.withdrawal = amount)
         }
-        Event::Withdrawn(Withdrawn { channel, amount }) => change_channel(tables, channel, |view| {
-            view.deposit = view.deposit.saturating_sub(amount);
-            view.withdrawal = U256::ZERO;
-        }),
+        Event::Withdrawn(Withdrawn { channel, amount }) => {
+            change_channel(tables, channel, |view| {
+                view.deposit = view.deposit.saturating_sub(amount);
+                view.withdrawal = U256::ZERO;
+            })
+        }
     }
 }
 
@@ -238,7 +239,11 @@ fn datanets(tables: &mut Overlay<'_>, event: IDatanetRegistryEvents) -> Result<(
     use IDatanetRegistry::{DatanetCreated, VersionPublished};
     match event {
         IDatanetRegistryEvents::DatanetCreated(DatanetCreated {
-            datanet, owner, name, licence, ..
+            datanet,
+            owner,
+            name,
+            licence,
+            ..
         }) => {
             let view = DatanetView { owner, name, licence, versions: 0 };
             tables.put(Table::Datanets, datanet.as_slice(), &view)

@@ -93,7 +93,11 @@ impl Indexer {
         while head.hash != tip.hash {
             let Some(next) = self.advance(head, tip).await? else { break };
             head = next;
-            self.registry.publish(ChainState { head, synced: false, ..self.registry.chain_state() });
+            self.registry.publish(ChainState {
+                head,
+                synced: false,
+                ..self.registry.chain_state()
+            });
         }
         self.registry.publish(ChainState { head, heard: Some(Instant::now()), synced: true });
         Ok(())
@@ -204,4 +208,3 @@ const fn head_of(block: BlockHeader) -> Head {
     let BlockHeader { number, hash, timestamp, .. } = block;
     Head { number, hash, timestamp }
 }
-

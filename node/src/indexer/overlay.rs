@@ -52,7 +52,12 @@ impl<'a> Overlay<'a> {
         bytes.map(|bytes| decode(table, &bytes)).transpose()
     }
 
-    pub(super) fn put<T: BorshSerialize>(&mut self, table: Table, key: &[u8], row: &T) -> Result<()> {
+    pub(super) fn put<T: BorshSerialize>(
+        &mut self,
+        table: Table,
+        key: &[u8],
+        row: &T,
+    ) -> Result<()> {
         self.set(table, key, Some(encode(row)))
     }
 

@@ -48,8 +48,7 @@ pub(super) fn check_terms(
 ) -> Result<()> {
     let call = &signed.voucher.call;
     let model = call.modelId;
-    let current =
-        registry.model(model)?.ok_or(Refusal::UnknownModel { model })?.price_version;
+    let current = registry.model(model)?.ok_or(Refusal::UnknownModel { model })?.price_version;
     if call.priceVersion != current {
         return Err(Refusal::PriceVersion { given: call.priceVersion, current }.into());
     }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use refusal::Refusal;
 pub use types::{Admission, CallRecord, InFlight, Recorded, Reservation, ServedCall};
-pub use worker::ChannelRow;
+pub use worker::{ChannelRow, recorded};
 
 use crate::{Error, Result, registry::Registry, store::SharedStore, voucher::SignedVoucher};
 
@@ -40,10 +40,24 @@ impl Default for RecorderConfig {
 /// come from `Drop`; there are at most as many as calls in flight.
 #[derive(Debug)]
 enum Command {
-    Admit { voucher: Box<SignedVoucher>, max_fee: u64, reply: oneshot::Sender<Result<Admission>> },
-    Record { reservation: Reservation, served: ServedCall, reply: oneshot::Sender<Result<Recorded>> },
-    Charged { channel: B256, reply: oneshot::Sender<Result<Account>> },
-    Seal { epoch: u64, reply: oneshot::Sender<bool> },
+    Admit {
+        voucher: Box<SignedVoucher>,
+        max_fee: u64,
+        reply: oneshot::Sender<Result<Admission>>,
+    },
+    Record {
+        reservation: Reservation,
+        served: ServedCall,
+        reply: oneshot::Sender<Result<Recorded>>,
+    },
+    Charged {
+        channel: B256,
+        reply: oneshot::Sender<Result<Account>>,
+    },
+    Seal {
+        epoch: u64,
+        reply: oneshot::Sender<bool>,
+    },
 }
 
 /// Gives a reservation back when it is dropped.

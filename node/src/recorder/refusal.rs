@@ -74,7 +74,9 @@ pub enum Refusal {
         epoch: u64,
     },
     /// The ceiling does not cover this call on top of those before it.
-    #[error("ceiling {given} is below {required}: charged and reserved so far, and this call's largest fee")]
+    #[error(
+        "ceiling {given} is below {required}: charged and reserved so far, and this call's largest fee"
+    )]
     CeilingTooLow {
         /// Gwei that the ceiling has to reach.
         required: u64,

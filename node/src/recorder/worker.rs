@@ -1,9 +1,6 @@
 //! The thread that owns the channels' totals.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use alloy::{
     primitives::{Address, B256},
@@ -12,7 +9,7 @@ use alloy::{
 };
 use attribution::settle::{self, ChannelId, ModelId, ModelOwner, Payees, Price, Split, Terms};
 use borsh::{BorshDeserialize, BorshSerialize};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Account, Admission, CallRecord, Command, InFlight, Recorded, RecorderConfig, Refusal, Release,
@@ -21,7 +18,7 @@ use super::{
 use crate::{
     Error, Result, batcher,
     registry::{Registry, Role},
-    store::{SharedStore, Table, WriteBatch, get_row, read_sol, write_sol},
+    store::{SharedStore, Store, Table, WriteBatch, get_row, read_sol, write_sol},
     voucher::{self, Receipt, SignedVoucher},
 };
 
@@ -128,8 +125,7 @@ impl Worker {
     }
 
     fn admit(&mut self, signed: SignedVoucher, max_fee: u64) -> Result<Admission> {
-        let view =
-            admit::check_signer(&self.registry, &self.domain, self.operator(), &signed)?;
+        let view = admit::check_signer(&self.registry, &self.domain, self.operator(), &signed)?;
         let digest = voucher::digest(&signed.voucher, &self.domain);
         if let Some(flight) = self.flights.get(&digest) {
             return Ok(Admission::InFlight(InFlight { result: flight.result.clone() }));
@@ -225,7 +221,8 @@ impl Worker {
             signature: receipt_signature.clone(),
             answer: served.answer,
         };
-        let last_epoch = self.recorded_epoch(channel)?.map_or(flight.epoch, |e| e.max(flight.epoch));
+        let last_epoch =
+            self.recorded_epoch(channel)?.map_or(flight.epoch, |e| e.max(flight.epoch));
         let channel_row = ChannelRow { charged: totals.charged, base: totals.base, last_epoch };
         let mut batch = WriteBatch::default();
         batch.put_row(Table::Calls, call_key, &call);
@@ -334,17 +331,25 @@ impl Worker {
     }
 
     fn recorded(&self, digest: B256) -> Result<Option<Recorded>> {
-        let row: Option<AnswerRow> = get_row(&*self.store, Table::Answers, digest.as_slice())?;
-        let Some(AnswerRow { call_key, receipt, signature, answer }) = row else { return Ok(None) };
-        let call = get_row(&*self.store, Table::Calls, &call_key)?
-            .ok_or_else(|| Error::Store(format!("answer {digest} has no call")))?;
-        Ok(Some(Recorded { call, receipt, signature, answer }))
+        recorded(&*self.store, digest)
     }
 
     fn seal(&mut self, epoch: u64) -> bool {
         self.sealed_through = self.sealed_through.max(Some(epoch));
         !self.flights.values().any(|flight| flight.epoch <= epoch)
     }
+}
+
+/// The recorded call with this voucher digest, `None` if there is none.
+///
+/// # Errors
+/// [`Error::Store`] if the store cannot be read or a row is damaged.
+pub fn recorded(store: &dyn Store, digest: B256) -> Result<Option<Recorded>> {
+    let row: Option<AnswerRow> = get_row(store, Table::Answers, digest.as_slice())?;
+    let Some(AnswerRow { call_key, receipt, signature, answer }) = row else { return Ok(None) };
+    let call = get_row(store, Table::Calls, &call_key)?
+        .ok_or_else(|| Error::Store(format!("answer {digest} has no call")))?;
+    Ok(Some(Recorded { call, receipt, signature, answer }))
 }
 
 fn settle_call(

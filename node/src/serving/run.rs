@@ -45,7 +45,6 @@ pub struct Run {
     generation: Option<Generation>,
     reservation: Option<Reservation>,
     digest: B256,
-    text: String,
     in_flight: Option<InFlight>,
     started: Instant,
 }
@@ -116,7 +115,6 @@ impl Run {
             generation: None,
             digest: reservation.digest(),
             reservation: Some(reservation),
-            text: String::new(),
             in_flight,
             started: Instant::now(),
         }
@@ -160,24 +158,17 @@ impl Run {
 
     async fn step(&mut self) -> Result<Progress, ApiError> {
         if self.generation.is_none() {
-            self.generation = Some(self.generate().await?);
+            let generation = Generation::start(&self.serving.parts, &self.call, &self.voucher)?;
+            self.generation = Some(generation);
         }
         let generation = self.generation.as_mut().expect("it was started above");
         match generation.next().await? {
-            Piece::Text(text) => {
-                self.text.push_str(&text);
-                Ok(Progress::Text(text))
-            }
+            Piece::Text(text) => Ok(Progress::Text(text)),
             Piece::End(generated) => {
                 self.took(Stage::Generate, self.started);
                 self.record(generated).await
             }
         }
-    }
-
-    async fn generate(&self) -> Result<Generation, ApiError> {
-        let parts = &self.serving.parts;
-        Generation::start(parts, &self.call, &self.voucher).await
     }
 
     async fn record(&mut self, generated: Generated) -> Result<Progress, ApiError> {
@@ -205,13 +196,13 @@ impl Run {
         let answer = StoredAnswer {
             is_chat: self.call.endpoint == Endpoint::Chat,
             model: self.call.model.name.clone(),
-            text: self.text.clone(),
+            text: generated.text.clone(),
             finish: generated.finish,
         };
         ServedCall {
             tokens_in: self.call.prompt.len() as u64,
             tokens_out: generated.tokens.len() as u64,
-            output_hash: keccak256(self.text.as_bytes()),
+            output_hash: keccak256(generated.text.as_bytes()),
             sketch_hash: keccak256(attributed.sketch_bytes()),
             scores: attributed.scores,
             answer: answer.to_bytes(),

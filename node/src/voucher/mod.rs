@@ -44,8 +44,7 @@ impl SignedVoucher {
     /// contracts accept (low s), or is nobody's.
     pub fn signer(&self, domain: &Eip712Domain) -> Result<Address, Refusal> {
         let refuse = |reason: String| Refusal::Signature { reason };
-        let signature =
-            Signature::from_raw(&self.signature).map_err(|e| refuse(e.to_string()))?;
+        let signature = Signature::from_raw(&self.signature).map_err(|e| refuse(e.to_string()))?;
         if signature.normalize_s().is_some() {
             return Err(refuse("s is in the upper half of the order".into()));
         }

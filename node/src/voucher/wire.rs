@@ -1,9 +1,7 @@
 //! Vouchers as JSON: field names of the EIP-712 types, hashes as 0x-hex, integers as decimal strings
 //! (written) or as numbers or decimal strings (read).
 
-use alloy::{
-    primitives::{B256, Bytes},
-};
+use alloy::primitives::{B256, Bytes};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::chain::bindings;

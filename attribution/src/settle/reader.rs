@@ -1,0 +1,244 @@
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use super::{
+    Account, BatchHeader, Carries, EarnerIndex, Info, ModelKey, Row, ShareKind, floor_bps,
+};
+use crate::{Error, Result};
+
+/// Intervals of records by channel, each with its row.
+pub(super) type Tiles = BTreeMap<[u8; 30], Vec<(u64, u64, usize)>>;
+
+/// What the rows say, before sums are checked.
+pub(super) struct Read {
+    pub(super) header: BatchHeader,
+    pub(super) records: u32,
+    pub(super) total: u64,
+    pub(super) tiles: Tiles,
+    pub(super) carries: Carries,
+}
+
+/// Goes through the rows once, by the grammar.
+pub(super) struct Reader<'a> {
+    rows: &'a [Row],
+    at: usize,
+    tiles: Tiles,
+    carries: Carries,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) const fn new(rows: &'a [Row]) -> Self {
+        Self { rows, at: 0, tiles: BTreeMap::new(), carries: Carries::new() }
+    }
+
+    pub(super) fn read(mut self) -> Result<Read> {
+        let (header, records, total) = self.header()?;
+        self.carries_in()?;
+        self.records(records)?;
+        self.closings()?;
+        self.padding()?;
+        Ok(Read { header, records, total, tiles: self.tiles, carries: self.carries })
+    }
+
+    fn peek(&self) -> Option<&'a Row> {
+        self.rows.get(self.at)
+    }
+
+    const fn require(&self, holds: bool, rule: &'static str) -> Result<()> {
+        if holds { Ok(()) } else { Err(Error::Grammar { row: self.at, rule }) }
+    }
+
+    /// The row here, which must pay nothing.
+    fn posting(&self, rule: &'static str) -> Result<&'a Row> {
+        let row = self.peek().ok_or(Error::Grammar { row: self.at, rule })?;
+        let silent = row.earner == EarnerIndex::NOBODY && row.amount == 0;
+        self.require(silent, "only closing rows name an earner or pay")?;
+        Ok(row)
+    }
+
+    fn header(&mut self) -> Result<(BatchHeader, u32, u64)> {
+        const RULE: &str = "row 0 is the batch's header";
+        let row = self.posting(RULE)?;
+        let Info::Header { batch, records, rows, total } = row.info else {
+            return Err(Error::Grammar { row: 0, rule: RULE });
+        };
+        self.require(row.account == Account::None && row.value == 0, "the header posts nothing")?;
+        self.require(usize::try_from(rows) == Ok(self.rows.len()), "the header counts the rows")?;
+        self.require(records > 0, "a batch holds a record")?;
+        self.at += 1;
+        Ok((batch, records, total))
+    }
+
+    fn carries_in(&mut self) -> Result<()> {
+        let mut last = Account::None;
+        while let Some(row) = self.peek().filter(|row| row.info == Info::Carry) {
+            self.posting("a carry posts")?;
+            self.require(matches!(row.account, Account::Balance(_)), "a carry posts to a balance")?;
+            self.require(row.value < 0, "a carried net is negative")?;
+            self.require(last < row.account, "carries increase strictly by account")?;
+            last = row.account;
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn records(&mut self, count: u32) -> Result<()> {
+        let mut last = None;
+        for _ in 0..count {
+            let place = self.record()?;
+            self.require(last < Some(place), "records increase strictly by time and voucher")?;
+            last = Some(place);
+        }
+        Ok(())
+    }
+
+    /// Reads one record and returns its place in the canonical order.
+    fn record(&mut self) -> Result<(u64, [u8; 31])> {
+        const RULE: &str = "the header counts the records";
+        let row = self.posting(RULE)?;
+        let (&Info::Record { time, from, voucher, model, .. }, Account::Draw(channel)) =
+            (&row.info, row.account)
+        else {
+            return Err(Error::Grammar { row: self.at, rule: "a record posts its fee to a draw" });
+        };
+        let to = u64::try_from(row.value).ok().and_then(|fee| from.checked_add(fee));
+        let to = to.ok_or(Error::Grammar { row: self.at, rule: "a fee is not negative" })?;
+        self.tiles.entry(channel).or_default().push((from, to, self.at));
+        self.at += 1;
+        let fixed = self.shares()?;
+        let pool = self.pool(&model)?;
+        let whole = fixed + i128::from(pool) == i128::from(row.value);
+        self.require(whole, "shares and pool of a record sum to its fee")?;
+        Ok((time, voucher))
+    }
+
+    /// Sum of the fixed shares.
+    fn shares(&mut self) -> Result<i128> {
+        const RULE: &str = "a record's fixed shares are treasury, owners by index, stakers";
+        let (mut sum, mut last) = (0, None);
+        loop {
+            let row = self.posting(RULE)?;
+            let (&Info::Share { kind, .. }, Account::Fixed(earner)) = (&row.info, row.account)
+            else {
+                return Err(Error::Grammar { row: self.at, rule: RULE });
+            };
+            // The treasury's share comes first and once, the stakers' once and last.
+            let first = kind == ShareKind::Treasury;
+            self.require(first == last.is_none() && last < Some((kind, earner)), RULE)?;
+            let treasury = earner == EarnerIndex::TREASURY;
+            self.require(!first || treasury, "the treasury's share is of earner 1")?;
+            self.require(row.value >= 0, "a share is not negative")?;
+            sum += i128::from(row.value);
+            last = Some((kind, earner));
+            self.at += 1;
+            if kind == ShareKind::Stakers {
+                return Ok(sum);
+            }
+        }
+    }
+
+    /// Reads a record's pool and credits and returns the pool.
+    fn pool(&mut self, model: &[u8; 31]) -> Result<i64> {
+        const RULE: &str = "a record's pool follows its fixed shares";
+        let row = self.posting(RULE)?;
+        let (&Info::PoolShare { credits, magnitude }, Account::Pool(key)) =
+            (&row.info, row.account)
+        else {
+            return Err(Error::Grammar { row: self.at, rule: RULE });
+        };
+        self.require(model.starts_with(&key.0), "a record's pool is its model's")?;
+        self.require(row.value >= 0, "a pool is not negative")?;
+        self.at += 1;
+        let sum = self.credits(credits, key, row.value, magnitude)?;
+        self.require(sum == magnitude, "a pool's magnitude is that of its credits")?;
+        Ok(row.value)
+    }
+
+    /// Sum of `|S|` over a record's credits.
+    fn credits(&mut self, count: u8, model: ModelKey, pool: i64, magnitude: u128) -> Result<u128> {
+        const RULE: &str = "the pool row counts the credits";
+        let (mut last, mut sum) = (None, 0_u128);
+        for _ in 0..count {
+            let row = self.posting(RULE)?;
+            let (&Info::Credit { score }, Account::Balance(balance)) = (&row.info, row.account)
+            else {
+                return Err(Error::Grammar { row: self.at, rule: RULE });
+            };
+            self.require(balance.model == model, "a credit is of its record's model")?;
+            let place = Some((core::cmp::Reverse(score.unsigned_abs()), balance.earner));
+            self.require(last < place, "credits fall by score, then rise by index")?;
+            self.require(score != 0, "a credit has a score")?;
+            let share = credit_of(pool, score, magnitude) == Some(row.value);
+            self.require(share, "a credit is trunc(pool * score / magnitude)")?;
+            last = place;
+            sum += u128::from(score.unsigned_abs());
+            self.at += 1;
+        }
+        Ok(sum)
+    }
+
+    fn closings(&mut self) -> Result<()> {
+        let mut last = None;
+        while let Some(row) = self.peek() {
+            let (stage, posts) = match (&row.info, row.account) {
+                (Info::PoolClosing { influence, flat, .. }, account) => {
+                    self.pool_closing(row, *influence, *flat)?;
+                    (0, matches!(account, Account::Pool(_)))
+                }
+                (Info::Payout { influence, flat, reputation, .. }, account) => {
+                    self.payout(row, *influence, *flat, *reputation)?;
+                    (1, matches!(account, Account::Balance(_)))
+                }
+                (Info::FixedPayout, account) => {
+                    let paid = i128::from(row.amount) == -i128::from(row.value);
+                    self.require(paid, "fixed shares are paid whole")?;
+                    (2, account == Account::Fixed(row.earner))
+                }
+                _ => break,
+            };
+            self.require(posts, "a closing row posts to the account of its kind")?;
+            let place = Some((stage, row.account));
+            self.require(last < place, "pools, balances, fixed accounts close in rising order")?;
+            last = place;
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn pool_closing(&self, row: &Row, influence: u64, flat: u64) -> Result<()> {
+        let paid: i128 = [influence, flat, row.amount].map(i128::from).iter().sum();
+        self.require(paid == -i128::from(row.value), "a pool is paid out whole")?;
+        let treasury = row.earner == EarnerIndex::TREASURY;
+        self.require(treasury, "what a pool leaves is the treasury's")
+    }
+
+    fn payout(&mut self, row: &Row, influence: u64, flat: u64, reputation: u16) -> Result<()> {
+        let Account::Balance(balance) = row.account else {
+            return Err(Error::Grammar { row: self.at, rule: "a payout closes a balance" });
+        };
+        let net = row.value.checked_neg();
+        let net = net.ok_or(Error::Grammar { row: self.at, rule: "a net is above -2^63" })?;
+        let due = floor_bps(net.max(0).unsigned_abs(), reputation);
+        self.require(influence == due, "influence pay is the positive net times reputation")?;
+        self.require(net >= 0 || flat == 0, "a negative net gets no flat pay")?;
+        let paid = influence.checked_add(flat) == Some(row.amount);
+        self.require(paid && row.earner == balance.earner, "a payout pays influence and flat")?;
+        if net < 0 {
+            self.carries.insert(balance, net);
+        }
+        Ok(())
+    }
+
+    fn padding(&mut self) -> Result<()> {
+        while let Some(row) = self.peek() {
+            self.require(*row == Row::PADDING, "padding fills a ledger after its fixed payouts")?;
+            self.at += 1;
+        }
+        Ok(())
+    }
+}
+
+/// `trunc(pool * score / magnitude)`, `None` for a magnitude that cannot be.
+fn credit_of(pool: i64, score: i64, magnitude: u128) -> Option<i64> {
+    let magnitude = i128::try_from(magnitude).ok()?;
+    i64::try_from((i128::from(pool) * i128::from(score)).checked_div(magnitude)?).ok()
+}

@@ -1,0 +1,76 @@
+//! How fast the committed model serves.
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use inference::{
+    adapter::AdapterSet,
+    engine::{Engine, EngineConfig, Event, Request},
+    model::{Decoder, Projection},
+    sampler::Sampling,
+    tokenizer::Tokenizer,
+};
+
+use crate::fixture::AdapterFiles;
+
+const PROMPT: usize = 64;
+const TOKENS: usize = 96;
+
+/// Tokens per second of 1 and 8 requests at once: on the base, on one rank-8 adapter, on eight.
+#[test]
+#[ignore = "measures, asserts only that everything is served"]
+fn tokens_per_second() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/openledger-tiny");
+    let decoder = Arc::new(Decoder::load(&model).unwrap());
+    let tokenizer = Arc::new(Tokenizer::load(&model).unwrap());
+    println!("{} weights, {PROMPT} prompt tokens", decoder.spec().parameter_count());
+    let engine = Engine::start(Arc::clone(&decoder), tokenizer, EngineConfig::default()).unwrap();
+    let mut sets = vec![AdapterSet::base()];
+    let mut load_times = Vec::new();
+    for seed in 0..8 {
+        let dir = tempfile::tempdir().unwrap();
+        AdapterFiles::random(&decoder, seed, 8, &Projection::ALL).write(dir.path());
+        let start = Instant::now();
+        sets.push(AdapterSet::one(engine.load_adapter(dir.path()).unwrap().hash));
+        load_times.push(start.elapsed());
+    }
+    load_times.sort();
+    println!("loading an adapter: median {:?}", load_times[4]);
+    let cases: [(&str, usize, &dyn Fn(usize) -> usize); 5] = [
+        ("1 request, base", 1, &|_| 0),
+        ("1 request, adapter", 1, &|_| 1),
+        ("8 requests, base", 8, &|_| 0),
+        ("8 requests, one adapter", 8, &|_| 1),
+        ("8 requests, eight adapters", 8, &|i| i + 1),
+    ];
+    for (name, count, set) in cases {
+        let mut rates: Vec<f64> = (0..5)
+            .map(|round| {
+                let requests = (0..count).map(|i| request(&decoder, round * 8 + i, &sets[set(i)]));
+                let start = Instant::now();
+                let running: Vec<_> = requests.map(|r| engine.submit(r).unwrap()).collect();
+                let tokens: usize = running.into_iter().map(finished_tokens).sum();
+                tokens as f64 / start.elapsed().as_secs_f64()
+            })
+            .collect();
+        rates.sort_by(f64::total_cmp);
+        println!("{name}: {:.0} tokens/s ({:.0} to {:.0})", rates[2], rates[0], rates[4]);
+    }
+}
+
+fn request(decoder: &Decoder, seed: usize, adapters: &AdapterSet) -> Request {
+    let vocab = decoder.spec().vocab_size;
+    let prompt = (0..PROMPT).map(|i| ((i * 31 + seed * 17) % vocab) as u32).collect();
+    let (temperature, seed, max_tokens) = (1.0, seed as u64, TOKENS);
+    let sampling = Sampling { temperature, seed, max_tokens, ..Sampling::default() };
+    Request { prompt, adapters: adapters.clone(), sampling }
+}
+
+fn finished_tokens(mut events: tokio::sync::mpsc::Receiver<Event>) -> usize {
+    loop {
+        match events.blocking_recv() {
+            Some(Event::Token { .. }) => {}
+            Some(Event::Finished { completion, .. }) => return completion.len(),
+            other => panic!("not served: {other:?}"),
+        }
+    }
+}

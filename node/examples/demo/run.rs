@@ -1,0 +1,169 @@
+//! The paid part: the same calls against a node on a chain, with or without kills.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use alloy::primitives::B256;
+use eyre::{Result, ensure};
+use node::{
+    api::earnings::{EarningsJson, EarningsPage},
+    client::Reply,
+};
+use serde_json::Value;
+
+use crate::{
+    calls::{self, Planned, Signed, WAVES, WAVES_PER_EPOCH, Wallet},
+    process::{NodeProcess, Settings},
+    setup::Clock,
+    story::{Story, bar},
+};
+
+/// Wave during which the node is killed the first time.
+const KILLED_WAVE: usize = 4;
+/// Seconds between the signed times of two waves.
+const WAVE_SECONDS: u64 = 2;
+const SETTLE_DEADLINE: Duration = Duration::from_secs(120);
+
+/// What one run needs.
+#[derive(Debug)]
+pub struct Job<'a> {
+    pub dir: &'a Path,
+    pub settings: Settings<'a>,
+    pub wallets: &'a [Wallet],
+    pub planned: &'a [Planned],
+    /// Time that the first wave signs; the start of an epoch.
+    pub start: u64,
+    pub clock: Clock,
+    pub kills: bool,
+}
+
+/// What one run left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    pub node: NodeProcess,
+    pub replies: Vec<Reply>,
+    pub batches: Vec<Value>,
+    pub earnings: Vec<EarningsJson>,
+}
+
+impl Outcome {
+    /// Everything that must not depend on kills: records, batches, earnings.
+    pub fn essence(&self) -> (Vec<String>, Vec<String>, Vec<(u32, u64)>) {
+        let record = |reply: &Reply| {
+            serde_json::to_string(&reply.statement.record).expect("a record is plain data")
+        };
+        let batch = |batch: &Value| {
+            ["id", "epoch", "calls", "rows", "total", "ledger"]
+                .map(|k| batch[k].to_string())
+                .join(" ")
+        };
+        (
+            self.replies.iter().map(record).collect(),
+            self.batches.iter().map(batch).collect(),
+            self.earnings.iter().map(|e| (e.earner, e.cumulative.0)).collect(),
+        )
+    }
+}
+
+/// Makes all calls, waits until every batch is final, and reads what was earned.
+pub async fn run(job: &Job<'_>, story: &Story) -> Result<Outcome> {
+    let mut node = NodeProcess::start(job.dir, &job.settings).await?;
+    let (signed, replies) = make_calls(job, &mut node, story).await?;
+    calls::replay(&node.client, &signed[..6], &replies[..6]).await?;
+    if job.kills {
+        kill_between_stages(&mut node, story).await?;
+    }
+    let epochs = WAVES.div_ceil(WAVES_PER_EPOCH);
+    let batches = wait_final(&node, epochs).await?;
+    let page: EarningsPage =
+        serde_json::from_value(node.client.get("/v1/earnings", SETTLE_DEADLINE).await?)?;
+    Ok(Outcome { node, replies, batches, earnings: page.data })
+}
+
+async fn make_calls(
+    job: &Job<'_>,
+    node: &mut NodeProcess,
+    story: &Story,
+) -> Result<(Vec<Signed>, Vec<Reply>)> {
+    let bar = Arc::new(bar(job.planned.len() as u64, "calls"));
+    let mut ceilings = vec![0; job.wallets.len()];
+    let (mut signed, mut replies) = (Vec::new(), Vec::new());
+    for wave in 0..WAVES {
+        let planned: Vec<Planned> =
+            job.planned.iter().filter(|call| call.wave == wave).cloned().collect();
+        let epoch = (wave / WAVES_PER_EPOCH) as u64 * job.clock.epoch;
+        let time = job.start + epoch + (wave % WAVES_PER_EPOCH) as u64 * WAVE_SECONDS;
+        let wave_signed =
+            calls::sign_wave(&node.client, job.wallets, &mut ceilings, &planned, time).await?;
+        let answers = if job.kills && wave == KILLED_WAVE {
+            let client = node.client.clone();
+            let sending = calls::send(&client, &wave_signed, &bar);
+            let (answers, killed) = tokio::join!(sending, kill_while_recording(node, &bar, story));
+            killed?;
+            answers?
+        } else {
+            calls::send(&node.client, &wave_signed, &bar).await?
+        };
+        signed.extend(wave_signed);
+        replies.extend(answers);
+    }
+    bar.finish_and_clear();
+    Ok((signed, replies))
+}
+
+/// Kills the node as soon as one call of the wave is answered and others are not.
+async fn kill_while_recording(
+    node: &mut NodeProcess,
+    bar: &indicatif::ProgressBar,
+    story: &Story,
+) -> Result<()> {
+    let before = bar.position();
+    while bar.position() == before {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    node.kill_and_restart().await?;
+    story.say("SIGKILL while calls were being recorded; the clients sent the same vouchers again");
+    Ok(())
+}
+
+/// Kills the node once a batch has left the first stages and is not posted yet.
+async fn kill_between_stages(node: &mut NodeProcess, story: &Story) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + SETTLE_DEADLINE;
+    while tokio::time::Instant::now() < deadline {
+        let batches = batches(node).await?;
+        let status = |batch: &Value| batch["status"].as_str().unwrap_or_default().to_owned();
+        if let Some(batch) = batches.iter().find(|b| !["posted", "final"].contains(&&*status(b))) {
+            let stage = status(batch);
+            node.kill_and_restart().await?;
+            story.say(format!("SIGKILL when a batch was {stage} and not posted yet"));
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    eyre::bail!("no batch was seen between two stages")
+}
+
+async fn wait_final(node: &NodeProcess, epochs: usize) -> Result<Vec<Value>> {
+    let deadline = tokio::time::Instant::now() + SETTLE_DEADLINE;
+    loop {
+        let batches = batches(node).await?;
+        let finals = batches.iter().filter(|batch| batch["status"] == "final").count();
+        if finals == epochs && batches.len() == epochs {
+            return Ok(batches);
+        }
+        ensure!(tokio::time::Instant::now() < deadline, "batches are not final: {batches:?}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn batches(node: &NodeProcess) -> Result<Vec<Value>> {
+    let page = node.client.get("/v1/batches", SETTLE_DEADLINE).await?;
+    let mut batches = page["data"].as_array().cloned().unwrap_or_default();
+    batches.sort_by_key(|batch| batch["epoch"].as_str().and_then(|e| e.parse::<u64>().ok()));
+    Ok(batches)
+}
+
+/// Ids of the batches, in epoch order.
+pub fn batch_ids(outcome: &Outcome) -> Vec<B256> {
+    let id = |batch: &Value| batch["id"].as_str().and_then(|id| id.parse().ok());
+    outcome.batches.iter().filter_map(id).collect()
+}

@@ -1,0 +1,61 @@
+//! The HTTP API: OpenAI's, with payment, and what else can be read of the node.
+
+pub mod answer;
+mod batch;
+mod calls;
+pub mod earnings;
+pub mod error;
+pub mod payment;
+mod read;
+mod refusal;
+pub mod request;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post},
+};
+use prometheus_client::registry::Registry as MetricsRegistry;
+
+use crate::{earnings::Earnings, serving::Serving, store::SharedStore};
+
+/// What the handlers share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Serves calls.
+    pub serving: Serving,
+    /// What the pipeline has written.
+    pub store: SharedStore,
+    /// What earners have earned.
+    pub earnings: Earnings,
+    /// What `/metrics` shows.
+    pub metrics: Arc<MetricsRegistry>,
+    /// Largest request body, in bytes.
+    pub max_body_bytes: usize,
+}
+
+/// The routes.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/chat/completions", post(calls::chat))
+        .route("/v1/completions", post(calls::text))
+        .route("/v1/models", get(read::models))
+        .route("/v1/rows/{hash}", get(read::row))
+        .route("/v1/records/{digest}", get(read::record))
+        .route("/v1/batches", get(read::batches))
+        .route("/v1/earnings", get(earnings::all))
+        .route("/v1/earnings/{earner}", get(earnings::one))
+        .route("/health", get(read::health))
+        .route("/metrics", get(read::metrics))
+        .fallback(unknown)
+        // Bodies are read by the handlers, which bound them by the configured size.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(api)
+}
+
+async fn unknown() -> error::ApiError {
+    error::ApiError::not_found("unknown_url", "there is no such address")
+}

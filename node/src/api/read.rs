@@ -1,0 +1,167 @@
+//! What can be read of the node: models, rows, records, batches, health, metrics.
+
+use std::collections::BTreeMap;
+
+use alloy::primitives::B256;
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Api, error::ApiError};
+use crate::{
+    Error, catalog, metrics, recorder, serving,
+    store::Store,
+    worker::blocking,
+};
+
+/// Answers of the handlers below.
+pub(super) type Answer = Result<Json<Value>, ApiError>;
+
+/// Reads the store, which may wait for the disk, away from the threads that serve.
+pub(super) async fn read<T: Send + 'static>(
+    api: &Api,
+    work: impl FnOnce(&dyn Store) -> crate::Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let store = api.store.clone();
+    blocking(move || work(&*store)).await.map_err(ApiError::from)
+}
+
+/// A hash out of a path.
+pub(super) fn hash(text: &str) -> Result<B256, ApiError> {
+    text.parse().map_err(|_| ApiError::invalid("hash", "hash is not 32 bytes of hex"))
+}
+
+pub(super) async fn models(State(api): State<Api>) -> Answer {
+    let parts = api.serving.parts();
+    let mut data = Vec::new();
+    for model in parts.catalog.models() {
+        // A model that a reorganisation took away is not offered until it is back.
+        let Some(view) = parts.registry.model(model.id)? else { continue };
+        data.push(json!({
+            "id": model.id,
+            "object": "model",
+            "created": 0,
+            "owned_by": view.owner,
+            "name": model.name,
+            "base": view.base,
+            "content_hash": view.content_hash,
+            "index_root": view.index_root,
+            "price": {
+                "inputRate": view.price.inputRate.to_string(),
+                "outputRate": view.price.outputRate.to_string(),
+                "platformFee": view.price.platformFee.to_string(),
+                "priceVersion": view.price_version,
+            },
+            "datanets": view.datanets.iter().map(|datanet| {
+                json!({ "id": datanet.id, "version": datanet.version })
+            }).collect::<Vec<_>>(),
+        }));
+    }
+    let contracts = parts.registry.contracts();
+    Ok(Json(json!({
+        "object": "list",
+        "data": data,
+        "operator": parts.operator,
+        "payment_channels": contracts.deployment.payment_channels,
+        "chain_id": contracts.deployment.chain_id,
+    })))
+}
+
+pub(super) async fn row(State(api): State<Api>, Path(text): Path<String>) -> Answer {
+    let wanted = hash(&text)?;
+    let found = read(&api, move |store| catalog::row(store, wanted)).await?;
+    let row = found.ok_or_else(|| ApiError::not_found("row_not_found", "row is unknown"))?;
+    Ok(Json(json!({
+        "hash": wanted,
+        "text": row.text,
+        "contributor": row.contributor,
+        "datanet": row.datanet,
+        "version": row.version,
+        "index": row.index,
+        "cluster_hash": row.cluster_hash,
+        "source": row.source,
+    })))
+}
+
+pub(super) async fn record(State(api): State<Api>, Path(text): Path<String>) -> Answer {
+    let digest = hash(&text)?;
+    let found = read(&api, move |store| recorder::recorded(store, digest)).await?;
+    let recorded =
+        found.ok_or_else(|| ApiError::not_found("record_not_found", "record is unknown"))?;
+    let epoch_seconds = api.serving.parts().registry.contracts().epoch_seconds;
+    let statement = serving::statement(&recorded, epoch_seconds);
+    let shares = recorded.call.record.shares().iter().map(|share| {
+        json!({
+            "kind": format!("{:?}", share.kind).to_lowercase(),
+            "earner": share.earner.0,
+            "amount": share.amount.to_string(),
+        })
+    });
+    let mut body = serde_json::to_value(statement).map_err(|error| ApiError::internal(&error))?;
+    body["shares"] = shares.collect();
+    body["pool"] = json!(recorded.call.record.pool().to_string());
+    body["voucher"] = serde_json::to_value(recorded.call.signed_voucher())
+        .map_err(|error| ApiError::internal(&error))?;
+    Ok(Json(body))
+}
+
+/// `?after=EPOCH&limit=COUNT`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Paging {
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// Most batches in one answer.
+const MAX_BATCHES: usize = 200;
+
+pub(super) async fn batches(State(api): State<Api>, Query(paging): Query<Paging>) -> Answer {
+    let limit = paging.limit.unwrap_or(MAX_BATCHES).clamp(1, MAX_BATCHES);
+    let data = read(&api, move |store| {
+        let (mut after, mut data) = (paging.after, Vec::new());
+        while data.len() < limit {
+            let Some(sealed) = crate::batcher::batches_after(store, after)? else { break };
+            after = Some(sealed.epoch);
+            data.push(super::batch::batch_json(store, &sealed)?);
+        }
+        Ok::<_, Error>(data)
+    });
+    Ok(Json(json!({ "object": "list", "data": data.await? })))
+}
+
+pub(super) async fn health(State(api): State<Api>) -> Response {
+    let parts = api.serving.parts();
+    let state = parts.registry.chain_state();
+    let fresh = parts.registry.is_fresh(parts.config.max_head_age);
+    let refused: BTreeMap<String, String> = parts
+        .catalog
+        .refused()
+        .iter()
+        .map(|(dir, reason)| (dir.display().to_string(), reason.clone()))
+        .collect();
+    let body = json!({
+        "status": if fresh { "ok" } else { "degraded" },
+        "chain": {
+            "id": parts.registry.contracts().deployment.chain_id,
+            "head": state.head.number,
+            "time": state.head.timestamp,
+            "synced": state.synced,
+            "heard_seconds_ago": state.heard.map(|heard| heard.elapsed().as_secs()),
+        },
+        "models": parts.catalog.models().len(),
+        "refused_models": refused,
+    });
+    let status = if fresh { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(body)).into_response()
+}
+
+pub(super) async fn metrics(State(api): State<Api>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], metrics::expose(&api.metrics)).into_response()
+}

@@ -1,0 +1,91 @@
+//! `openledger index`
+
+use std::path::PathBuf;
+
+use alloy::primitives::Address;
+use attribution::settle::EarnerIndex;
+use clap::Args;
+use eyre::WrapErr;
+use node::{
+    chain::{ChainClient, Deployment},
+    datanet::Datanet,
+    factory::{EarnerMap, IndexSettings, build_index, earners_on_chain},
+};
+
+use super::progress::bar;
+
+#[derive(Debug, Args)]
+pub(crate) struct IndexArguments {
+    /// Folder of the base model.
+    #[arg(long, value_name = "DIR")]
+    base: PathBuf,
+    /// Folder of the adapter; the index is written beside it.
+    #[arg(long, value_name = "DIR")]
+    adapter: PathBuf,
+    /// Folder of the Datanet that it was trained on.
+    #[arg(long, value_name = "DIR")]
+    datanet: PathBuf,
+    /// JSON file {"0xaccount": index}, instead of asking the chain.
+    #[arg(long, value_name = "FILE")]
+    earners: Option<PathBuf>,
+    /// JSON-RPC of the chain that knows the contributors.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
+    rpc: String,
+    /// Addresses of the contracts.
+    #[arg(long, value_name = "FILE", default_value = "deployments/161201.json")]
+    deployment: PathBuf,
+    /// Numbers per sketch.
+    #[arg(long, default_value_t = 1024)]
+    dim: usize,
+    /// Kept length of a projection's long side, a multiple of 8.
+    #[arg(long, default_value_t = 256)]
+    side: usize,
+    /// Damping of the Fisher matrix, relative to its mean diagonal.
+    #[arg(long, default_value_t = 1.0)]
+    damping: f64,
+    /// Tokens of a row that are used; what it was trained with.
+    #[arg(long, default_value_t = 256)]
+    max_tokens: usize,
+}
+
+pub(crate) fn run(arguments: IndexArguments) -> eyre::Result<()> {
+    let datanet = Datanet::load(&arguments.datanet)?;
+    let earners = earners(&arguments, &datanet)?;
+    let settings = IndexSettings {
+        dim: arguments.dim,
+        side: arguments.side,
+        damping: arguments.damping,
+        max_tokens: arguments.max_tokens,
+    };
+    let bar = bar(datanet.rows.len() as u64, "gradients");
+    let (base, dir) = (&arguments.base, &arguments.adapter);
+    let report = build_index(base, dir, &datanet, &earners, &settings, &mut |progress| {
+        bar.set_prefix(progress.stage);
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+    })?;
+    bar.finish();
+    let stats = report.stats;
+    println!(
+        "{} rows ({} accepted) of {} contributors in {:.1} s; {} bytes",
+        stats.rows,
+        stats.accepted_rows,
+        stats.contributors,
+        stats.elapsed.as_secs_f64(),
+        report.bytes
+    );
+    println!("index root {}\nindex hash {}", report.root, report.hash);
+    Ok(())
+}
+
+fn earners(arguments: &IndexArguments, datanet: &Datanet) -> eyre::Result<EarnerMap> {
+    if let Some(path) = &arguments.earners {
+        let text = std::fs::read_to_string(path).wrap_err_with(|| path.display().to_string())?;
+        let map: std::collections::BTreeMap<Address, u32> = serde_json::from_str(&text)?;
+        return Ok(map.into_iter().map(|(account, index)| (account, EarnerIndex(index))).collect());
+    }
+    let deployment = Deployment::load(&arguments.deployment)?;
+    let chain = ChainClient::new(&arguments.rpc, None)?;
+    let runtime = super::runtime()?;
+    Ok(runtime.block_on(earners_on_chain(&chain, &deployment, datanet))?)
+}

@@ -1,0 +1,109 @@
+//! `openledger register`
+
+use std::path::PathBuf;
+
+use alloy::primitives::B256;
+use clap::{Args, Subcommand};
+use node::{
+    catalog::DatanetVersion,
+    datanet::Datanet,
+    factory::{RegisterSettings, Registered, Registrar},
+    registry::Role,
+};
+
+use super::{ChainArguments, KeyArguments};
+
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArguments {
+    #[command(flatten)]
+    chain: ChainArguments,
+    #[command(flatten)]
+    key: KeyArguments,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Register the account as a contributor, so that it can be paid.
+    Contributor,
+    /// Publish the rows of a Datanet folder as its next version.
+    Datanet {
+        /// Folder of the Datanet; its id and version are written into it.
+        dir: PathBuf,
+    },
+    /// Register a base model.
+    Base {
+        /// Folder of the model.
+        dir: PathBuf,
+        #[command(flatten)]
+        price: PriceArguments,
+    },
+    /// Register an adapter with its influence index.
+    Model {
+        /// Folder of the adapter and its index; model.json is written into it.
+        dir: PathBuf,
+        /// Id of the base model.
+        #[arg(long, value_name = "ID")]
+        base: B256,
+        /// Folders of the published Datanets that it was trained on.
+        #[arg(long, value_name = "DIR", required = true)]
+        datanet: Vec<PathBuf>,
+        #[command(flatten)]
+        price: PriceArguments,
+    },
+}
+
+#[derive(Debug, Args)]
+struct PriceArguments {
+    /// Name of the model.
+    #[arg(long)]
+    name: String,
+    /// Gwei of OPEN per 1000 prompt tokens.
+    #[arg(long, value_name = "GWEI", default_value_t = 1_000_000)]
+    input_rate: u64,
+    /// Gwei of OPEN per 1000 generated tokens.
+    #[arg(long, value_name = "GWEI", default_value_t = 4_000_000)]
+    output_rate: u64,
+    /// Gwei of OPEN per call.
+    #[arg(long, value_name = "GWEI", default_value_t = 10_000)]
+    platform_fee: u64,
+}
+
+impl From<PriceArguments> for RegisterSettings {
+    fn from(price: PriceArguments) -> Self {
+        let PriceArguments { name, input_rate, output_rate, platform_fee } = price;
+        Self { name, input_rate, output_rate, platform_fee }
+    }
+}
+
+pub(crate) async fn run(arguments: RegisterArguments) -> eyre::Result<()> {
+    let RegisterArguments { chain, key, what } = arguments;
+    let registrar = Registrar::connect(&chain.rpc, chain.deployment()?, key.signer()?).await?;
+    match what {
+        What::Contributor => {
+            let earner = registrar.earner(Role::Contributor).await?;
+            println!("contributor {} is earner {earner}", registrar.account());
+        }
+        What::Datanet { dir } => {
+            let DatanetVersion { id, version } = registrar.datanet(&dir).await?;
+            println!("datanet {id} version {version}");
+        }
+        What::Base { dir, price } => show(registrar.base(&dir, &price.into()).await?),
+        What::Model { dir, base, datanet, price } => {
+            let mut versions = Vec::new();
+            for path in datanet {
+                let manifest = Datanet::load(&path)?.manifest;
+                eyre::ensure!(manifest.version > 0, "{} is not published", path.display());
+                versions.push(DatanetVersion { id: manifest.id, version: manifest.version });
+            }
+            show(registrar.adapter(&dir, base, &versions, &price.into()).await?);
+        }
+    }
+    Ok(())
+}
+
+fn show(registered: Registered) {
+    let Registered { id, is_new } = registered;
+    println!("model {id}{}", if is_new { "" } else { " (registered before)" });
+}

@@ -1,0 +1,13 @@
+//! From a Datanet to a registered model: train an adapter, index its influence, register it.
+//!
+//! Every step is a function with a progress callback, and a subcommand of the binary.
+
+mod index;
+mod register;
+mod rows;
+mod train;
+
+pub use index::{BuildReport, EarnerMap, IndexProgress, IndexSettings, build_index, earners_on_chain};
+pub use register::{Registered, RegisterSettings, Registrar};
+pub use rows::{row_example, row_tokens, site_gradients, site_shapes};
+pub use train::{TrainProgress, TrainReport, TrainSettings, train};

@@ -1,0 +1,282 @@
+//! Starts the parts in the order in which they need each other.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use alloy::primitives::Address;
+use inference::{
+    engine::{Engine, EngineConfig, EngineHandle},
+    model::Decoder,
+    scheduler::SchedulerConfig,
+    tokenizer::Tokenizer,
+};
+use prometheus_client::registry::Registry as MetricsRegistry;
+use prover::{EIGENDA_TAU_G2, Srs};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{Node, pipeline};
+use crate::{
+    Error, Result,
+    api::{self, Api},
+    attributor::AttributorHandle,
+    batcher::Batcher,
+    catalog::{Catalog, load_rows},
+    chain::{ChainClient, Contracts, Deployment},
+    committer::{Committer, Kzg},
+    config::{Config, SrsConfig},
+    da::{Attestor, LocalAvailability, Publisher, SharedAvailability},
+    earnings::Earnings,
+    finaliser::Finaliser,
+    indexer::Indexer,
+    metrics::ServingMetrics,
+    recorder::{RecorderConfig, RecorderHandle},
+    registry::Registry,
+    serving::{Serving, ServingConfig, ServingParts},
+    settler::Settler,
+    store::{RocksStore, SharedStore},
+    worker::blocking,
+};
+
+/// Pause between two attempts to reach the chain at start.
+const CHAIN_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the steps of the start share.
+struct Parts {
+    config: Config,
+    shutdown: CancellationToken,
+    store: SharedStore,
+    registry: Registry,
+    client: ChainClient,
+    operator: Address,
+    tasks: JoinSet<Result<()>>,
+}
+
+pub(super) async fn start(config: Config, shutdown: CancellationToken) -> Result<Node> {
+    let signer = config.operator_key()?;
+    let client = ChainClient::new(&config.chain.rpc_url, Some(signer.clone()))?;
+    let deployment = Deployment::load(&config.chain.deployment)?;
+    let contracts = reach(&client, deployment, &shutdown).await?;
+    let path = config.node.data_dir.join("store");
+    let store: SharedStore = blocking(move || Ok(Arc::new(RocksStore::open(&path)?) as _)).await?;
+    let registry = Registry::new(Arc::clone(&store), contracts)?;
+    let operator = signer.address();
+    let tasks = JoinSet::new();
+    let mut parts = Parts { config, shutdown, store, registry, client, operator, tasks };
+    parts.index().await?;
+    let engine = parts.engine().await?;
+    let catalog = parts.catalog(&engine).await?;
+    parts.rows().await?;
+    let recorder = RecorderHandle::start(
+        Arc::clone(&parts.store),
+        parts.registry.clone(),
+        signer,
+        RecorderConfig { max_skew: parts.config.node.max_skew_seconds, ..Default::default() },
+    )?;
+    let earnings = parts.pipeline(&recorder, &catalog).await?;
+    let address = parts.serve(&engine, catalog, recorder, earnings).await?;
+    Ok(Node { address, tasks: parts.tasks, shutdown: parts.shutdown, engine })
+}
+
+/// The contracts, once the chain answers.
+async fn reach(
+    client: &ChainClient,
+    deployment: Deployment,
+    shutdown: &CancellationToken,
+) -> Result<Contracts> {
+    loop {
+        match client.contracts(deployment.clone()).await {
+            Err(Error::Chain(error)) => {
+                tracing::warn!(target: "node", %error, "waiting for the chain");
+            }
+            result => return result,
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Err(Error::Stopped("start")),
+            () = tokio::time::sleep(CHAIN_PAUSE) => {}
+        }
+    }
+}
+
+impl Parts {
+    fn poll_interval(&self) -> Duration {
+        Duration::from_millis(self.config.chain.poll_interval_ms)
+    }
+
+    /// Starts the indexer and waits until it has every block.
+    async fn index(&mut self) -> Result<()> {
+        let indexer = Indexer::new(
+            Arc::clone(&self.store),
+            self.registry.clone(),
+            self.client.clone(),
+            self.poll_interval(),
+        );
+        let mut states = self.registry.subscribe();
+        self.tasks.spawn(indexer.run(self.shutdown.clone()));
+        tokio::select! {
+            () = self.shutdown.cancelled() => Err(Error::Stopped("start")),
+            ended = self.tasks.join_next() => match ended {
+                Some(Ok(Err(error))) => Err(error),
+                _ => Err(Error::Stopped("indexer")),
+            },
+            synced = states.wait_for(|state| state.synced) => {
+                synced.map(drop).map_err(|_| Error::Stopped("indexer"))
+            }
+        }
+    }
+
+    async fn engine(&self) -> Result<EngineHandle> {
+        let model = self.config.model.clone();
+        blocking(move || {
+            let decoder = Arc::new(Decoder::load(&model.base)?);
+            let tokenizer = Arc::new(Tokenizer::load(&model.base)?);
+            let longest = (model.max_prompt_tokens + model.max_new_tokens)
+                .min(decoder.spec().max_positions);
+            let default = SchedulerConfig::default();
+            let config = EngineConfig {
+                scheduler: SchedulerConfig {
+                    max_running: model.max_batch,
+                    step_tokens: default.step_tokens.max(2 * model.max_batch),
+                    max_waiting: model.queue,
+                },
+                kv_tokens: model.max_batch * longest,
+                ..EngineConfig::default()
+            };
+            Ok(Engine::start(decoder, tokenizer, config)?)
+        })
+        .await
+    }
+
+    async fn catalog(&self, engine: &EngineHandle) -> Result<Arc<Catalog>> {
+        let (engine, registry) = (engine.clone(), self.registry.clone());
+        let model = self.config.model.clone();
+        blocking(move || Catalog::load(&engine, &model.base, &model.models, &registry))
+            .await
+            .map(Arc::new)
+    }
+
+    /// A Datanet that is damaged is left out: its rows only explain answers.
+    async fn rows(&self) -> Result<()> {
+        for dir in self.config.node.datanets.clone() {
+            let (store, registry) = (Arc::clone(&self.store), self.registry.clone());
+            match blocking(move || load_rows(&store, &registry, &dir)).await {
+                Ok(rows) => tracing::info!(target: "node", rows, "datanet loaded"),
+                Err(error @ Error::Store(_)) => return Err(error),
+                Err(error) => tracing::error!(target: "node", %error, "datanet refused"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts every stage from records to final batches.
+    async fn pipeline(
+        &mut self,
+        recorder: &RecorderHandle,
+        catalog: &Catalog,
+    ) -> Result<Earnings> {
+        let contracts = self.registry.contracts().clone();
+        let attestor = Attestor::new(self.config.attestor_key()?, contracts.certificate_domain());
+        let blobs = self.config.node.data_dir.join("blobs");
+        let layer: SharedAvailability = Arc::new(LocalAvailability::open(&blobs, attestor)?);
+        let kzg = self.kzg(&contracts).await?;
+        let (store, registry, client) =
+            (Arc::clone(&self.store), self.registry.clone(), self.client.clone());
+        let batcher = Batcher::new(
+            Arc::clone(&store),
+            registry.clone(),
+            recorder.clone(),
+            self.operator,
+            self.config.node.max_skew_seconds,
+            catalog.weights(),
+        );
+        let committer = Committer::new(Arc::clone(&store), kzg.clone());
+        let publisher = Publisher::new(Arc::clone(&store), registry.clone(), Arc::clone(&layer));
+        let settler =
+            Settler::new(Arc::clone(&store), registry.clone(), client.clone(), publisher.clone());
+        let finaliser = Finaliser::new(Arc::clone(&store), registry.clone(), client);
+        let (interval, shutdown) = (self.poll_interval(), self.shutdown.clone());
+        macro_rules! stage {
+            ($name:literal, $stage:ident) => {
+                let shutdown = shutdown.clone();
+                self.tasks.spawn(async move {
+                    pipeline::run($name, interval, shutdown, || $stage.step()).await
+                });
+            };
+        }
+        stage!("batcher", batcher);
+        stage!("committer", committer);
+        stage!("publisher", publisher);
+        stage!("settler", settler);
+        stage!("finaliser", finaliser);
+        Ok(Earnings::new(store, registry, kzg, layer))
+    }
+
+    async fn kzg(&self, contracts: &Contracts) -> Result<Kzg> {
+        let (config, data) = (self.config.srs.clone(), self.config.node.data_dir.clone());
+        let (chain_id, page_size) = (contracts.deployment.chain_id, contracts.page_size);
+        blocking(move || {
+            let srs = powers(&config, &data, chain_id)?;
+            Kzg::new(Arc::new(srs), page_size)
+        })
+        .await
+    }
+
+    /// Starts the API.
+    async fn serve(
+        &mut self,
+        engine: &EngineHandle,
+        catalog: Arc<Catalog>,
+        recorder: RecorderHandle,
+        earnings: Earnings,
+    ) -> Result<std::net::SocketAddr> {
+        let (node, model) = (&self.config.node, &self.config.model);
+        let mut metrics = MetricsRegistry::default();
+        let serving = Serving::new(ServingParts {
+            catalog,
+            engine: engine.clone(),
+            attributor: AttributorHandle::start(model.attribution_threads, model.queue)?,
+            recorder,
+            registry: self.registry.clone(),
+            operator: self.operator,
+            metrics: ServingMetrics::register(&mut metrics),
+            config: ServingConfig {
+                max_prompt_tokens: model.max_prompt_tokens,
+                max_new_tokens: model.max_new_tokens,
+                max_requests: node.max_requests,
+                timeout: Duration::from_secs(node.call_timeout_seconds),
+                max_head_age: Duration::from_secs(self.config.chain.max_head_age_seconds),
+            },
+        });
+        let api = Api {
+            serving,
+            store: Arc::clone(&self.store),
+            earnings,
+            metrics: Arc::new(metrics),
+            max_body_bytes: node.max_body_bytes,
+        };
+        let listener = TcpListener::bind(node.listen).await.map_err(Error::io("listener"))?;
+        let address = listener.local_addr().map_err(Error::io("listener"))?;
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            axum::serve(listener, api::router(api))
+                .with_graceful_shutdown(shutdown.cancelled_owned())
+                .await
+                .map_err(Error::io("listener"))
+        });
+        tracing::info!(target: "node", %address, operator = %self.operator, "serving");
+        Ok(address)
+    }
+}
+
+/// Powers of tau from the configured file, or from the seed and then kept in the cache folder.
+fn powers(config: &SrsConfig, data: &Path, chain_id: u64) -> Result<Srs> {
+    if let Some(path) = &config.path {
+        return Ok(Srs::eigenda(path, config.powers, EIGENDA_TAU_G2)?);
+    }
+    let seed = config.secret_seed.as_deref().ok_or_else(|| {
+        Error::Config("srs has neither secret_seed nor path".into())
+    })?;
+    let folder = config.cache_dir.as_deref().unwrap_or(data);
+    let path = folder.join(format!("srs-dev-{}.bin", config.powers));
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    Ok(Srs::dev_cached(&path, chain_id, seed.as_bytes(), config.powers)?)
+}

@@ -1,0 +1,102 @@
+//! EigenDA's payload codec, version 0, filled exactly.
+//!
+//! A ledger of `n` rows is `8n` symbols of 32 bytes: a zero byte and a 31-byte cell, except that
+//! symbol 0, in the place of the first cell of row 0, is the payload's header: `00`, version `00`,
+//! the payload's length (u32, big-endian), zeros. The payload is the other cells, `31 (8n - 1)`
+//! bytes. The blob is the symbols one after the other.
+
+use ark_bn254::Fr;
+use ark_ff::PrimeField;
+use attribution::settle::{CELL_BYTES, CELLS_PER_ROW, Cell, Cells, MAX_ROWS, MIN_ROWS, Row};
+
+use crate::{Error, Result};
+
+/// Bytes of a symbol.
+pub(crate) const SYMBOL: usize = CELL_BYTES + 1;
+
+/// Bytes of a row in a blob.
+const ROW: usize = SYMBOL * CELLS_PER_ROW;
+
+/// Symbol 0 of a ledger of so many rows.
+#[must_use]
+pub fn payload_header(rows: usize) -> [u8; SYMBOL] {
+    let length = u32::try_from(payload_length(rows)).unwrap_or(u32::MAX);
+    let mut header = [0; SYMBOL];
+    header[2..6].copy_from_slice(&length.to_be_bytes());
+    header
+}
+
+const fn payload_length(rows: usize) -> usize {
+    (rows * CELLS_PER_ROW - 1) * CELL_BYTES
+}
+
+/// The blob of a ledger's rows.
+///
+/// # Errors
+/// [`Error::BlobLength`] unless they are a power of two from 8 to 65 536.
+pub fn blob_from_rows(rows: &[Row]) -> Result<Vec<u8>> {
+    check_length(rows.len() * ROW)?;
+    let mut blob = Vec::with_capacity(rows.len() * ROW);
+    for cell in rows.iter().flat_map(Row::to_cells) {
+        blob.push(0);
+        blob.extend(cell);
+    }
+    blob[..SYMBOL].copy_from_slice(&payload_header(rows.len()));
+    Ok(blob)
+}
+
+/// The payload of a blob: what EigenDA's clients take and give.
+///
+/// # Errors
+/// [`Error::BlobLength`], [`Error::PayloadHeader`] or [`Error::SymbolPrefix`] unless the bytes are
+/// a blob that [`blob_from_rows`] could have made of some cells.
+pub fn blob_payload(blob: &[u8]) -> Result<Vec<u8>> {
+    check_symbols(blob)?;
+    Ok(blob.chunks_exact(SYMBOL).skip(1).flat_map(|symbol| &symbol[1..]).copied().collect())
+}
+
+/// Reads the rows of a blob.
+///
+/// # Errors
+/// Like [`blob_payload`], and [`Error::Row`] if a row's cells are not what a row is written as.
+pub fn rows_from_blob(blob: &[u8]) -> Result<Vec<Row>> {
+    check_symbols(blob)?;
+    let row = |(row, bytes): (usize, &[u8])| {
+        let mut cells: Cells = [[0; CELL_BYTES]; CELLS_PER_ROW];
+        for (j, (cell, symbol)) in cells.iter_mut().zip(bytes.chunks_exact(SYMBOL)).enumerate() {
+            if (row, j) != (0, 0) {
+                *cell = Cell::try_from(&symbol[1..]).expect("31 of 32 bytes");
+            }
+        }
+        Row::from_cells(&cells).map_err(|source| Error::Row { row, source })
+    };
+    blob.chunks_exact(ROW).enumerate().map(row).collect()
+}
+
+/// Field elements of a checked blob; each symbol is below 2^248.
+pub(crate) fn elements(blob: &[u8]) -> Vec<Fr> {
+    blob.chunks_exact(SYMBOL).map(Fr::from_be_bytes_mod_order).collect()
+}
+
+fn check_symbols(blob: &[u8]) -> Result<()> {
+    let rows = check_length(blob.len())?;
+    if blob[..SYMBOL] != payload_header(rows) {
+        return Err(Error::PayloadHeader { length: payload_length(rows) });
+    }
+    let prefixes = blob.iter().step_by(SYMBOL).copied().enumerate();
+    match prefixes.into_iter().find(|&(_, byte)| byte != 0) {
+        Some((symbol, byte)) => Err(Error::SymbolPrefix { symbol, byte }),
+        None => Ok(()),
+    }
+}
+
+/// Number of rows.
+fn check_length(given: usize) -> Result<usize> {
+    let rows = given / ROW;
+    let whole = given.is_multiple_of(ROW) && rows.is_power_of_two();
+    if whole && (MIN_ROWS..=MAX_ROWS).contains(&rows) {
+        Ok(rows)
+    } else {
+        Err(Error::BlobLength { given })
+    }
+}

@@ -1,0 +1,107 @@
+use std::collections::BTreeMap;
+
+use ark_bn254::{Fr, G1Affine};
+use attribution::settle::EarnerIndex;
+
+use crate::{Error, Opening, Result, Srs, kzg, polynomial::Polynomial, srs::MAX_POWERS};
+
+/// Number of a page of earners.
+pub type PageId = u32;
+
+/// Earners of a page by default, `M`.
+pub const DEFAULT_PAGE_SIZE: u32 = 1 << 16;
+
+/// The page of an earner and its place there.
+///
+/// # Errors
+/// [`Error::PageSize`] unless `page_size` is a power of two up to 2^19.
+pub const fn page_of(page_size: u32, earner: EarnerIndex) -> Result<(PageId, u32)> {
+    if !page_size.is_power_of_two() || page_size as usize > MAX_POWERS {
+        return Err(Error::PageSize { given: page_size, max: MAX_POWERS });
+    }
+    Ok((earner.0 / page_size, earner.0 % page_size))
+}
+
+/// Commitments to the payouts of a batch by page, of pages that are paid anything, increasing.
+///
+/// # Errors
+/// [`Error::PageSize`] unless `page_size` is a power of two up to 2^19,
+/// [`Error::TooManyCoefficients`] if the setup has fewer powers.
+pub fn commit_payouts(
+    srs: &Srs,
+    page_size: u32,
+    payouts: &BTreeMap<EarnerIndex, u64>,
+) -> Result<Vec<(PageId, G1Affine)>> {
+    let mut pages = Vec::new();
+    for &earner in payouts.iter().filter(|(_, gwei)| **gwei > 0).map(|(earner, _)| earner) {
+        pages.push(page_of(page_size, earner)?.0);
+    }
+    pages.dedup();
+    let commit = |page| Ok((page, EarningsPage::new(page_size, page, payouts)?.commit(srs)?));
+    pages.into_iter().map(commit).collect()
+}
+
+/// Gwei of the earners of one page as a polynomial: of a batch, or cumulative.
+///
+/// The inverse transform is made once, so that many openings share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarningsPage {
+    page_size: u32,
+    page: PageId,
+    polynomial: Polynomial,
+}
+
+impl EarningsPage {
+    /// The page's part of `earnings`; whoever is not listed has nothing.
+    ///
+    /// # Errors
+    /// [`Error::PageSize`] unless `page_size` is a power of two up to 2^19.
+    pub fn new(
+        page_size: u32,
+        page: PageId,
+        earnings: &BTreeMap<EarnerIndex, u64>,
+    ) -> Result<Self> {
+        // Checked before memory is taken for it.
+        page_of(page_size, EarnerIndex::NOBODY)?;
+        let mut values = vec![Fr::from(0_u64); page_size as usize];
+        let first = u64::from(page) * u64::from(page_size);
+        let from = u32::try_from(first).map(EarnerIndex);
+        for (&earner, &gwei) in from.into_iter().flat_map(|from| earnings.range(from..)) {
+            match values.get_mut((u64::from(earner.0) - first) as usize) {
+                Some(value) => *value = gwei.into(),
+                None => break,
+            }
+        }
+        Ok(Self { page_size, page, polynomial: Polynomial::interpolate(values)? })
+    }
+
+    /// Commitment to the page. Commitments of batches add up to those of cumulative earnings.
+    ///
+    /// # Errors
+    /// [`Error::TooManyCoefficients`] if the setup has fewer powers than the page has earners.
+    pub fn commit(&self, srs: &Srs) -> Result<G1Affine> {
+        srs.commit(self.polynomial.coefficients())
+    }
+
+    /// Opens what one earner has.
+    ///
+    /// # Errors
+    /// [`Error::OtherPage`] if it is not of this page, [`Error::TooManyCoefficients`] if the setup
+    /// is too small.
+    pub fn open(&self, srs: &Srs, earner: EarnerIndex) -> Result<Opening> {
+        let (page, index) = page_of(self.page_size, earner)?;
+        if page != self.page {
+            let (page, size, earner) = (self.page, self.page_size, earner.0);
+            return Err(Error::OtherPage { page, size, earner });
+        }
+        kzg::open(srs, &self.polynomial, index as usize)
+    }
+
+    /// Opens what each of the earners has.
+    ///
+    /// # Errors
+    /// Like [`EarningsPage::open`] of any of them.
+    pub fn open_many(&self, srs: &Srs, earners: &[EarnerIndex]) -> Result<Vec<Opening>> {
+        earners.iter().map(|&earner| self.open(srs, earner)).collect()
+    }
+}

@@ -1,0 +1,15 @@
+//! Behaviour of the prover from outside.
+
+mod blob;
+mod earnings;
+mod points;
+mod reference;
+mod setup;
+mod vectors;
+
+use std::sync::LazyLock;
+
+use prover::Srs;
+
+/// A setup large enough for the tests.
+static SRS: LazyLock<Srs> = LazyLock::new(|| Srs::dev(31_337, b"tests", 4096).unwrap());
