@@ -4,7 +4,7 @@ CACHE := $(or $(OPENLEDGER_CACHE),$(HOME)/.cache/openledger)
 export OPENLEDGER_CACHE := $(CACHE)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 BIN := $(CARGO_TARGET_DIR)/debug
-FORGE := node_modules/.bin/forge
+FORGE := tools/forge
 
 .PHONY: help setup build demo test test-solidity test-rust test-e2e lint fmt abi gas golden pretrain
 

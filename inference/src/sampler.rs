@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Error, Result};
+use crate::{Error, Result, kernels::exp};
 
 /// Highest temperature.
 pub const MAX_TEMPERATURE: f32 = 2.0;
@@ -79,7 +79,7 @@ pub struct Sampled {
 /// One request's choices.
 #[derive(Clone, Debug)]
 pub struct Sampler {
-    temperature: f64,
+    temperature: f32,
     top_k: usize,
     top_p: f64,
     stream: ChaCha8Rng,
@@ -89,7 +89,7 @@ impl Sampler {
     /// The choices that `sampling` asks for, from their beginning.
     pub fn new(sampling: &Sampling) -> Self {
         Self {
-            temperature: f64::from(sampling.temperature),
+            temperature: sampling.temperature,
             top_k: sampling.top_k,
             top_p: f64::from(sampling.top_p),
             stream: ChaCha8Rng::seed_from_u64(sampling.seed),
@@ -102,16 +102,17 @@ impl Sampler {
     /// [`Error::Request`] if there are none or one is not finite.
     pub fn sample(&mut self, logits: &[f32]) -> Result<Sampled> {
         let best = argmax(logits)?;
-        let top = f64::from(logits[best]);
+        let top = logits[best];
         let token = if self.temperature == 0.0 { best } else { self.draw(logits, top) };
-        // libm's functions, because the system's may differ in the last bit between machines.
-        let total: f64 = logits.iter().map(|&l| libm::exp(f64::from(l) - top)).sum();
-        let logprob = f64::from(logits[token]) - top - libm::log(total);
+        // The kernels' exp and libm's log, because the system's may differ in the last bit between
+        // machines.
+        let total: f64 = logits.iter().map(|logit| f64::from(exp(logit - top))).sum();
+        let logprob = f64::from(logits[token] - top) - libm::log(total);
         Ok(Sampled { token: token as u32, logprob: logprob as f32 })
     }
 
-    fn draw(&mut self, logits: &[f32], top: f64) -> usize {
-        let weight = |&id: &usize| libm::exp((f64::from(logits[id]) - top) / self.temperature);
+    fn draw(&mut self, logits: &[f32], top: f32) -> usize {
+        let weight = |&id: &usize| f64::from(exp((logits[id] - top) / self.temperature));
         let mut ids: Vec<usize> = (0..logits.len()).collect();
         if self.top_k > 0 || self.top_p < 1.0 {
             ids.sort_unstable_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));

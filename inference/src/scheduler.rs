@@ -28,7 +28,7 @@ pub struct SchedulerConfig {
 
 impl Default for SchedulerConfig {
     fn default() -> Self {
-        Self { max_running: 32, step_tokens: 512, max_waiting: 256 }
+        Self { max_running: 32, step_tokens: 256, max_waiting: 256 }
     }
 }
 

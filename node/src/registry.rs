@@ -92,7 +92,8 @@ impl Registry {
         state.synced && state.heard.is_some_and(|heard| heard.elapsed() <= max_age)
     }
 
-    pub(crate) fn publish(&self, state: ChainState) {
+    /// Tells every view and subscriber what was heard; the indexer does.
+    pub fn publish(&self, state: ChainState) {
         self.state.send_replace(state);
     }
 

@@ -1,8 +1,12 @@
 use std::collections::BTreeMap;
 
-use attribution::settle::{
-    Balance, BatchHeader, BatchInputs, Call, Cells, ChannelId, EarnerIndex, Ledger, ModelId,
-    ModelOwner, Payees, Price, Record, Row, Split, Statement, Terms, build, check_balanced,
+use attribution::{
+    Error,
+    settle::{
+        Balance, BatchHeader, BatchInputs, Call, Cells, ChannelId, EarnerIndex, Info, Ledger,
+        ModelId, ModelOwner, Payees, Price, Record, Row, Split, Statement, Terms, build,
+        check_balanced,
+    },
 };
 use serde_json::Value;
 
@@ -120,4 +124,43 @@ fn a_statement_reads_what_was_built_and_refuses_any_changed_row() {
             assert!(Statement::read(&rows).is_err(), "rows {at} and the next are swapped");
         }
     }
+}
+
+/// The rule that rows break which still add up.
+fn broken_rule(rows: &[Row]) -> &'static str {
+    match Statement::read(rows) {
+        Err(Error::Grammar { rule, .. }) => rule,
+        other => panic!("not refused by grammar: {:?}", other.map(|statement| statement.total)),
+    }
+}
+
+#[test]
+fn pay_that_adds_up_but_breaks_a_rule_is_refused() {
+    let ledger = ledger(&load("ledger.json")["inputs"]);
+    let mut rows = ledger.rows().to_vec();
+    let moved = rows.iter_mut().find_map(|row| match &mut row.info {
+        Info::Payout { influence, flat, .. } if *influence > 0 => Some((influence, flat)),
+        _ => None,
+    });
+    let (influence, flat) = moved.unwrap();
+    *influence -= 1;
+    *flat += 1;
+    assert_eq!(broken_rule(&rows), "influence pay is the positive net times reputation");
+
+    let mut rows = ledger.rows().to_vec();
+    let pool = rows.iter_mut().find_map(|row| match &mut row.info {
+        Info::PoolClosing { flat, .. } if row.amount > 0 => Some((flat, &mut row.amount)),
+        _ => None,
+    });
+    let (flat, amount) = pool.unwrap();
+    *flat += 1;
+    *amount -= 1;
+    let in_the_red = rows.iter_mut().find_map(|row| match &mut row.info {
+        Info::Payout { flat, .. } if row.value > 0 => Some((flat, &mut row.amount)),
+        _ => None,
+    });
+    let (flat, amount) = in_the_red.unwrap();
+    *flat += 1;
+    *amount += 1;
+    assert_eq!(broken_rule(&rows), "a negative net gets no flat pay");
 }

@@ -74,7 +74,8 @@ impl FinishReason {
     }
 }
 
-/// What a request's receiver gets: tokens, then exactly one `Finished` or `Failed`.
+/// What a request's receiver gets: tokens, then exactly one `Finished` or `Failed`. (A channel that
+/// closes without either means that the engine's thread has died.)
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A token was generated.

@@ -153,7 +153,9 @@ impl Worker {
     }
 
     fn step(&mut self, plan: &Plan) {
-        match self.forward(plan) {
+        // The step runs on a thread of rayon's: from there its many small parallel loops are taken up
+        // directly, from here each would put this thread to sleep.
+        match rayon::scope(|_| self.forward(plan)) {
             Ok(logits) => {
                 for (id, logits) in plan.sampled.iter().zip(&logits) {
                     self.advance(*id, logits);

@@ -151,6 +151,23 @@ fn an_unloaded_adapter_finishes_what_it_began() {
 }
 
 #[test]
+fn an_adapter_that_overflows_fails_its_own_request_only() {
+    let engine = engine(EngineConfig::default());
+    let expected = answer(engine.submit(request(60)).unwrap());
+    let mut files = AdapterFiles::random(engine.decoder(), 1, 4, &Projection::ALL);
+    files.tensors.iter_mut().flat_map(|(_, _, values)| values).for_each(|v| *v *= 1e38);
+    let dir = tempfile::tempdir().unwrap();
+    files.write(dir.path());
+    let adapters = AdapterSet::one(engine.load_adapter(dir.path()).unwrap().hash);
+    let sound = engine.submit(request(60)).unwrap();
+    let mut broken = engine.submit(Request { adapters, ..request(60) }).unwrap();
+    assert!(
+        matches!(broken.blocking_recv(), Some(Event::Failed { reason }) if reason.contains("logit"))
+    );
+    assert_eq!(answer(sound), expected);
+}
+
+#[test]
 fn shutdown_finishes_what_runs_and_fails_what_waits() {
     let engine = engine(one_at_a_time(8));
     let mut running = engine.submit(request(1500)).unwrap();

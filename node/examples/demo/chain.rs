@@ -70,7 +70,7 @@ impl Chain {
     async fn spawn(arguments: &[&str], work: &Path, log: &str) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let log = fs::File::create(work.join(log))?;
-        let anvil = Command::new("node_modules/.bin/anvil")
+        let anvil = Command::new("tools/anvil")
             .args(["--network", "optimism", "--chain-id", CHAIN_ID, "--port", &port.to_string()])
             .args(arguments)
             .stdout(log.try_clone()?)

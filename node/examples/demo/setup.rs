@@ -42,17 +42,17 @@ pub async fn deploy(
     tau_g2: &str,
     work: &Path,
 ) -> Result<(PathBuf, Deployment)> {
-    let output = Command::new("node_modules/.bin/forge")
+    let output = Command::new("tools/forge")
         .args(["script", "script/Deploy.s.sol", "--broadcast", "--rpc-url", &chain.url])
         .args(["--private-key", &key_hex(&cast.deployer)])
-        .env("TREASURY", cast.treasury.address().to_string())
-        .env("ATTESTOR", cast.attestor.address().to_string())
-        .env("EPOCH_SECONDS", clock.epoch.to_string())
-        .env("DISPUTE_WINDOW", clock.dispute_window.to_string())
-        .env("UNBONDING_PERIOD", "60")
-        .env("WITHDRAW_DELAY", "3600")
-        .env("MIN_STAKE", (10 * OPEN).to_string())
-        .env("TAU_G2", tau_g2)
+        .env("DEPLOY_TREASURY", cast.treasury.address().to_string())
+        .env("DEPLOY_ATTESTOR", cast.attestor.address().to_string())
+        .env("DEPLOY_EPOCH_SECONDS", clock.epoch.to_string())
+        .env("DEPLOY_DISPUTE_WINDOW", clock.dispute_window.to_string())
+        .env("DEPLOY_UNBONDING_PERIOD", "60")
+        .env("DEPLOY_WITHDRAW_DELAY", "3600")
+        .env("DEPLOY_MIN_STAKE", (10 * OPEN).to_string())
+        .env("DEPLOY_TAU_G2", tau_g2)
         .output()
         .await?;
     if !output.status.success() {

@@ -12,7 +12,7 @@ use attribution::settle::EarnerIndex;
 use prover::EarningsPage;
 
 use crate::{
-    Error, Result,
+    Result,
     chain::bindings::{Claim, G1Point},
     committer::Kzg,
     da::SharedAvailability,

@@ -26,13 +26,16 @@ pub struct RecorderConfig {
     pub max_skew: u64,
     /// Calls of one channel that may be in flight.
     pub max_in_flight: usize,
+    /// Calls of one epoch, which have to fit one ledger: 65 536 rows hold 1 400 calls of 37 rows (a
+    /// header, three shares, a pool row and 32 credits) and 13 736 carries, pool rows and payouts.
+    pub max_epoch_calls: usize,
     /// Calls that wait to be admitted or recorded.
     pub queue: usize,
 }
 
 impl Default for RecorderConfig {
     fn default() -> Self {
-        Self { max_skew: 60, max_in_flight: 64, queue: 256 }
+        Self { max_skew: 60, max_in_flight: 64, max_epoch_calls: 1_400, queue: 256 }
     }
 }
 

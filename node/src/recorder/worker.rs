@@ -72,6 +72,7 @@ pub(super) struct Worker {
     config: RecorderConfig,
     channels: HashMap<B256, Totals>,
     flights: HashMap<B256, Flight>,
+    epochs: BTreeMap<u64, usize>,
     sealed_through: Option<u64>,
     releases: (mpsc::UnboundedSender<B256>, mpsc::UnboundedReceiver<B256>),
 }
@@ -89,6 +90,7 @@ impl Worker {
             releases: mpsc::unbounded_channel(),
             channels: HashMap::new(),
             flights: HashMap::new(),
+            epochs: BTreeMap::new(),
             store,
             registry,
             signer,
@@ -143,7 +145,23 @@ impl Worker {
         if totals.in_flight >= max {
             return Err(Refusal::TooManyInFlight { channel, given: totals.in_flight, max }.into());
         }
+        self.check_room(epoch)?;
         Ok(Admission::New(self.reserve(digest, signed, epoch, max_fee, totals)))
+    }
+
+    /// Checks that the epoch's ledger has room for one call more than are recorded or in flight.
+    fn check_room(&mut self, epoch: u64) -> Result<()> {
+        let recorded = match self.epochs.get(&epoch) {
+            Some(&recorded) => recorded,
+            None => self.store.scan(Table::Calls, &epoch.to_be_bytes(), &[], usize::MAX)?.len(),
+        };
+        self.epochs.insert(epoch, recorded);
+        let in_flight = self.flights.values().filter(|flight| flight.epoch == epoch).count();
+        let max = self.config.max_epoch_calls;
+        if recorded + in_flight >= max {
+            return Err(Refusal::EpochFull { epoch, max }.into());
+        }
+        Ok(())
     }
 
     fn reserve(
@@ -230,6 +248,7 @@ impl Worker {
         batch.put_row(Table::Channels, channel.as_slice(), &channel_row);
         self.store.write(batch)?;
         self.channels.insert(channel, totals);
+        *self.epochs.entry(flight.epoch).or_default() += 1;
         Ok(Recorded { call, receipt, signature: receipt_signature, answer: row.answer })
     }
 
@@ -336,6 +355,7 @@ impl Worker {
 
     fn seal(&mut self, epoch: u64) -> bool {
         self.sealed_through = self.sealed_through.max(Some(epoch));
+        self.epochs.retain(|&of, _| of > epoch);
         !self.flights.values().any(|flight| flight.epoch <= epoch)
     }
 }
