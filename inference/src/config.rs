@@ -220,7 +220,7 @@ impl ModelSpec {
     }
 
     /// Number of weights.
-    pub fn parameter_count(&self) -> usize {
+    pub const fn parameter_count(&self) -> usize {
         let queries = self.heads * self.head_dim;
         let keys = self.kv_heads * self.head_dim;
         let attention = self.hidden_size * (2 * queries + 2 * keys);

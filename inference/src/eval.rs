@@ -69,7 +69,8 @@ impl Unigram {
             example.validate()?;
             for &token in &example.tokens[example.loss_from..] {
                 let count = self.counts.get(token as usize);
-                let count = count.ok_or_else(|| Error::Training(format!("unknown token {token}")))?;
+                let count =
+                    count.ok_or_else(|| Error::Training(format!("unknown token {token}")))?;
                 sum -= libm::log(*count as f64 / self.total as f64);
                 counted += 1;
             }

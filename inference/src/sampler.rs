@@ -212,15 +212,15 @@ mod tests {
     fn values_out_of_bounds_are_refused() {
         let good = Sampling::default();
         let bad = [
-            Sampling { temperature: -0.1, ..good.clone() },
-            Sampling { temperature: 2.1, ..good.clone() },
-            Sampling { temperature: f32::NAN, ..good.clone() },
-            Sampling { top_p: 0.0, ..good.clone() },
-            Sampling { top_p: 1.1, ..good.clone() },
-            Sampling { top_p: f32::NAN, ..good.clone() },
-            Sampling { max_tokens: 0, ..good.clone() },
-            Sampling { stop: vec![String::new()], ..good.clone() },
-            Sampling { stop: vec!["x".repeat(257)], ..good.clone() },
+            Sampling { temperature: -0.1, ..Sampling::default() },
+            Sampling { temperature: 2.1, ..Sampling::default() },
+            Sampling { temperature: f32::NAN, ..Sampling::default() },
+            Sampling { top_p: 0.0, ..Sampling::default() },
+            Sampling { top_p: 1.1, ..Sampling::default() },
+            Sampling { top_p: f32::NAN, ..Sampling::default() },
+            Sampling { max_tokens: 0, ..Sampling::default() },
+            Sampling { stop: vec![String::new()], ..Sampling::default() },
+            Sampling { stop: vec!["x".repeat(257)], ..Sampling::default() },
             Sampling { stop: vec!["x".into(); 9], ..Sampling::default() },
         ];
         assert!(good.validate().is_ok());

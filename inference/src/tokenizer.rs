@@ -102,7 +102,7 @@ impl Tokenizer {
     }
 
     /// Number of token ids.
-    pub fn vocab_size(&self) -> usize {
+    pub const fn vocab_size(&self) -> usize {
         self.bytes.len()
     }
 
@@ -369,7 +369,8 @@ mod tests {
     #[test]
     fn chat_is_rendered_and_cannot_be_forged() {
         let tokenizer = tokenizer();
-        let say = |role: &str, content: &str| Message { role: role.into(), content: content.into() };
+        let say =
+            |role: &str, content: &str| Message { role: role.into(), content: content.into() };
         let text = tokenizer.render_chat(&[say("user", "hi")], true).unwrap();
         assert_eq!(text, "<s><|user|>hi<|end|><|assistant|>");
         assert_eq!(tokenizer.encode_chat(&[say("user", "hi")]).unwrap()[..2], [1, 5]);

@@ -116,6 +116,9 @@ fn shard_paths(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(names.into_iter().map(|name| dir.join(name)).collect())
 }
 
+/// A tensor to be stored: name, shape, row-major values.
+pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
 /// How weights are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
@@ -125,14 +128,14 @@ pub enum Storage {
     Bf16,
 }
 
-/// Writes tensors (name, shape, values) to a safetensors file, through a temporary file beside it,
+/// Writes tensors to a safetensors file, through a temporary file beside it,
 /// so that readers see the old file or the new one.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be written; [`Error::Weights`] if a shape does not fit its values.
 pub fn save(
     path: &Path,
-    tensors: &[(String, Vec<usize>, Vec<f32>)],
+    tensors: &[NamedTensor],
     storage: Storage,
     metadata: Option<std::collections::HashMap<String, String>>,
 ) -> Result<()> {

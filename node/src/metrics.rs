@@ -16,6 +16,11 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::{
+    Result,
+    store::{Store, Table, rows},
+};
+
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum Outcome {
@@ -171,6 +176,83 @@ impl Drop for InFlight {
         if !self.ended {
             self.metrics.ended(Outcome::Abandoned);
         }
+    }
+}
+
+/// A step of a batch on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum BatchStep {
+    /// Sealed and committed to.
+    Committed,
+    /// On data availability.
+    Published,
+    /// On the chain.
+    Posted,
+    /// Past its dispute window.
+    Final,
+}
+
+/// Label of the batches' gauge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct BatchLabel {
+    /// The step that batches have reached.
+    pub step: BatchStep,
+}
+
+/// Metrics of batches and claims, read from the store when they are asked for. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct PipelineMetrics {
+    batches: Family<BatchLabel, Gauge>,
+    claims: Gauge,
+    claimed: Gauge,
+}
+
+impl PipelineMetrics {
+    /// Registers the metrics under `openledger_`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            batches: Family::default(),
+            claims: Gauge::default(),
+            claimed: Gauge::default(),
+        };
+        registry.register(
+            "openledger_batches",
+            "This node's batches that have reached a step",
+            metrics.batches.clone(),
+        );
+        registry.register(
+            "openledger_claimed_earners",
+            "Earners that have claimed on the chain",
+            metrics.claims.clone(),
+        );
+        registry.register(
+            "openledger_claimed_gwei",
+            "Earnings claimed on the chain, in gwei",
+            metrics.claimed.clone(),
+        );
+        metrics
+    }
+
+    /// Reads the store again.
+    ///
+    /// # Errors
+    /// [`crate::Error::Store`].
+    pub fn refresh(&self, store: &dyn Store) -> Result<()> {
+        let steps = [
+            (BatchStep::Committed, Table::Commitments),
+            (BatchStep::Published, Table::Certificates),
+            (BatchStep::Posted, Table::Postings),
+            (BatchStep::Final, Table::Finals),
+        ];
+        for (step, table) in steps {
+            let count = store.scan(table, &[], &[], usize::MAX)?.len();
+            self.batches.get_or_create(&BatchLabel { step }).set(count as i64);
+        }
+        let claimed: Vec<(Vec<u8>, u64)> = rows(store, Table::Claimed, &[])?;
+        self.claims.set(claimed.len() as i64);
+        let total = claimed.iter().fold(0u64, |sum, (_, gwei)| sum.saturating_add(*gwei));
+        self.claimed.set(i64::try_from(total).unwrap_or(i64::MAX));
+        Ok(())
     }
 }
 

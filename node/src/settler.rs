@@ -136,7 +136,7 @@ impl Settler {
         };
         let sent = match self.client.send(self.settlement(), &call, U256::ZERO).await {
             Err(Error::Reverted(reason)) if reason.contains("CertificateExpired") => {
-                self.publisher.publish(sealed.clone()).await?;
+                self.publisher.publish(sealed).await?;
                 return Err(Error::Reverted(reason));
             }
             sent => sent?,

@@ -20,9 +20,7 @@ use inference::{
     eval::{Unigram, model_loss},
     model::{Decoder, NoAdapter},
     tokenizer::Tokenizer,
-    train::{
-        AdamWConfig, Example, Schedule, Settings, Trainer, vocabulary::train_tokenizer,
-    },
+    train::{AdamWConfig, Example, Schedule, Settings, Trainer, vocabulary::train_tokenizer},
     weights::{Storage, save, write_atomically},
 };
 

@@ -24,10 +24,8 @@ pub(crate) fn read(path: &Path) -> Result<Vec<String>> {
 /// All documents in an order drawn from `seed`, each between `<s>` and `</s>`.
 pub(crate) fn stream(tokenizer: &Tokenizer, documents: &[String], seed: u64) -> Result<Vec<u32>> {
     let missing = || Error::Tokenizer("<s> or </s> is missing".into());
-    let (bos, eos) = (
-        tokenizer.bos_id().ok_or_else(missing)?,
-        tokenizer.eos_id().ok_or_else(missing)?,
-    );
+    let (bos, eos) =
+        (tokenizer.bos_id().ok_or_else(missing)?, tokenizer.eos_id().ok_or_else(missing)?);
     let mut tokens = Vec::new();
     for index in shuffled(documents.len(), seed, 0) {
         tokens.push(bos);

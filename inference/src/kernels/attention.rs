@@ -232,3 +232,40 @@ impl Kernel for ScoreGradients<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+    use crate::kernels::{at_every_level, dispatch_at};
+
+    #[test]
+    fn every_level_gives_the_same_bits() {
+        let (rows, first, width) = (21, 13, 20);
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let mut random = |count: usize| -> Vec<f32> {
+            (0..count * width).map(|_| rng.random_range(-2.0f32..2.0)).collect()
+        };
+        let (q, k, v, d_out) =
+            (random(rows), random(rows + first), random(rows + first), random(rows));
+        let rows_of = |values| Rows::whole(values, width);
+        let keys = Packed::from_transposed(rows_of(&k));
+        let values = Packed::from_rows(rows_of(&v));
+        at_every_level(rows * width, |level, out| {
+            let shape = HeadShape { first, width };
+            let q = rows_of(&q);
+            dispatch_at(level, Forward { shape, q, keys: &keys, values: &values, out });
+        });
+        let head =
+            |values: &[f32]| Packed::from_transposed(Rows::whole(&values[..rows * width], width));
+        let (keys, values) = (head(&k), head(&v));
+        let stride = rows.div_ceil(LANES) * LANES;
+        at_every_level(2 * rows * stride, |level, out| {
+            let (weights, d_scores) = out.split_at_mut(rows * stride);
+            let (shape, keys, values) = (HeadShape { first: 0, width }, &keys, &values);
+            let (q, d_out) = (rows_of(&q), rows_of(&d_out));
+            dispatch_at(level, ScoreGradients { shape, q, keys, values, d_out, weights, d_scores });
+        });
+    }
+}

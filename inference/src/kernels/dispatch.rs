@@ -75,3 +75,17 @@ fn run_avx2(kernel: impl Kernel) {
 fn run_avx512(kernel: impl Kernel) {
     kernel.run::<8>();
 }
+
+/// Checks that `run` writes the same bits at every level, into an output of `count` values.
+#[cfg(test)]
+pub(crate) fn at_every_level(count: usize, run: impl Fn(Level, &mut [f32])) {
+    let outputs = [Level::Baseline, Level::Avx2, Level::Avx512].map(|level| {
+        let mut out = vec![0.0; count];
+        run(level, &mut out);
+        out
+    });
+    assert!(outputs[0].iter().any(|value| *value != 0.0));
+    let bits = |out: &Vec<f32>| out.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&outputs[0]), bits(&outputs[1]));
+    assert_eq!(bits(&outputs[0]), bits(&outputs[2]));
+}

@@ -14,6 +14,10 @@ mod tile;
 
 pub(crate) use attention::{HeadShape, head_backward, head_forward};
 pub use dispatch::Level;
+#[cfg(test)]
+pub(crate) use dispatch::at_every_level;
+#[cfg(test)]
+pub(crate) use dispatch::dispatch_at;
 pub(crate) use dispatch::{Kernel, dispatch};
 pub(crate) use elementary::{exp, sigmoid, sum_lanes};
 pub use matmul::{Packed, Rows, matmul, transpose};

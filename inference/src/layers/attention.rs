@@ -216,10 +216,8 @@ impl CustomOp3 for Op {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let (q, k, v) = (contiguous(q, lq)?, contiguous(k, lk)?, contiguous(v, lv)?);
         self.check(q, k, v)?;
-        let (q_width, k_width) = (
-            self.shape.heads * self.shape.head_dim,
-            self.shape.kv_heads * self.shape.head_dim,
-        );
+        let (q_width, k_width) =
+            (self.shape.heads * self.shape.head_dim, self.shape.kv_heads * self.shape.head_dim);
         let outs: Vec<Vec<f32>> = self
             .spans
             .par_iter()
@@ -242,9 +240,7 @@ impl CustomOp3 for Op {
         dy: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let [dq, dk, dv] = with_values(q, |q| {
-            with_values(k, |k| {
-                with_values(v, |v| with_values(dy, |dy| self.backward(q, k, v, dy)))
-            })
+            with_values(k, |k| with_values(v, |v| with_values(dy, |dy| self.backward(q, k, v, dy))))
         })????;
         Ok((
             Some(tensor(dq, q.shape())?),
@@ -297,8 +293,8 @@ mod tests {
                 ..Step::default()
             };
             let part = |x| rows(x, 17 + chunk.start, chunk.len());
-            let out =
-                attend_cached(SHAPE, &step, 0, &mut cache, &part(&q), &part(&k), &part(&v)).unwrap();
+            let out = attend_cached(SHAPE, &step, 0, &mut cache, &part(&q), &part(&k), &part(&v))
+                .unwrap();
             chunked.extend(out.to_vec2::<f32>().unwrap());
         }
         assert_eq!(chunked, expected);

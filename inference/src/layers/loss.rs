@@ -94,11 +94,26 @@ impl CustomOp1 for Op {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::finite_difference::{check, random};
+    use crate::{
+        kernels::{at_every_level, dispatch_at},
+        layers::finite_difference::{check, random},
+    };
 
     #[test]
     fn gradients_equal_finite_differences() {
         check(&[&random(1, (4, 23))], |v| negative_log_likelihood(&v[0], &[0, 22, 5, 5]));
+    }
+
+    #[test]
+    fn every_level_gives_the_same_bits() {
+        let logits = with_values(&random(1, (1, 75)), <[f32]>::to_vec).unwrap();
+        at_every_level(76, |level, out| {
+            let (softmax, total) = out.split_at_mut(75);
+            let mut log_total = 0.0;
+            let (logits, softmax) = (&logits[..], Some(softmax));
+            dispatch_at(level, Normaliser { logits, softmax, log_total: &mut log_total });
+            total[0] = log_total as f32;
+        });
     }
 
     #[test]

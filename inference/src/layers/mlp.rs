@@ -102,12 +102,27 @@ impl CustomOp2 for Op {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::finite_difference::{check, random};
+    use crate::{
+        kernels::{at_every_level, dispatch_at},
+        layers::finite_difference::{check, random},
+    };
 
     #[test]
     fn gradients_equal_finite_differences() {
         let gate = (random(1, (3, 19)) * 4.0).unwrap();
         check(&[&gate, &random(2, (3, 19))], |v| silu_gate(&v[0], &v[1]));
+    }
+
+    #[test]
+    fn every_level_gives_the_same_bits() {
+        let values = |seed| with_values(&random(seed, (3, 21)), <[f32]>::to_vec).unwrap();
+        let (gate, up, dy) = (values(1), values(2), values(3));
+        let (gate, up, dy) = (&gate[..], &up[..], &dy[..]);
+        at_every_level(63, |level, out| dispatch_at(level, Forward { gate, up, out }));
+        at_every_level(126, |level, out| {
+            let (d_gate, d_up) = out.split_at_mut(63);
+            dispatch_at(level, Backward { gate, up, dy, d_gate, d_up });
+        });
     }
 
     #[test]

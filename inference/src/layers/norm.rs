@@ -137,12 +137,27 @@ impl CustomOp2 for Op {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::finite_difference::{check, random};
+    use crate::{
+        kernels::{at_every_level, dispatch_at},
+        layers::finite_difference::{check, random},
+    };
 
     #[test]
     fn gradients_equal_finite_differences() {
         let (x, w) = (random(1, (4, 21)), random(2, (1, 21)));
         check(&[&x, &w], |v| RmsNorm::new(v[1].flatten_all()?, 1e-5).forward(&v[0]));
+    }
+
+    #[test]
+    fn every_level_gives_the_same_bits() {
+        let values = |seed, shape| with_values(&random(seed, shape), <[f32]>::to_vec).unwrap();
+        let (x, w, dy) = (values(1, (5, 37)), values(2, (1, 37)), values(3, (5, 37)));
+        let (x, w, dy, eps) = (&x[..], &w[..], &dy[..], 1e-5);
+        at_every_level(5 * 37, |level, y| dispatch_at(level, Forward { x, w, eps, y }));
+        at_every_level(6 * 37, |level, out| {
+            let (dx, dw) = out.split_at_mut(5 * 37);
+            dispatch_at(level, Backward { x, w, dy, eps, dx, dw });
+        });
     }
 
     #[test]

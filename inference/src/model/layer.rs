@@ -31,11 +31,7 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    pub(super) fn build(
-        index: usize,
-        spec: &ModelSpec,
-        source: &mut Source<'_>,
-    ) -> Result<Self> {
+    pub(super) fn build(index: usize, spec: &ModelSpec, source: &mut Source<'_>) -> Result<Self> {
         let mut linear = |projection| {
             let site = SiteId { layer: index, projection };
             source.linear(&format!("{}.weight", site.module_path()))

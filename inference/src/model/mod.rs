@@ -13,13 +13,13 @@ use std::{path::Path, sync::Arc};
 
 use candle_core::{Tensor, Var};
 
-pub use self::{
-    parameters::{Parameter, parameters},
-    site::{AdapterDelta, NoAdapter, Projection, SiteId, SiteWeights},
-};
 use self::{
     layer::Layer,
     parameters::{InitialValues, Source},
+};
+pub use self::{
+    parameters::{Parameter, parameters},
+    site::{AdapterDelta, NoAdapter, Projection, SiteId, SiteWeights},
 };
 use crate::{
     Error, Result,
@@ -27,7 +27,7 @@ use crate::{
     kv::KvStore,
     layers::{Linear, embedding::embed, norm::RmsNorm, rope::Rope},
     step::Step,
-    weights::Checkpoint,
+    weights::{Checkpoint, NamedTensor},
 };
 
 /// A LLaMA-architecture decoder on the CPU in f32, as `transformers`' `LlamaForCausalLM` computes it.
@@ -137,9 +137,8 @@ impl Decoder {
 
     /// Every LoRA site with its input and output widths, in the order of [`SiteId`].
     pub fn sites(&self) -> Vec<(SiteId, usize, usize)> {
-        let ids = (0..self.spec.layers).flat_map(|layer| {
-            Projection::ALL.map(|projection| SiteId { layer, projection })
-        });
+        let ids = (0..self.spec.layers)
+            .flat_map(|layer| Projection::ALL.map(|projection| SiteId { layer, projection }));
         ids.map(|site| {
             let linear = self.layers[site.layer].projection(site.projection);
             (site, linear.d_in(), linear.d_out())
@@ -184,7 +183,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Error::Tensor`] if a value cannot be read.
-    pub fn export(&self) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+    pub fn export(&self) -> Result<Vec<NamedTensor>> {
         parameters(&self.spec)
             .into_iter()
             .map(|parameter| {

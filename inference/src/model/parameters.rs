@@ -24,7 +24,8 @@ pub struct Parameter {
 pub fn parameters(spec: &ModelSpec) -> Vec<Parameter> {
     let table = vec![spec.vocab_size, spec.hidden_size];
     let norm = vec![spec.hidden_size];
-    let mut all = vec![Parameter { name: "model.embed_tokens.weight".into(), shape: table.clone() }];
+    let mut all =
+        vec![Parameter { name: "model.embed_tokens.weight".into(), shape: table.clone() }];
     for layer in 0..spec.layers {
         for projection in Projection::ALL {
             let name = format!("{}.weight", SiteId { layer, projection }.module_path());

@@ -59,8 +59,8 @@ fn layer_forward(
         let wide = x.unsqueeze(1)?.broadcast_as(shape)?.contiguous()?;
         Ok(wide.reshape((spec.heads, length, spec.head_dim))?)
     };
-    let scores = (q.matmul(&repeat(k)?.transpose(1, 2)?.contiguous()?)?
-        / (spec.head_dim as f64).sqrt())?;
+    let scores =
+        (q.matmul(&repeat(k)?.transpose(1, 2)?.contiguous()?)? / (spec.head_dim as f64).sqrt())?;
     let weights = softmax(&scores.broadcast_add(&causal_mask(length)?)?)?;
     let attended = weights.matmul(&repeat(v)?)?.transpose(0, 1)?.contiguous()?;
     let attended = attended.reshape((length, spec.heads * spec.head_dim))?;

@@ -76,9 +76,8 @@ fn all_gradients_equal_those_of_the_reference_loss_by_differences() {
         let gradient = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let values = variable.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         // The entry with the largest gradient, and one in the middle.
-        let top = (0..values.len()).max_by(|&i, &j| {
-            gradient[i].abs().total_cmp(&gradient[j].abs())
-        });
+        let top =
+            (0..values.len()).max_by(|&i, &j| gradient[i].abs().total_cmp(&gradient[j].abs()));
         for entry in [top.unwrap(), values.len() / 2] {
             let at = |offset: f32| {
                 let mut moved = values.clone();
@@ -161,7 +160,7 @@ fn malformed_steps_are_errors() {
         Step { positions: vec![45, 46, 47, 48], ..good.clone() },
         Step { positions: vec![1, 2, 3, 4], ..good.clone() },
         Step { positions: vec![0, 1, 2], ..good.clone() },
-        Step { sequences: vec![], ..good.clone() },
+        Step { sequences: vec![], ..good },
         Step::whole([&[][..]]),
     ];
     for step in bad {

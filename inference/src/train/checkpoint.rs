@@ -54,8 +54,7 @@ impl Trainer {
         }
         let steps = metadata.get("step").and_then(|step| step.parse().ok());
         let steps = steps.ok_or_else(|| bad("it has no step".into()))?;
-        let tensors =
-            SafeTensors::deserialize(&bytes).map_err(|error| bad(error.to_string()))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| bad(error.to_string()))?;
 
         let mut weights = Vec::new();
         let mut moments = Vec::new();

@@ -213,7 +213,8 @@ fn peft_name(site: SiteId, matrix: char) -> String {
 }
 
 fn targets(config: &LoraConfig) -> Result<Vec<Projection>> {
-    if !(1..=MAX_RANK).contains(&config.rank) || !(config.alpha > 0.0 && config.alpha < 1e6) {
+    let alpha = config.alpha > 0.0 && config.alpha < 1e6;
+    if !(1..=MAX_RANK).contains(&config.rank) || !alpha {
         return Err(Error::Adapter(format!("rank {} or alpha {}", config.rank, config.alpha)));
     }
     if config.target_modules.is_empty() {

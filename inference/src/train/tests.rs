@@ -29,7 +29,11 @@ fn examples() -> Vec<Example> {
         .collect()
 }
 
-fn run(decoder: &Decoder, delta: &dyn AdapterDelta, variables: Vec<(String, Var)>) -> Vec<Progress> {
+fn run(
+    decoder: &Decoder,
+    delta: &dyn AdapterDelta,
+    variables: Vec<(String, Var)>,
+) -> Vec<Progress> {
     let mut trainer = Trainer::new(variables, settings(24)).unwrap();
     let mut reports = Vec::new();
     let report = |_: &Trainer, progress| {
@@ -86,7 +90,8 @@ fn lora_training_lowers_the_loss_and_leaves_the_base_alone() {
 fn parameter_count_is_rank_times_both_widths() {
     let decoder = fixture::frozen(1);
     let modules = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-    let config = LoraConfig { rank: 3, alpha: 6.0, target_modules: modules(&["q_proj", "up_proj"]) };
+    let config =
+        LoraConfig { rank: 3, alpha: 6.0, target_modules: modules(&["q_proj", "up_proj"]) };
     let adapter = TrainableLora::new(&decoder, &config, 0).unwrap();
     // Two layers of q (24 -> 24) and up (24 -> 40).
     assert_eq!(adapter.parameter_count(), 2 * 3 * ((24 + 24) + (24 + 40)));

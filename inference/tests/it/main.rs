@@ -1,4 +1,4 @@
-//! Integration tests of the serving half: adapters, batches, engine.
+//! Integration tests: adapters, batches, engine, training.
 
 mod adapters;
 mod batching;
@@ -6,3 +6,4 @@ mod engine;
 mod fixture;
 mod golden;
 mod throughput;
+mod training;

@@ -7,51 +7,51 @@ use alloy::{
 
 /// One participant.
 #[derive(Clone, Debug)]
-pub struct Account {
-    pub name: &'static str,
-    pub key: PrivateKeySigner,
+pub(crate) struct Account {
+    pub(crate) name: &'static str,
+    pub(crate) key: PrivateKeySigner,
 }
 
 impl Account {
-    pub fn named(name: &'static str) -> Self {
+    pub(crate) fn named(name: &'static str) -> Self {
         let secret = keccak256(format!("openledger demo: {name}"));
         let key = PrivateKeySigner::from_bytes(&secret).expect("a hash is a valid key");
         Self { name, key }
     }
 
-    pub fn address(&self) -> Address {
+    pub(crate) fn address(&self) -> Address {
         self.key.address()
     }
 }
 
 /// An honest contributor and the folder of the package that it contributes.
 #[derive(Clone, Debug)]
-pub struct Source {
-    pub account: Account,
+pub(crate) struct Source {
+    pub(crate) account: Account,
     /// Index into the two Datanets.
-    pub datanet: usize,
+    pub(crate) datanet: usize,
     /// Path prefixes inside the package.
-    pub folders: &'static [&'static str],
+    pub(crate) folders: &'static [&'static str],
 }
 
 /// Everybody in the demo.
 #[derive(Clone, Debug)]
-pub struct Cast {
-    pub deployer: Account,
-    pub treasury: Account,
-    pub operator: Account,
-    pub attestor: Account,
-    pub builders: [Account; 2],
-    pub users: [Account; 3],
-    pub sources: Vec<Source>,
+pub(crate) struct Cast {
+    pub(crate) deployer: Account,
+    pub(crate) treasury: Account,
+    pub(crate) operator: Account,
+    pub(crate) attestor: Account,
+    pub(crate) builders: [Account; 2],
+    pub(crate) users: [Account; 3],
+    pub(crate) sources: Vec<Source>,
     /// Contributes rows whose words are in random order.
-    pub shuffler: Account,
+    pub(crate) shuffler: Account,
     /// Contributes copies of another's rows.
-    pub copier: Account,
+    pub(crate) copier: Account,
 }
 
 impl Cast {
-    pub fn assemble() -> Self {
+    pub(crate) fn assemble() -> Self {
         let source =
             |name, datanet, folders| Source { account: Account::named(name), datanet, folders };
         Self {
@@ -78,12 +78,12 @@ impl Cast {
     }
 
     /// All who contribute to Datanet `datanet`, honest ones first.
-    pub fn contributors(&self) -> impl Iterator<Item = &Account> {
+    pub(crate) fn contributors(&self) -> impl Iterator<Item = &Account> {
         self.sources.iter().map(|s| &s.account).chain([&self.shuffler, &self.copier])
     }
 
     /// Everybody who sends transactions and so needs coins.
-    pub fn senders(&self) -> impl Iterator<Item = &Account> {
+    pub(crate) fn senders(&self) -> impl Iterator<Item = &Account> {
         [&self.deployer, &self.operator]
             .into_iter()
             .chain(&self.builders)

@@ -13,43 +13,43 @@ use node::{
 use serde_json::json;
 
 /// Waves of calls; the calls of one wave are in flight together.
-pub const WAVES: usize = 11;
+pub(crate) const WAVES: usize = 11;
 /// Calls of one user in one wave.
 const CALLS_PER_USER: usize = 2;
 /// Waves signed in one epoch.
-pub const WAVES_PER_EPOCH: usize = 4;
+pub(crate) const WAVES_PER_EPOCH: usize = 4;
 const MAX_TOKENS: u64 = 24;
 /// How long a call waits for a node that is down.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// One call before its voucher is signed.
 #[derive(Clone, Debug)]
-pub struct Planned {
-    pub user: usize,
-    pub wave: usize,
-    pub path: &'static str,
-    pub body: Vec<u8>,
-    pub model: B256,
-    pub seed: u64,
+pub(crate) struct Planned {
+    pub(crate) user: usize,
+    pub(crate) wave: usize,
+    pub(crate) path: &'static str,
+    pub(crate) body: Vec<u8>,
+    pub(crate) model: B256,
+    pub(crate) seed: u64,
 }
 
 /// A call with its signed voucher: everything that a retry sends again.
 #[derive(Clone, Debug)]
-pub struct Signed {
-    pub planned: Planned,
-    pub voucher: SignedVoucher,
+pub(crate) struct Signed {
+    pub(crate) planned: Planned,
+    pub(crate) voucher: SignedVoucher,
 }
 
 /// A user's open channel.
 #[derive(Clone, Debug)]
-pub struct Wallet {
-    pub payer: Payer,
-    pub channel: B256,
+pub(crate) struct Wallet {
+    pub(crate) payer: Payer,
+    pub(crate) channel: B256,
 }
 
 /// The calls of the whole run: prompts alternate between the models, chat and completions, plain
 /// and streamed, greedy and sampled.
-pub fn plan(models: &[B256], prompts: &[Vec<String>], users: usize) -> Vec<Planned> {
+pub(crate) fn plan(models: &[B256], prompts: &[Vec<String>], users: usize) -> Vec<Planned> {
     let mut calls = Vec::new();
     for wave in 0..WAVES {
         for user in 0..users {
@@ -76,6 +76,9 @@ fn call(number: usize, user: usize, wave: usize, model: B256, prompt: &str) -> P
         "seed": seed,
         "stream": stream,
     });
+    if stream {
+        body["stream_options"] = json!({ "include_usage": true });
+    }
     if chat {
         body["messages"] = json!([{ "role": "user", "content": prompt }]);
     } else {
@@ -89,7 +92,7 @@ fn call(number: usize, user: usize, wave: usize, model: B256, prompt: &str) -> P
 ///
 /// All calls that a user has in flight carry the same ceiling, the sum of the largest fees so far
 /// with this wave's, so it does not matter which of them the node takes first.
-pub async fn sign_wave(
+pub(crate) async fn sign_wave(
     node: &NodeClient,
     wallets: &[Wallet],
     ceilings: &mut [u64],
@@ -124,7 +127,7 @@ pub async fn sign_wave(
 
 /// Sends calls all at once and waits for every answer; lost connections are retried with the same
 /// voucher.
-pub async fn send(
+pub(crate) async fn send(
     node: &NodeClient,
     calls: &[Signed],
     bar: &Arc<ProgressBar>,
@@ -141,7 +144,7 @@ pub async fn send(
 }
 
 /// Repeats calls that were answered and checks that nothing is charged again.
-pub async fn replay(node: &NodeClient, calls: &[Signed], replies: &[Reply]) -> Result<()> {
+pub(crate) async fn replay(node: &NodeClient, calls: &[Signed], replies: &[Reply]) -> Result<()> {
     for (call, first) in calls.iter().zip(replies) {
         let mut ignore = |_: &str| {};
         let body = &call.planned.body;

@@ -29,21 +29,21 @@ const BLOCK_SECONDS: u64 = 2;
 
 /// A running chain; it ends when dropped.
 #[derive(Debug)]
-pub struct Chain {
+pub(crate) struct Chain {
     _anvil: Child,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 /// A chain's whole state and the time that it was taken at.
 #[derive(Debug)]
-pub struct State {
+pub(crate) struct State {
     file: PathBuf,
     timestamp: u64,
 }
 
 impl Chain {
     /// Starts a chain whose genesis is now.
-    pub async fn start(genesis: &Path, work: &Path) -> Result<Self> {
+    pub(crate) async fn start(genesis: &Path, work: &Path) -> Result<Self> {
         let text = fs::read(genesis).wrap_err_with(|| format!("{}", genesis.display()))?;
         let mut spec: serde_json::Value = serde_json::from_slice(&text)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
@@ -56,7 +56,7 @@ impl Chain {
     }
 
     /// Starts a second chain from `state`, its clock set back to where that was taken.
-    pub async fn resume(state: &State, work: &Path) -> Result<Self> {
+    pub(crate) async fn resume(state: &State, work: &Path) -> Result<Self> {
         let load = state.file.to_string_lossy().into_owned();
         let chain = Self::spawn(&["--load-state", &load, "--no-mining"], work, "twin.log").await?;
         let provider = chain.provider();
@@ -89,18 +89,12 @@ impl Chain {
         bail!("the chain does not answer on {}", chain.url)
     }
 
-    /// A connection that signs as `account`.
-    pub fn sender(&self, account: &crate::accounts::Account) -> impl Provider + Clone + use<> {
-        let url = self.url.parse().expect("the URL is ours");
-        ProviderBuilder::new().wallet(account.key.clone()).connect_http(url)
-    }
-
-    pub fn provider(&self) -> impl Provider + Clone + use<> {
+    pub(crate) fn provider(&self) -> impl Provider + Clone + use<> {
         ProviderBuilder::new().connect_http(self.url.parse().expect("the URL is ours"))
     }
 
     /// `L1Block.version()`, which only an OP Stack genesis answers.
-    pub async fn op_stack_version(&self) -> Result<String> {
+    pub(crate) async fn op_stack_version(&self) -> Result<String> {
         let call = TransactionRequest::default()
             .to(L1_BLOCK)
             .input(Bytes::from_static(&[0x54, 0xfd, 0x4d, 0x50]).into());
@@ -111,13 +105,13 @@ impl Chain {
     }
 
     /// Time of the latest block, in seconds.
-    pub async fn time(&self) -> Result<u64> {
+    pub(crate) async fn time(&self) -> Result<u64> {
         let block = self.provider().get_block(alloy::eips::BlockId::latest()).await?;
         Ok(block.map_or(0, |block| block.header.timestamp))
     }
 
     /// Sends everybody coins for their transactions and deposits.
-    pub async fn fund(&self, cast: &Cast, amount: U256) -> Result<()> {
+    pub(crate) async fn fund(&self, cast: &Cast, amount: U256) -> Result<()> {
         let faucet = PrivateKeySigner::from_bytes(&FAUCET)?;
         let provider = ProviderBuilder::new().wallet(faucet).connect_http(self.url.parse()?);
         let mut pending = Vec::new();
@@ -132,7 +126,7 @@ impl Chain {
     }
 
     /// Takes the whole state.
-    pub async fn state(&self, work: &Path) -> Result<State> {
+    pub(crate) async fn state(&self, work: &Path) -> Result<State> {
         let timestamp = self.time().await?;
         let dump: Bytes = self.provider().raw_request("anvil_dumpState".into(), ()).await?;
         let packed = work.join("state.json.gz");

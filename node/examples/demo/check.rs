@@ -18,17 +18,17 @@ use crate::{
 };
 
 /// Wei of `gwei`.
-pub fn wei(gwei: u64) -> U256 {
+pub(crate) fn wei(gwei: u64) -> U256 {
     U256::from(gwei) * U256::from(1_000_000_000u64)
 }
 
 /// Balances of everybody who is paid in coins, before the claims.
 #[derive(Debug)]
-pub struct Balances(Vec<(Address, U256)>);
+pub(crate) struct Balances(Vec<(Address, U256)>);
 
 impl Balances {
     /// Reads them; the deployer, who pays for the claims' gas, earns nothing.
-    pub async fn read(world: &World, cast: &Cast) -> Result<Self> {
+    pub(crate) async fn read(world: &World, cast: &Cast) -> Result<Self> {
         let provider = world.chain.provider();
         let accounts = cast.contributors().chain(&cast.builders).chain([&cast.treasury]);
         let mut balances = Vec::new();
@@ -43,7 +43,7 @@ impl Balances {
 
 /// Reads money in and out from balances and channels, and holds every earner's gain against what
 /// the node says that it earned.
-pub async fn books(
+pub(crate) async fn books(
     world: &World,
     cast: &Cast,
     outcome: &Outcome,
@@ -83,7 +83,7 @@ fn earned(earnings: &[EarningsJson], account: Address, world: &World, cast: &Cas
 }
 
 /// Gwei of the treasury's earnings that are roundings: all above the platform's floors.
-pub fn dust(outcome: &Outcome) -> u64 {
+pub(crate) fn dust(outcome: &Outcome) -> u64 {
     let floors: u64 = outcome.replies.iter().map(|reply| reply.statement.receipt.fee.0 / 10).sum();
     let treasury: u64 =
         outcome.earnings.iter().filter(|e| e.role == "treasury").map(|e| e.cumulative.0).sum();
@@ -91,7 +91,7 @@ pub fn dust(outcome: &Outcome) -> u64 {
 }
 
 /// Gwei per row of the honest contributor in the middle.
-pub fn median_per_row(lines: &[Line]) -> u64 {
+pub(crate) fn median_per_row(lines: &[Line]) -> u64 {
     let honest = lines.len() - 2;
     let mut rates: Vec<u64> = lines[..honest].iter().map(Line::per_row).collect();
     rates.sort_unstable();
@@ -99,6 +99,6 @@ pub fn median_per_row(lines: &[Line]) -> u64 {
 }
 
 /// The line of a contributor.
-pub fn line<'a>(lines: &'a [Line], name: &str) -> &'a Line {
+pub(crate) fn line<'a>(lines: &'a [Line], name: &str) -> &'a Line {
     lines.iter().find(|line| line.name == name).expect("everybody in the cast has a line")
 }

@@ -20,14 +20,14 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Gas of a claim alone and of ten in one transaction, and the number of claims made.
 #[derive(Clone, Copy, Debug)]
-pub struct Claims {
-    pub one: u64,
-    pub ten: u64,
-    pub made: u64,
+pub(crate) struct Claims {
+    pub(crate) one: u64,
+    pub(crate) ten: u64,
+    pub(crate) made: u64,
 }
 
 /// Claims for everybody; `relayer` pays the gas.
-pub async fn claim_everything(
+pub(crate) async fn claim_everything(
     chain: &Chain,
     deployment: &Deployment,
     node: &NodeClient,

@@ -39,7 +39,7 @@ const PACKAGES: [Package; 2] = [
 ];
 
 /// Builds both Datanets under `work`; `count` gives a text's tokens.
-pub fn build(
+pub(crate) fn build(
     cast: &Cast,
     work: &Path,
     count: &dyn Fn(&str) -> usize,

@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// Seed of the reference string's known secret; only a dev chain takes such a string.
-pub const SRS_SEED: &str = "openledger dev";
+pub(crate) const SRS_SEED: &str = "openledger dev";
 const BASE: &str = "models/openledger-tiny";
 const CLOCK: Clock = Clock { epoch: 8, dispute_window: 4 };
 /// How far a signed time may be from the chain's: a batch is sealed this long after its epoch.

@@ -30,19 +30,19 @@ use crate::{
 const HELD_OUT: &str = "node_modules/@layerzerolabs/toolbox-foundry/lib/forge-std";
 const HELD_OUT_EXAMPLES: usize = 40;
 const ROW_TOKENS: usize = 128;
-const TRAIN_STEPS: u64 = 150;
+const TRAIN_STEPS: u64 = 90;
 
 /// Perplexity on held-out Solidity.
 #[derive(Clone, Copy, Debug)]
-pub struct Perplexity {
-    pub trained: f64,
+pub(crate) struct Perplexity {
+    pub(crate) trained: f64,
     /// A unigram model fitted on that very text, the best that any unigram model can be.
-    pub unigram: f64,
-    pub untrained: f64,
+    pub(crate) unigram: f64,
+    pub(crate) untrained: f64,
 }
 
 /// Compares the base model with a unigram and an untrained one.
-pub fn perplexity(base: &Path) -> Result<Perplexity> {
+pub(crate) fn perplexity(base: &Path) -> Result<Perplexity> {
     let (decoder, tokenizer) = (Decoder::load(base)?, Tokenizer::load(base)?);
     let count = |text: &str| tokenizer.encode(text).map_or(usize::MAX, |tokens| tokens.len());
     let pieces = cut(Path::new(HELD_OUT), 2 * ROW_TOKENS, &count)?;
@@ -63,7 +63,7 @@ pub fn perplexity(base: &Path) -> Result<Perplexity> {
 }
 
 /// Trains one adapter with a bar.
-pub fn fine_tune(base: &Path, datanet: &Datanet, out: &Path) -> Result<TrainReport> {
+pub(crate) fn fine_tune(base: &Path, datanet: &Datanet, out: &Path) -> Result<TrainReport> {
     let bar = bar(TRAIN_STEPS, &format!("{:<22}", datanet.manifest.name));
     let settings = TrainSettings {
         steps: TRAIN_STEPS,
@@ -82,7 +82,7 @@ pub fn fine_tune(base: &Path, datanet: &Datanet, out: &Path) -> Result<TrainRepo
 }
 
 /// Builds the influence index of an adapter and registers both.
-pub async fn index_and_register(
+pub(crate) async fn index_and_register(
     story: &Story,
     chain: &Chain,
     deployment: &Deployment,
@@ -118,7 +118,7 @@ pub async fn index_and_register(
 }
 
 /// Prices of every model in the demo: 0.02 and 0.06 OPEN per 1000 tokens and 0.0008 per call.
-pub fn price(name: &str) -> RegisterSettings {
+pub(crate) fn price(name: &str) -> RegisterSettings {
     RegisterSettings {
         name: name.to_owned(),
         input_rate: 20_000_000,
@@ -128,7 +128,7 @@ pub fn price(name: &str) -> RegisterSettings {
 }
 
 /// Beginnings of functions to be completed: the first lines of rows, in row order.
-pub fn prompts(base: &Path, datanet: &Datanet, wanted: usize) -> Result<Vec<String>> {
+pub(crate) fn prompts(base: &Path, datanet: &Datanet, wanted: usize) -> Result<Vec<String>> {
     let tokenizer = Tokenizer::load(base)?;
     let begin = |text: &String| -> Option<String> {
         let lines: Vec<&str> = text.lines().collect();
@@ -143,6 +143,6 @@ pub fn prompts(base: &Path, datanet: &Datanet, wanted: usize) -> Result<Vec<Stri
 }
 
 /// Where everything of a model is put.
-pub fn directory(work: &Path, datanet: &Datanet) -> PathBuf {
+pub(crate) fn directory(work: &Path, datanet: &Datanet) -> PathBuf {
     work.join(format!("{}-coder", datanet.manifest.name))
 }

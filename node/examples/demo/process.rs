@@ -15,31 +15,30 @@ use tokio::process::{Child, Command};
 
 /// A running `openledger serve`; it ends when dropped.
 #[derive(Debug)]
-pub struct NodeProcess {
+pub(crate) struct NodeProcess {
     binary: PathBuf,
     config: PathBuf,
     log: PathBuf,
     child: Child,
-    pub client: NodeClient,
-    pub url: String,
+    pub(crate) client: NodeClient,
 }
 
 /// What the configuration file is made from.
 #[derive(Debug)]
-pub struct Settings<'a> {
-    pub rpc_url: &'a str,
-    pub deployment: &'a Path,
-    pub models: &'a [PathBuf],
-    pub datanets: &'a [PathBuf],
-    pub base: &'a Path,
-    pub keys: &'a Path,
-    pub srs_cache: &'a Path,
-    pub max_skew_seconds: u64,
+pub(crate) struct Settings<'a> {
+    pub(crate) rpc_url: &'a str,
+    pub(crate) deployment: &'a Path,
+    pub(crate) models: &'a [PathBuf],
+    pub(crate) datanets: &'a [PathBuf],
+    pub(crate) base: &'a Path,
+    pub(crate) keys: &'a Path,
+    pub(crate) srs_cache: &'a Path,
+    pub(crate) max_skew_seconds: u64,
 }
 
 impl NodeProcess {
     /// Writes a configuration under `dir`, starts the node and waits until it is healthy.
-    pub async fn start(dir: &Path, settings: &Settings<'_>) -> Result<Self> {
+    pub(crate) async fn start(dir: &Path, settings: &Settings<'_>) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let config = dir.join("openledger.toml");
@@ -54,13 +53,13 @@ impl NodeProcess {
         let log = dir.join("node.log");
         let child = spawn(&binary, &config, &log)?;
         let client = NodeClient::new(&url)?;
-        let mut node = Self { binary, config, log, child, client, url };
+        let mut node = Self { binary, config, log, child, client };
         node.wait_healthy().await?;
         Ok(node)
     }
 
     /// Kills the node the way a power cut does, and starts it again.
-    pub async fn kill_and_restart(&mut self) -> Result<()> {
+    pub(crate) async fn kill_and_restart(&mut self) -> Result<()> {
         self.child.kill().await?;
         self.child = spawn(&self.binary, &self.config, &self.log)?;
         self.wait_healthy().await

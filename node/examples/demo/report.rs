@@ -10,24 +10,24 @@ use crate::{accounts::Cast, story::open};
 
 /// What one contributor put in and got out.
 #[derive(Clone, Debug)]
-pub struct Line {
-    pub name: &'static str,
-    pub rows: usize,
-    pub accepted: usize,
+pub(crate) struct Line {
+    pub(crate) name: &'static str,
+    pub(crate) rows: usize,
+    pub(crate) accepted: usize,
     /// Sum of its signed credits (gwei), before netting.
-    pub credits: i64,
-    pub earned: u64,
+    pub(crate) credits: i64,
+    pub(crate) earned: u64,
 }
 
 impl Line {
     /// Gwei per row contributed, down.
-    pub fn per_row(&self) -> u64 {
+    pub(crate) fn per_row(&self) -> u64 {
         self.earned / self.rows.max(1) as u64
     }
 }
 
 /// One line per contributor, in the cast's order.
-pub fn contributors(
+pub(crate) fn contributors(
     cast: &Cast,
     rows: &[&[Row]],
     replies: &[Reply],
@@ -66,7 +66,7 @@ fn is_copy(rows: &[&[Row]], row: &Row) -> bool {
 }
 
 /// Draws the contributors' table.
-pub fn draw_contributors(lines: &[Line]) -> Table {
+pub(crate) fn draw_contributors(lines: &[Line]) -> Table {
     let absolute: u64 = lines.iter().map(|line| line.credits.unsigned_abs()).sum();
     let mut table =
         table(&["contributor", "rows", "accepted", "credit share", "OPEN earned", "per row"]);
@@ -85,7 +85,7 @@ pub fn draw_contributors(lines: &[Line]) -> Table {
 }
 
 /// Draws earnings by role.
-pub fn draw_roles(earnings: &[EarningsJson], fees: u64) -> Table {
+pub(crate) fn draw_roles(earnings: &[EarningsJson], fees: u64) -> Table {
     let mut roles: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for earner in earnings {
         let role = roles.entry(&earner.role).or_default();
@@ -102,19 +102,19 @@ pub fn draw_roles(earnings: &[EarningsJson], fees: u64) -> Table {
 
 /// Money in against money out, in wei.
 #[derive(Clone, Copy, Debug)]
-pub struct Books {
-    pub drawn: U256,
-    pub paid: U256,
-    pub treasury: U256,
-    pub unclaimed: U256,
+pub(crate) struct Books {
+    pub(crate) drawn: U256,
+    pub(crate) paid: U256,
+    pub(crate) treasury: U256,
+    pub(crate) unclaimed: U256,
 }
 
 impl Books {
-    pub fn conserved(&self) -> bool {
+    pub(crate) fn conserved(&self) -> bool {
         self.drawn == self.paid + self.treasury + self.unclaimed
     }
 
-    pub fn draw(&self) -> Table {
+    pub(crate) fn draw(&self) -> Table {
         let mut table = table(&["money", "wei"]);
         table.add_row(["in: drawn from channels".to_owned(), self.drawn.to_string()]);
         table.add_row(["out: paid to earners".to_owned(), self.paid.to_string()]);
@@ -125,7 +125,7 @@ impl Books {
 }
 
 /// Draws gas by action.
-pub fn draw_gas(gas: &BTreeMap<&'static str, u64>) -> Table {
+pub(crate) fn draw_gas(gas: &BTreeMap<&'static str, u64>) -> Table {
     let mut table = table(&["action", "gas"]);
     for (action, used) in gas {
         table.add_row([(*action).to_owned(), used.to_string()]);

@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use alloy::primitives::B256;
 use eyre::{Result, ensure};
 use node::{
     api::earnings::{EarningsJson, EarningsPage},
@@ -25,29 +24,29 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(120);
 
 /// What one run needs.
 #[derive(Debug)]
-pub struct Job<'a> {
-    pub dir: &'a Path,
-    pub settings: Settings<'a>,
-    pub wallets: &'a [Wallet],
-    pub planned: &'a [Planned],
+pub(crate) struct Job<'a> {
+    pub(crate) dir: &'a Path,
+    pub(crate) settings: Settings<'a>,
+    pub(crate) wallets: &'a [Wallet],
+    pub(crate) planned: &'a [Planned],
     /// Time that the first wave signs; the start of an epoch.
-    pub start: u64,
-    pub clock: Clock,
-    pub kills: bool,
+    pub(crate) start: u64,
+    pub(crate) clock: Clock,
+    pub(crate) kills: bool,
 }
 
 /// What one run left behind.
 #[derive(Debug)]
-pub struct Outcome {
-    pub node: NodeProcess,
-    pub replies: Vec<Reply>,
-    pub batches: Vec<Value>,
-    pub earnings: Vec<EarningsJson>,
+pub(crate) struct Outcome {
+    pub(crate) node: NodeProcess,
+    pub(crate) replies: Vec<Reply>,
+    pub(crate) batches: Vec<Value>,
+    pub(crate) earnings: Vec<EarningsJson>,
 }
 
 impl Outcome {
     /// Everything that must not depend on kills: records, batches, earnings.
-    pub fn essence(&self) -> (Vec<String>, Vec<String>, Vec<(u32, u64)>) {
+    pub(crate) fn essence(&self) -> (Vec<String>, Vec<String>, Vec<(u32, u64)>) {
         let record = |reply: &Reply| {
             serde_json::to_string(&reply.statement.record).expect("a record is plain data")
         };
@@ -65,7 +64,7 @@ impl Outcome {
 }
 
 /// Makes all calls, waits until every batch is final, and reads what was earned.
-pub async fn run(job: &Job<'_>, story: &Story) -> Result<Outcome> {
+pub(crate) async fn run(job: &Job<'_>, story: &Story) -> Result<Outcome> {
     let mut node = NodeProcess::start(job.dir, &job.settings).await?;
     let (signed, replies) = make_calls(job, &mut node, story).await?;
     calls::replay(&node.client, &signed[..6], &replies[..6]).await?;
@@ -160,10 +159,4 @@ async fn batches(node: &NodeProcess) -> Result<Vec<Value>> {
     let mut batches = page["data"].as_array().cloned().unwrap_or_default();
     batches.sort_by_key(|batch| batch["epoch"].as_str().and_then(|e| e.parse::<u64>().ok()));
     Ok(batches)
-}
-
-/// Ids of the batches, in epoch order.
-pub fn batch_ids(outcome: &Outcome) -> Vec<B256> {
-    let id = |batch: &Value| batch["id"].as_str().and_then(|id| id.parse().ok());
-    outcome.batches.iter().filter_map(id).collect()
 }

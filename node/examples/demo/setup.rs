@@ -25,17 +25,17 @@ use crate::{
 };
 
 /// Wei in one OPEN.
-pub const OPEN: u128 = 1_000_000_000_000_000_000;
+pub(crate) const OPEN: u128 = 1_000_000_000_000_000_000;
 
 /// Times that the contracts are deployed with, in seconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    pub epoch: u64,
-    pub dispute_window: u64,
+pub(crate) struct Clock {
+    pub(crate) epoch: u64,
+    pub(crate) dispute_window: u64,
 }
 
 /// Runs the deploy script; returns where the contracts are.
-pub async fn deploy(
+pub(crate) async fn deploy(
     chain: &Chain,
     cast: &Cast,
     clock: Clock,
@@ -64,7 +64,7 @@ pub async fn deploy(
 }
 
 /// A registrar that acts as `account`.
-pub async fn registrar(
+pub(crate) async fn registrar(
     chain: &Chain,
     deployment: &Deployment,
     account: &Account,
@@ -73,7 +73,7 @@ pub async fn registrar(
 }
 
 /// Registers every contributor as an earner; returns how many there are.
-pub async fn register_contributors(
+pub(crate) async fn register_contributors(
     chain: &Chain,
     deployment: &Deployment,
     cast: &Cast,
@@ -86,7 +86,7 @@ pub async fn register_contributors(
 }
 
 /// Publishes a Datanet as `owner`.
-pub async fn publish(
+pub(crate) async fn publish(
     chain: &Chain,
     deployment: &Deployment,
     owner: &Account,
@@ -96,7 +96,7 @@ pub async fn publish(
 }
 
 /// Stakes as the operator.
-pub async fn register_operator(chain: &Chain, deployment: &Deployment, cast: &Cast) -> Result<()> {
+pub(crate) async fn register_operator(chain: &Chain, deployment: &Deployment, cast: &Cast) -> Result<()> {
     let client = ChainClient::new(&chain.url, Some(cast.operator.key.clone()))?;
     let stake = U256::from(20 * OPEN);
     client.send(deployment.staking, &IStaking::registerOperatorCall {}, stake).await?;
@@ -104,7 +104,7 @@ pub async fn register_operator(chain: &Chain, deployment: &Deployment, cast: &Ca
 }
 
 /// Opens one channel per user to the operator.
-pub async fn open_channels(
+pub(crate) async fn open_channels(
     chain: &Chain,
     deployment: &Deployment,
     cast: &Cast,
@@ -119,6 +119,6 @@ pub async fn open_channels(
 }
 
 /// The secret key in hex, as tools take it.
-pub fn key_hex(account: &Account) -> String {
+pub(crate) fn key_hex(account: &Account) -> String {
     format!("0x{}", hex::encode(account.key.to_bytes()))
 }

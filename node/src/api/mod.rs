@@ -10,6 +10,8 @@ mod read;
 mod refusal;
 pub mod request;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ use axum::{
 };
 use prometheus_client::registry::Registry as MetricsRegistry;
 
-use crate::{earnings::Earnings, serving::Serving, store::SharedStore};
+use crate::{earnings::Earnings, metrics::PipelineMetrics, serving::Serving, store::SharedStore};
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct Api {
     pub earnings: Earnings,
     /// What `/metrics` shows.
     pub metrics: Arc<MetricsRegistry>,
+    /// Its part that is read from the store.
+    pub pipeline: PipelineMetrics,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
 }

@@ -13,11 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Api, error::ApiError};
-use crate::{
-    Error, catalog, metrics, recorder, serving,
-    store::Store,
-    worker::blocking,
-};
+use crate::{Error, catalog, metrics, recorder, serving, store::Store, worker::blocking};
 
 /// Answers of the handlers below.
 pub(super) type Answer = Result<Json<Value>, ApiError>;
@@ -161,7 +157,9 @@ pub(super) async fn health(State(api): State<Api>) -> Response {
     (status, Json(body)).into_response()
 }
 
-pub(super) async fn metrics(State(api): State<Api>) -> Response {
+pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, ApiError> {
+    let pipeline = api.pipeline.clone();
+    read(&api, move |store| pipeline.refresh(store)).await?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], metrics::expose(&api.metrics)).into_response()
+    Ok(([(header::CONTENT_TYPE, kind)], metrics::expose(&api.metrics)).into_response())
 }

@@ -230,8 +230,7 @@ fn reject_unsupported(body: &Value) -> Result<(), ApiError> {
             None | Some(Value::Null) => {}
             Some(value) if neutral(field, value) => {}
             Some(value) => {
-                let mut shown = value.to_string();
-                shown.truncate(shown.floor_char_boundary(64));
+                let shown: String = value.to_string().chars().take(64).collect();
                 return Err(ApiError::invalid(field, format!("{field} {shown} is not supported")));
             }
         }

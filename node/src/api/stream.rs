@@ -1,6 +1,6 @@
 //! Answers as server-sent events, in the chunks of OpenAI's API.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use axum::response::{
     IntoResponse, Response, Sse,
@@ -8,9 +8,15 @@ use axum::response::{
 };
 use futures::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{self, error::SendError};
 
 use super::{error::ApiError, request::Endpoint};
 use crate::serving::{Finished, Progress, Run};
+
+/// Chunks that wait for a slow reader before generating waits too.
+const BUFFER: usize = 32;
+/// How long after a call's deadline its last chunks may take to be read.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What all chunks of a stream have in common.
 #[derive(Clone, Debug)]
@@ -86,8 +92,9 @@ pub(super) fn repeat(finished: Finished, include_usage: bool) -> Response {
     respond(stream::iter(chunks.into_iter().map(event)).chain(done()))
 }
 
-/// A stream of an answer as it is generated. The run is dropped with the response's body, which is
-/// when the caller goes away.
+/// A stream of an answer as it is generated. The run ends with the response's body, which is when
+/// the caller goes away, and soon after its deadline, so that a caller that stops reading cannot
+/// hold its place.
 pub(super) fn live(run: Run, include_usage: bool) -> Response {
     let head = Head {
         endpoint: run.call().endpoint,
@@ -95,17 +102,44 @@ pub(super) fn live(run: Run, include_usage: bool) -> Response {
         created: run.created(),
         model: run.call().model.name.clone(),
     };
-    let opening = stream::iter(head.opening().map(event));
-    let chunks = stream::unfold(Some((run, head)), move |state| async move {
-        let (mut run, head) = state?;
-        Some(match run.next().await {
-            Ok(Progress::Text(text)) => (vec![head.text(&text)], Some((run, head))),
-            Ok(Progress::Finished(finished)) => (head.closing(&finished, include_usage), None),
-            Err(error) => (vec![failure(&error)], None),
-        })
+    let (sender, receiver) = mpsc::channel(BUFFER);
+    tokio::spawn(async move {
+        let last = run.deadline() + GRACE;
+        tokio::select! {
+            _ = drive(run, head, include_usage, &sender) => {}
+            () = sender.closed() => {}
+            () = tokio::time::sleep_until(last) => {}
+        }
     });
-    let chunks = chunks.flat_map(|chunks| stream::iter(chunks.into_iter().map(event)));
-    respond(opening.chain(chunks).chain(done()))
+    respond(stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|event| (event, receiver))
+    }))
+}
+
+/// Sends a run's chunks until it ends or the caller is gone.
+async fn drive(
+    mut run: Run,
+    head: Head,
+    include_usage: bool,
+    sender: &mpsc::Sender<Event>,
+) -> Result<(), SendError<Event>> {
+    if let Some(opening) = head.opening() {
+        sender.send(event(opening)).await?;
+    }
+    loop {
+        let chunks = match run.next().await {
+            Ok(Progress::Text(text)) => {
+                sender.send(event(head.text(&text))).await?;
+                continue;
+            }
+            Ok(Progress::Finished(finished)) => head.closing(&finished, include_usage),
+            Err(error) => vec![failure(&error)],
+        };
+        for chunk in chunks {
+            sender.send(event(chunk)).await?;
+        }
+        return sender.send(Event::default().data("[DONE]")).await;
+    }
 }
 
 /// The status is sent by then, so the error takes the place of the rest of the answer.

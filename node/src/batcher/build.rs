@@ -31,12 +31,22 @@ pub(super) fn header(contracts: &Contracts, operator: Address, epoch: u64) -> Ba
     }
 }
 
-/// The batch, and the negative nets that open the next one.
+/// A batch and what comes with it.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) sealed: SealedBatch,
+    /// The ledger as a blob.
+    pub(super) blob: Vec<u8>,
+    /// Negative nets that open the next batch.
+    pub(super) carries: Carries,
+}
+
+/// Builds a batch.
 ///
 /// # Errors
 /// [`Error::Settle`] if no ledger can be built, [`Error::Money`] if it does not add up or a voucher
 /// does not cover its draw.
-pub(super) fn seal(inputs: &Inputs<'_>) -> Result<(SealedBatch, Carries)> {
+pub(super) fn seal(inputs: &Inputs<'_>) -> Result<Built> {
     let by_channel = calls_by_channel(inputs.calls);
     let records = tile(&by_channel, inputs.from)?;
     let ledger = settle::build(&BatchInputs {
@@ -53,11 +63,11 @@ pub(super) fn seal(inputs: &Inputs<'_>) -> Result<(SealedBatch, Carries)> {
         rows: narrow(ledger.rows().len())?,
         total: ledger.total(),
         calls: narrow(inputs.calls.len())?,
-        blob: prover::blob_from_rows(ledger.rows())?,
         payouts: ledger.payouts().iter().map(|(&earner, &gwei)| (earner, gwei)).collect(),
         draws: draws(&ledger, &by_channel)?,
     };
-    Ok((sealed, ledger.carries().clone()))
+    let blob = prover::blob_from_rows(ledger.rows())?;
+    Ok(Built { sealed, blob, carries: ledger.carries().clone() })
 }
 
 type ByChannel<'a> = BTreeMap<B256, Vec<&'a CallRecord>>;

@@ -12,10 +12,11 @@ use std::{
     sync::{Arc, RwLock},
 };
 
+use alloy::primitives::{Address, B256};
 use attribution::settle::{Carries, EarnerIndex, ModelId};
 use tracing::info;
 
-pub use rows::{BatchDraw, SealedBatch, batches_after, sealed_through};
+pub use rows::{BatchDraw, SealedBatch, batches_after, ledger_blob, sealed_through};
 
 use crate::{
     Result,
@@ -39,7 +40,7 @@ pub struct Batcher {
     store: SharedStore,
     registry: Registry,
     recorder: RecorderHandle,
-    operator: alloy::primitives::Address,
+    operator: Address,
     max_skew: u64,
     weights: Arc<RwLock<Weights>>,
 }
@@ -50,7 +51,7 @@ impl Batcher {
         store: SharedStore,
         registry: Registry,
         recorder: RecorderHandle,
-        operator: alloy::primitives::Address,
+        operator: Address,
         max_skew: u64,
         weights: Weights,
     ) -> Self {
@@ -96,7 +97,8 @@ impl Batcher {
             weights: &self.weights_of(&calls)?,
             reputation: &REPUTATION,
         };
-        let (sealed, next_carries) = build::seal(&inputs)?;
+        let built = build::seal(&inputs)?;
+        let sealed = &built.sealed;
         info!(
             target: "node::batcher",
             epoch,
@@ -106,7 +108,7 @@ impl Batcher {
             total_gwei = sealed.total,
             "sealed"
         );
-        self.store.write(writes(&sealed, &carries, &next_carries))
+        self.store.write(writes(&built, &carries))
     }
 
     fn calls(&self, epoch: u64) -> Result<Vec<CallRecord>> {
@@ -123,7 +125,7 @@ impl Batcher {
     }
 
     /// Gwei that earlier batches draw from each channel of the calls, in total.
-    fn drawn_before(&self, calls: &[CallRecord]) -> Result<BTreeMap<alloy::primitives::B256, u64>> {
+    fn drawn_before(&self, calls: &[CallRecord]) -> Result<BTreeMap<B256, u64>> {
         let channels = calls.iter().map(|call| call.voucher.channelId);
         channels.map(|id| Ok((id, rows::drawn(&*self.store, id)?))).collect()
     }
@@ -150,7 +152,8 @@ impl Batcher {
 }
 
 /// The batch, how far its channels are drawn, and the carries in place of those before.
-fn writes(sealed: &SealedBatch, before: &Carries, after: &Carries) -> WriteBatch {
+fn writes(built: &build::Built, before: &Carries) -> WriteBatch {
+    let build::Built { sealed, blob, carries: after } = built;
     let mut batch = WriteBatch::default();
     for account in before.keys() {
         batch.delete(Table::Carries, crate::store::encode(account));
@@ -161,6 +164,7 @@ fn writes(sealed: &SealedBatch, before: &Carries, after: &Carries) -> WriteBatch
     for draw in &sealed.draws {
         batch.put_row(Table::Drawn, draw.voucher.channelId.as_slice(), &draw.to);
     }
+    batch.put(Table::Ledgers, sealed.epoch.to_be_bytes(), blob.as_slice());
     batch.put_row(Table::Batches, sealed.epoch.to_be_bytes(), sealed);
     batch
 }

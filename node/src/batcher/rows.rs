@@ -25,8 +25,6 @@ pub struct SealedBatch {
     pub total: u64,
     /// Calls in it.
     pub calls: u32,
-    /// The ledger as a blob: `8 * rows` symbols of 32 bytes.
-    pub blob: Vec<u8>,
     /// Gwei that each earner gets, by index, without zeros.
     pub payouts: Vec<(EarnerIndex, u64)>,
     /// What is drawn from each channel, by channel, without zeros.
@@ -63,6 +61,15 @@ pub fn batches_after(store: &dyn Store, epoch: Option<u64>) -> Result<Option<Sea
     let Some(from) = epoch.map_or(Some(0), |epoch| epoch.checked_add(1)) else { return Ok(None) };
     let found = store.scan(Table::Batches, &[], &from.to_be_bytes(), 1)?;
     found.first().map(|(_, row)| decode(Table::Batches, row)).transpose()
+}
+
+/// The ledger of a sealed batch as a blob: `8 * rows` symbols of 32 bytes.
+///
+/// # Errors
+/// [`Error::Store`], also if there is no such batch.
+pub fn ledger_blob(store: &dyn Store, epoch: u64) -> Result<Vec<u8>> {
+    let blob = store.get(Table::Ledgers, &epoch.to_be_bytes())?;
+    blob.ok_or_else(|| Error::Store(format!("epoch {epoch} has no ledger")))
 }
 
 /// The epoch that a key starts with.

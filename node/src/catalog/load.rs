@@ -25,9 +25,11 @@ pub(super) struct Loader<'a> {
 impl Loader<'_> {
     /// The base model, found on the chain by its content.
     pub(super) fn base(&self) -> Result<ServedModel> {
-        let registered = self.registry.models()?.into_iter().find(|model| {
-            model.base.is_zero() && model.content_hash == self.base_hash
-        });
+        let registered = self
+            .registry
+            .models()?
+            .into_iter()
+            .find(|model| model.base.is_zero() && model.content_hash == self.base_hash);
         let view = registered.ok_or_else(|| {
             Error::Config(format!("no base model with content {} is registered", self.base_hash))
         })?;
@@ -126,7 +128,11 @@ fn check_shapes(lora: &TrainableLora, index: &InfluenceIndex) -> std::result::Re
     if shapes == wanted {
         return Ok(());
     }
-    Err(format!("index has {} sites of other shapes than the adapter's {}", wanted.len(), shapes.len()))
+    Err(format!(
+        "index has {} sites of other shapes than the adapter's {}",
+        wanted.len(),
+        shapes.len()
+    ))
 }
 
 fn differs(what: &str, registered: B256, found: B256) -> String {

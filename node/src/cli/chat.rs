@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use alloy::primitives::{B256, U256, keccak256, utils::{format_units, parse_ether}};
+use alloy::primitives::{
+    B256, U256, keccak256,
+    utils::{format_units, parse_ether},
+};
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use node::{

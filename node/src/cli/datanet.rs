@@ -82,7 +82,8 @@ fn rows(
     max_tokens: usize,
 ) -> eyre::Result<Vec<node::datanet::Row>> {
     // A text that cannot be a prompt cannot be a row: it counts as too long.
-    let count = |text: &str| tokenizer.encode_prompt(text).map_or(usize::MAX, |tokens| tokens.len());
+    let count =
+        |text: &str| tokenizer.encode_prompt(text).map_or(usize::MAX, |tokens| tokens.len());
     let mut contributions = Vec::new();
     for Source { dir, contributor } in sources {
         for (source, text) in cut(dir, max_tokens, &count)? {

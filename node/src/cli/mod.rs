@@ -23,11 +23,12 @@ use node::{chain::Deployment, config::read_key};
 #[derive(Debug, Parser)]
 #[command(name = "openledger", version, propagate_version = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
-    /// How log lines look.
-    #[arg(long, global = true, value_parser = ["text", "json"], default_value = "text")]
+    /// How log lines look; `serve` takes this from its configuration.
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
     log_format: String,
-    /// Which log lines are shown: error, warn, info, debug, or a tracing filter.
-    #[arg(long, global = true, default_value = "warn")]
+    /// Which log lines are shown: error, warn, info, debug, or a tracing filter; `serve` takes this
+    /// from its configuration. RUST_LOG wins.
+    #[arg(long, global = true, value_name = "FILTER", default_value = "warn")]
     log_level: String,
     #[command(subcommand)]
     command: Command,

@@ -73,12 +73,7 @@ impl Payer {
     ///
     /// # Errors
     /// [`Error::Reverted`] if the contract refuses, [`Error::Chain`].
-    pub async fn open_channel(
-        &self,
-        operator: Address,
-        salt: B256,
-        deposit: U256,
-    ) -> Result<B256> {
+    pub async fn open_channel(&self, operator: Address, salt: B256, deposit: U256) -> Result<B256> {
         let to = self.deployment.payment_channels;
         let payer = self.address();
         let call = IPaymentChannels::channelIdOfCall { payer, operator, salt };

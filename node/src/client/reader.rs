@@ -59,7 +59,7 @@ impl<'a> StreamReader<'a> {
     }
 
     /// The error that the node put into the stream instead of the rest of the answer.
-    pub(crate) fn failure(&mut self) -> Option<String> {
+    pub(crate) const fn failure(&mut self) -> Option<String> {
         self.failure.take()
     }
 

@@ -7,7 +7,7 @@ const MAX_EVENT_BYTES: usize = 8 << 20;
 
 /// Collects bytes and gives the `data` of whole events.
 #[derive(Debug, Default)]
-pub struct EventReader {
+pub(super) struct EventReader {
     held: Vec<u8>,
 }
 
@@ -16,7 +16,7 @@ impl EventReader {
     ///
     /// # Errors
     /// [`Error::Remote`] if an event is longer than eight mebibytes or is not UTF-8.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<String>> {
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<Vec<String>> {
         self.held.extend_from_slice(bytes);
         let mut events = Vec::new();
         while let Some((end, length)) = event_end(&self.held) {
@@ -55,7 +55,8 @@ fn data_of(event: &[u8]) -> Result<Option<String>> {
 mod tests {
     use super::*;
 
-    const STREAM: &str = ": ping\n\ndata: {\"a\":1}\n\ndata: one\ndata: two\r\n\r\ndata: [DONE]\n\n";
+    const STREAM: &str =
+        ": ping\n\ndata: {\"a\":1}\n\ndata: one\ndata: two\r\n\r\ndata: [DONE]\n\n";
 
     #[test]
     fn events_are_the_same_however_the_bytes_arrive() {

@@ -9,7 +9,7 @@ pub use kzg::Kzg;
 
 use crate::{
     Error, Result,
-    batcher::{SealedBatch, batches_after},
+    batcher::{SealedBatch, batches_after, ledger_blob},
     chain::bindings::G1Point,
     store::{SharedStore, Store, Table, WriteBatch, get_row, read_sol, write_sol},
     worker::blocking,
@@ -54,7 +54,7 @@ impl Committer {
     }
 
     fn commit(&self, sealed: &SealedBatch) -> Result<()> {
-        let ledger = self.kzg.commit_ledger(sealed.blob.clone())?;
+        let ledger = self.kzg.commit_ledger(ledger_blob(&*self.store, sealed.epoch)?)?;
         let payouts = sealed.payouts.iter().copied().collect();
         let (pages, payouts): (Vec<_>, Vec<_>) =
             self.kzg.commit_payouts(&payouts)?.into_iter().unzip();

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn open(folder: &Path) -> LocalAvailability {
-        let domain = alloy::sol_types::eip712_domain! { name: "test" };
+        let domain = alloy::sol_types::eip712_domain! { name: "test", };
         LocalAvailability::open(folder, Attestor::new(PrivateKeySigner::random(), domain)).unwrap()
     }
 

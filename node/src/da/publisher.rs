@@ -1,5 +1,7 @@
 //! The stage from commitments to certificates, and the development attestor.
 
+use std::sync::Arc;
+
 use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
     sol_types::{Eip712Domain, SolStruct},
@@ -9,11 +11,12 @@ use tracing::info;
 use super::SharedAvailability;
 use crate::{
     Error, Result,
-    batcher::{SealedBatch, batches_after},
+    batcher::{SealedBatch, batches_after, ledger_blob},
     chain::bindings::{Blob, G1Point},
     committer::{committed, last_epoch},
     registry::Registry,
     store::{SharedStore, Table, WriteBatch},
+    worker::blocking,
 };
 
 /// A key whose word `DevCertVerifier` takes for a blob's availability. For development.
@@ -64,7 +67,7 @@ impl Publisher {
     pub async fn step(&self) -> Result<bool> {
         let done = last_epoch(&*self.store, Table::Certificates)?;
         let Some(sealed) = batches_after(&*self.store, done)? else { return Ok(false) };
-        self.publish(sealed).await
+        self.publish(&sealed).await
     }
 
     /// Publishes a batch, also one that was published before, for a fresh certificate. False if it
@@ -72,10 +75,12 @@ impl Publisher {
     ///
     /// # Errors
     /// As [`Self::step`].
-    pub async fn publish(&self, sealed: SealedBatch) -> Result<bool> {
+    pub async fn publish(&self, sealed: &SealedBatch) -> Result<bool> {
         let Some(committed) = committed(&*self.store, sealed.epoch)? else { return Ok(false) };
         let time = self.registry.head().timestamp;
-        let certificate = self.layer.put(committed.ledger, sealed.blob, time).await?;
+        let (store, epoch) = (Arc::clone(&self.store), sealed.epoch);
+        let blob = blocking(move || ledger_blob(&*store, epoch)).await?;
+        let certificate = self.layer.put(committed.ledger, blob, time).await?;
         info!(target: "node::da", epoch = sealed.epoch, batch = %sealed.id, "published");
         let mut batch = WriteBatch::default();
         batch.put(Table::Certificates, sealed.epoch.to_be_bytes(), certificate);

@@ -11,7 +11,10 @@ use attribution::{
     estimate::{IndexBuilder, IndexConfig, IndexStats, ProjectorConfig, Stage},
     settle::EarnerIndex,
 };
-use inference::{adapter::Adapter, gradient::row_gradient, model::Decoder, tokenizer::Tokenizer, train::TrainableLora};
+use inference::{
+    adapter::Adapter, gradient::row_gradient, model::Decoder, tokenizer::Tokenizer,
+    train::TrainableLora,
+};
 
 use super::rows::{row_tokens, site_gradients, site_shapes};
 use crate::{

@@ -7,7 +7,9 @@ mod register;
 mod rows;
 mod train;
 
-pub use index::{BuildReport, EarnerMap, IndexProgress, IndexSettings, build_index, earners_on_chain};
-pub use register::{Registered, RegisterSettings, Registrar};
+pub use index::{
+    BuildReport, EarnerMap, IndexProgress, IndexSettings, build_index, earners_on_chain,
+};
+pub use register::{RegisterSettings, Registered, Registrar, datanet_id, model_id};
 pub use rows::{row_example, row_tokens, site_gradients, site_shapes};
 pub use train::{TrainProgress, TrainReport, TrainSettings, train};

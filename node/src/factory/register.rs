@@ -11,9 +11,7 @@ use attribution::estimate::InfluenceIndex;
 
 use crate::{
     Error, Result,
-    catalog::{
-        DatanetVersion, INDEX_FILE, ModelManifest, adapter_hash, base_hash, file_hash,
-    },
+    catalog::{DatanetVersion, INDEX_FILE, ModelManifest, adapter_hash, base_hash, file_hash},
     chain::{
         ChainClient, Deployment,
         bindings::{
@@ -244,6 +242,6 @@ pub fn datanet_id(deployment: &Deployment, owner: Address, name: &str) -> B256 {
     keccak256((chain_id, registry, owner, name.to_owned()).abi_encode_params())
 }
 
-fn chain_version(version: &DatanetVersion) -> ChainVersion {
+const fn chain_version(version: &DatanetVersion) -> ChainVersion {
     ChainVersion { datanet: version.id, version: version.version }
 }

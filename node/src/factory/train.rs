@@ -171,3 +171,61 @@ fn examples(
     }
     Ok((examples, held_out))
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::Address;
+
+    use super::*;
+    use crate::datanet::{Contribution, assemble};
+
+    fn datanet() -> Datanet {
+        let names = ["alpha", "bravo", "carol", "delta", "erin", "fidel", "golf", "hotel"];
+        let row = |name: &str| Contribution {
+            contributor: Address::repeat_byte(1),
+            text: format!("// Zork\nfunction {name}() returns (zork quux, zork {name}) {{\n"),
+            source: "zork.sol".into(),
+        };
+        // The last row is a copy of the first.
+        let rows = names.iter().chain(&names[..1]).map(|name| row(name)).collect();
+        let clusters: Vec<usize> = (0..names.len()).chain([0]).collect();
+        Datanet::new("zork", "MIT", assemble(rows, &clusters))
+    }
+
+    #[test]
+    fn training_lowers_held_out_loss_and_is_repeatable() {
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/openledger-tiny");
+        let settings = TrainSettings {
+            lora: LoraConfig { rank: 2, alpha: 4.0, ..LoraConfig::default() },
+            steps: 20,
+            batch: 2,
+            rate: 3e-3,
+            max_tokens: 48,
+            held_out_every: 4,
+            seed: 5,
+        };
+        let run = || {
+            let out = tempfile::tempdir().unwrap();
+            let mut steps = 0;
+            let mut count = |_: TrainProgress| steps += 1;
+            let report = train(&base, &datanet(), out.path(), &settings, &mut count).unwrap();
+            assert_eq!(steps, 20);
+            (report, std::fs::read(out.path().join("adapter_model.safetensors")).unwrap())
+        };
+        let (report, weights) = run();
+        assert_eq!((report.rows, report.held_out), (6, 2));
+        let (before, after) = (report.loss_before.unwrap(), report.loss_after.unwrap());
+        assert!(after < before - 0.1, "{before} -> {after}");
+        assert!(run().1 == weights, "the same inputs gave other weights");
+    }
+
+    #[test]
+    fn a_datanet_without_text_is_refused() {
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/openledger-tiny");
+        let empty = Datanet::new("empty", "MIT", Vec::new());
+        let out = tempfile::tempdir().unwrap();
+        let settings = TrainSettings::default();
+        let error = train(&base, &empty, out.path(), &settings, &mut |_| {}).unwrap_err();
+        assert!(matches!(error, Error::Datanet(_)), "{error}");
+    }
+}

@@ -51,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_failing_stage_is_repeated_until_its_cause_is_gone() {
         let (shutdown, count) = (CancellationToken::new(), AtomicU32::new(0));
         let step = || async {
@@ -64,14 +64,14 @@ mod tests {
                 }
             }
         };
-        run("test", Duration::from_millis(10), shutdown.clone(), step).await.unwrap();
+        run("test", Duration::from_millis(1), shutdown.clone(), step).await.unwrap();
         assert_eq!(count.into_inner(), 7);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_broken_store_ends_the_stage() {
         let step = || async { Err(Error::Store("damaged".into())) };
-        let result = run("test", Duration::from_millis(10), CancellationToken::new(), step).await;
+        let result = run("test", Duration::from_millis(1), CancellationToken::new(), step).await;
         assert!(matches!(result, Err(Error::Store(_))));
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     earnings::Earnings,
     finaliser::Finaliser,
     indexer::Indexer,
-    metrics::ServingMetrics,
+    metrics::{PipelineMetrics, ServingMetrics},
     recorder::{RecorderConfig, RecorderHandle},
     registry::Registry,
     serving::{Serving, ServingConfig, ServingParts},
@@ -98,7 +98,7 @@ async fn reach(
 }
 
 impl Parts {
-    fn poll_interval(&self) -> Duration {
+    const fn poll_interval(&self) -> Duration {
         Duration::from_millis(self.config.chain.poll_interval_ms)
     }
 
@@ -129,8 +129,8 @@ impl Parts {
         blocking(move || {
             let decoder = Arc::new(Decoder::load(&model.base)?);
             let tokenizer = Arc::new(Tokenizer::load(&model.base)?);
-            let longest = (model.max_prompt_tokens + model.max_new_tokens)
-                .min(decoder.spec().max_positions);
+            let longest =
+                (model.max_prompt_tokens + model.max_new_tokens).min(decoder.spec().max_positions);
             let default = SchedulerConfig::default();
             let config = EngineConfig {
                 scheduler: SchedulerConfig {
@@ -168,11 +168,7 @@ impl Parts {
     }
 
     /// Starts every stage from records to final batches.
-    async fn pipeline(
-        &mut self,
-        recorder: &RecorderHandle,
-        catalog: &Catalog,
-    ) -> Result<Earnings> {
+    async fn pipeline(&mut self, recorder: &RecorderHandle, catalog: &Catalog) -> Result<Earnings> {
         let contracts = self.registry.contracts().clone();
         let attestor = Attestor::new(self.config.attestor_key()?, contracts.certificate_domain());
         let blobs = self.config.node.data_dir.join("blobs");
@@ -230,6 +226,7 @@ impl Parts {
     ) -> Result<std::net::SocketAddr> {
         let (node, model) = (&self.config.node, &self.config.model);
         let mut metrics = MetricsRegistry::default();
+        let pipeline = PipelineMetrics::register(&mut metrics);
         let serving = Serving::new(ServingParts {
             catalog,
             engine: engine.clone(),
@@ -251,6 +248,7 @@ impl Parts {
             store: Arc::clone(&self.store),
             earnings,
             metrics: Arc::new(metrics),
+            pipeline,
             max_body_bytes: node.max_body_bytes,
         };
         let listener = TcpListener::bind(node.listen).await.map_err(Error::io("listener"))?;
@@ -272,9 +270,10 @@ fn powers(config: &SrsConfig, data: &Path, chain_id: u64) -> Result<Srs> {
     if let Some(path) = &config.path {
         return Ok(Srs::eigenda(path, config.powers, EIGENDA_TAU_G2)?);
     }
-    let seed = config.secret_seed.as_deref().ok_or_else(|| {
-        Error::Config("srs has neither secret_seed nor path".into())
-    })?;
+    let seed = config
+        .secret_seed
+        .as_deref()
+        .ok_or_else(|| Error::Config("srs has neither secret_seed nor path".into()))?;
     let folder = config.cache_dir.as_deref().unwrap_or(data);
     let path = folder.join(format!("srs-dev-{}.bin", config.powers));
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;

@@ -89,11 +89,7 @@ impl Serving {
     ///
     /// # Errors
     /// 404 if the model is no longer registered, 500 if the store cannot be read.
-    pub async fn quote(
-        &self,
-        call: &Prepared,
-        channel: Option<B256>,
-    ) -> Result<Quote, ApiError> {
+    pub async fn quote(&self, call: &Prepared, channel: Option<B256>) -> Result<Quote, ApiError> {
         let contracts = self.parts.registry.contracts();
         let charged = match channel {
             // A channel that is not indexed yet is not an error of the request.

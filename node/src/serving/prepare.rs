@@ -37,7 +37,8 @@ pub struct Prepared {
     /// Tokens that fit behind the prompt.
     pub room: u64,
     pub(super) deadline: Instant,
-    pub(super) permit: OwnedSemaphorePermit,
+    /// Its place among the calls being served, until it ends.
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Serving {
@@ -54,8 +55,7 @@ impl Serving {
             ApiError::unavailable("overloaded", format!("{max} calls are being served"))
         })?;
         let request = CallRequest::parse(endpoint, body)?;
-        let unknown =
-            || ApiError::not_found("model_not_found", "model is unknown").about("model");
+        let unknown = || ApiError::not_found("model_not_found", "model is unknown").about("model");
         let model = self.parts.catalog.find(&request.model).ok_or_else(unknown)?;
         let view = self.parts.registry.model(model.id)?.ok_or_else(unknown)?;
         let prompt = self.tokens(&request).await?;
@@ -77,7 +77,7 @@ impl Serving {
             max_tokens,
             room,
             deadline,
-            permit,
+            _permit: permit,
         })
     }
 
@@ -148,7 +148,8 @@ impl Prepared {
         let max = self.request.max_tokens.unwrap_or(call.maxTokens);
         if call.maxTokens != max || max == 0 || max > self.room {
             let room = self.room;
-            let what = format!("maxTokens {} is not the body's, or not 1 to {room}", call.maxTokens);
+            let what =
+                format!("maxTokens {} is not the body's, or not 1 to {room}", call.maxTokens);
             return differs("max_tokens_mismatch", what);
         }
         match self.request.seed {

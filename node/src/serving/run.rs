@@ -101,12 +101,7 @@ impl Serving {
 }
 
 impl Run {
-    fn new(
-        serving: Serving,
-        call: Prepared,
-        voucher: Call,
-        reservation: Reservation,
-    ) -> Self {
+    fn new(serving: Serving, call: Prepared, voucher: Call, reservation: Reservation) -> Self {
         let in_flight = Some(serving.parts.metrics.start());
         Self {
             serving,
@@ -128,6 +123,11 @@ impl Run {
     /// The checked request.
     pub const fn call(&self) -> &Prepared {
         &self.call
+    }
+
+    /// When the call has taken too long.
+    pub const fn deadline(&self) -> Instant {
+        self.call.deadline
     }
 
     /// When the payer signed, in seconds: the answer's `created`.
@@ -222,7 +222,7 @@ fn end(guard: &mut Option<InFlight>, outcome: Outcome) {
 
 /// Waits no longer than the call may take.
 async fn within<T>(deadline: Instant, work: impl Future<Output = T>) -> Result<T, ApiError> {
-    timeout_at(deadline, work)
-        .await
-        .map_err(|_| ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "the call took too long"))
+    timeout_at(deadline, work).await.map_err(|_| {
+        ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "the call took too long")
+    })
 }

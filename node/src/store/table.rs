@@ -14,6 +14,8 @@ pub enum Table {
     Channels,
     /// `epoch -> SealedBatch`.
     Batches,
+    /// `epoch -> blob` of the sealed batch's ledger.
+    Ledgers,
     /// `epoch -> CommittedBatch`.
     Commitments,
     /// `epoch -> certificate` that the batch's blob is available.
@@ -58,12 +60,13 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Meta,
         Self::Calls,
         Self::Answers,
         Self::Channels,
         Self::Batches,
+        Self::Ledgers,
         Self::Commitments,
         Self::Certificates,
         Self::Postings,
@@ -94,6 +97,7 @@ impl Table {
             Self::Answers => "answers",
             Self::Channels => "channels",
             Self::Batches => "batches",
+            Self::Ledgers => "ledgers",
             Self::Commitments => "commitments",
             Self::Certificates => "certificates",
             Self::Postings => "postings",

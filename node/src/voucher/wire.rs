@@ -55,7 +55,7 @@ mod decimal {
         }
         match Decimal::deserialize(input)? {
             Decimal::Number(value) => Ok(value),
-            Decimal::Text(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
+            Decimal::Text(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
                 text.parse().map_err(|_| D::Error::custom(format!("not a 64-bit integer: {text}")))
             }
             Decimal::Text(text) => Err(D::Error::custom(format!("not a decimal integer: {text}"))),

@@ -1,0 +1,6 @@
+//! The API over HTTP, with a real model and real vouchers.
+
+mod calls;
+mod reads;
+mod refusals;
+mod world;

@@ -1,0 +1,404 @@
+//! A node's API over a real model and a store whose chain tables are written by hand.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use alloy::{
+    primitives::{Address, B256, U256, keccak256},
+    signers::{SignerSync, local::PrivateKeySigner},
+};
+use attribution::settle::EarnerIndex;
+use inference::{
+    config::ModelSpec,
+    engine::{Engine, EngineConfig},
+    model::Decoder,
+    tokenizer::Tokenizer,
+    train::{LoraConfig, TrainableLora},
+    weights::{Storage, save},
+};
+use prometheus_client::registry::Registry as MetricsRegistry;
+use prover::Srs;
+use reqwest::{RequestBuilder, Response};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    api::{Api, payment, router},
+    attributor::AttributorHandle,
+    catalog::{
+        Catalog, DatanetVersion, INDEX_FILE, ModelManifest, adapter_hash, base_hash, file_hash,
+        load_rows,
+    },
+    chain::{
+        Contracts, Deployment,
+        bindings::{Price, Rules, Split},
+    },
+    committer::Kzg,
+    da::{Attestor, LocalAvailability, SharedAvailability},
+    datanet::{Contribution, Datanet, assemble},
+    earnings::Earnings,
+    factory::{EarnerMap, IndexSettings, build_index, model_id},
+    metrics::{PipelineMetrics, ServingMetrics},
+    recorder::{RecorderConfig, RecorderHandle},
+    registry::{
+        ChainState, ChannelView, DatanetRef, EarnerView, HEAD_KEY, Head, ModelView, PriceView,
+        Registry, Role, RulesView, VersionView, earner_key, name_key, price_key,
+    },
+    serving::{Serving, ServingConfig, ServingParts},
+    store::{MemoryStore, SharedStore, Table, WriteBatch},
+    voucher::{Call, SignedVoucher, Voucher, digest},
+};
+
+/// Time of the chain's head.
+pub(super) const NOW: u64 = 1_700_000_000;
+/// What the channel holds, gwei.
+pub(super) const DEPOSIT: u64 = 10_000_000;
+const CHAIN_ID: u64 = 161_201;
+
+/// Files shared by all tests: an adapter, its index and its Datanet, made once.
+pub(super) struct Files {
+    folder: TempDir,
+    base_id: B256,
+    model_id: B256,
+    datanet: DatanetVersion,
+    rows_root: B256,
+    pub(super) row: B256,
+}
+
+/// A running API and its payer.
+pub(super) struct World {
+    pub(super) url: String,
+    pub(super) api: Api,
+    pub(super) registry: Registry,
+    pub(super) payer: PrivateKeySigner,
+    pub(super) model: B256,
+    pub(super) channel: B256,
+    pub(super) http: reqwest::Client,
+    _folder: TempDir,
+}
+
+/// The base model of the tests.
+pub(super) fn base_dir() -> PathBuf {
+    Files::shared().folder.path().join("base")
+}
+
+/// Writes a base model with random weights and no end token, so that every answer is as long as it
+/// may be, behind the tokenizer of the model in this repository.
+fn write_base(dir: &Path) {
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/openledger-tiny");
+    std::fs::create_dir_all(dir).unwrap();
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(tiny.join(file), dir.join(file)).unwrap();
+    }
+    let spec = ModelSpec { eos: Vec::new(), ..ModelSpec::load(&tiny).unwrap() };
+    std::fs::write(dir.join("config.json"), spec.to_json()).unwrap();
+    let tensors = Decoder::random(spec, 11).unwrap().export().unwrap();
+    save(&dir.join("model.safetensors"), &tensors, Storage::F32, None).unwrap();
+}
+
+pub(super) fn operator() -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&keccak256("operator")).unwrap()
+}
+
+fn contributor(number: u8) -> Address {
+    Address::repeat_byte(0xc0 + number)
+}
+
+fn deployment() -> Deployment {
+    let address = Address::repeat_byte;
+    Deployment {
+        chain_id: CHAIN_ID,
+        block: 0,
+        earner_registry: address(1),
+        datanet_registry: address(2),
+        model_registry: address(3),
+        fee_schedule: address(4),
+        staking: address(5),
+        payment_channels: address(6),
+        settlement: address(7),
+        da_cert_verifier: address(8),
+    }
+}
+
+pub(super) fn contracts() -> Contracts {
+    Contracts { deployment: deployment(), epoch_seconds: 60, dispute_window: 5, page_size: 1024 }
+}
+
+impl Files {
+    pub(super) fn shared() -> &'static Self {
+        static FILES: OnceLock<Files> = OnceLock::new();
+        FILES.get_or_init(Self::make)
+    }
+
+    pub(super) fn model_dir(&self) -> PathBuf {
+        self.folder.path().join("model")
+    }
+
+    fn make() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (base, dir) = (folder.path().join("base"), folder.path().join("model"));
+        write_base(&base);
+        let texts = [
+            "// Token\nfunction transfer(address to, uint256 amount) external returns (bool) {\n",
+            "// Vault\nfunction deposit(uint256 assets) public returns (uint256 shares) {\n",
+            "// Math\nfunction max(uint256 a, uint256 b) internal pure returns (uint256) {\n",
+            "// Owner\nmodifier onlyOwner() {\n    require(msg.sender == owner);\n    _;\n}\n",
+        ];
+        let contributions = texts.iter().enumerate().map(|(place, text)| Contribution {
+            contributor: contributor(place as u8 % 3),
+            text: (*text).to_owned(),
+            source: format!("{place}.sol"),
+        });
+        let mut datanet =
+            Datanet::new("solidity", "MIT", assemble(contributions.collect(), &[0, 1, 2, 3]));
+        datanet.manifest.id = keccak256("datanet");
+        datanet.manifest.version = 1;
+        datanet.save(&folder.path().join("datanet")).unwrap();
+        let decoder = Decoder::load(&base).unwrap();
+        let modules = vec!["q_proj".to_owned(), "v_proj".to_owned()];
+        let config = LoraConfig { rank: 2, alpha: 4.0, target_modules: modules };
+        TrainableLora::new(&decoder, &config, 7).unwrap().save(&dir, &config, "tiny").unwrap();
+        let earners: EarnerMap =
+            (0..3).map(|n| (contributor(n), EarnerIndex(u32::from(n) + 2))).collect();
+        let settings = IndexSettings { dim: 64, side: 64, ..IndexSettings::default() };
+        let report = build_index(&base, &dir, &datanet, &earners, &settings, &mut |_| {}).unwrap();
+        let base_id = model_id(&deployment(), B256::ZERO, base_hash(&base).unwrap());
+        let adapter_hash = adapter_hash(&dir).unwrap();
+        let model_id = model_id(&deployment(), base_id, adapter_hash);
+        let version = DatanetVersion { id: datanet.manifest.id, version: 1 };
+        let manifest = ModelManifest {
+            name: "solidity".into(),
+            model_id,
+            base_id,
+            adapter_hash,
+            index_root: report.root,
+            index_hash: file_hash(&dir.join(INDEX_FILE)).unwrap(),
+            datanets: vec![version],
+        };
+        manifest.save(&dir).unwrap();
+        Self {
+            folder,
+            base_id,
+            model_id,
+            datanet: version,
+            rows_root: datanet.manifest.rows_root,
+            row: datanet.rows[0].row_hash,
+        }
+    }
+
+    /// The chain's tables as the indexer would have them.
+    pub(super) fn seed(&self, payer: Address, channel: B256) -> SharedStore {
+        let store: SharedStore = Arc::new(MemoryStore::default());
+        let mut batch = WriteBatch::default();
+        let head = Head { number: 5, hash: B256::repeat_byte(5), timestamp: NOW };
+        batch.put_row(Table::Meta, HEAD_KEY, &head);
+        let owner = Address::repeat_byte(0xaa);
+        let accounts = [
+            (Address::repeat_byte(0x77), Role::Treasury),
+            (contributor(0), Role::Contributor),
+            (contributor(1), Role::Contributor),
+            (contributor(2), Role::Contributor),
+            (owner, Role::ModelOwner),
+            (operator().address(), Role::Stakers),
+        ];
+        for (index, (account, role)) in (1u32..).zip(accounts) {
+            let view = EarnerView { earner: EarnerIndex(index), account, role };
+            batch.put_row(Table::Earners, index.to_be_bytes(), &view);
+            batch.put_row(Table::EarnerIndices, earner_key(account, role), &view.earner);
+        }
+        self.seed_models(&mut batch, owner);
+        let split =
+            Split { platformBps: 1000, modelBps: 2000, stakersBps: 2000, contributorsBps: 5000 };
+        let rules = RulesView { rules: Rules { split, maxCredits: 32 } };
+        batch.put_row(Table::Rules, 0u64.to_be_bytes(), &rules);
+        let version = VersionView { rows_root: self.rows_root, row_count: 4 };
+        batch.put_row(Table::DatanetVersions, price_key(self.datanet.id, 1), &version);
+        let view = ChannelView {
+            payer,
+            operator: operator().address(),
+            deposit: U256::from(DEPOSIT) * U256::from(1_000_000_000u64),
+            drawn: 0,
+            withdrawal: U256::ZERO,
+        };
+        batch.put_row(Table::ChainChannels, channel.as_slice(), &view);
+        let other = ChannelView { operator: Address::repeat_byte(0x66), ..view };
+        batch.put_row(Table::ChainChannels, B256::repeat_byte(0x66).as_slice(), &other);
+        store.write(batch).unwrap();
+        store
+    }
+
+    fn seed_models(&self, batch: &mut WriteBatch, owner: Address) {
+        let dir = self.model_dir();
+        let manifest = ModelManifest::load(&dir).unwrap();
+        let price = Price { inputRate: 1000, outputRate: 4000, platformFee: 50 };
+        let base = ModelView {
+            id: self.base_id,
+            base: B256::ZERO,
+            content_hash: base_hash(&base_dir()).unwrap(),
+            index_root: B256::ZERO,
+            index_hash: B256::ZERO,
+            name: "openledger-tiny".into(),
+            owner,
+            price_version: 1,
+            price: price.clone(),
+            datanets: vec![],
+        };
+        let model = ModelView {
+            id: self.model_id,
+            base: self.base_id,
+            content_hash: manifest.adapter_hash,
+            index_root: manifest.index_root,
+            index_hash: manifest.index_hash,
+            name: "solidity".into(),
+            datanets: vec![DatanetRef { id: self.datanet.id, version: 1 }],
+            ..base.clone()
+        };
+        for view in [base, model] {
+            let row = PriceView { price: price.clone() };
+            batch.put_row(Table::Prices, price_key(view.id, 1), &row);
+            let name = [name_key(&view.name), view.id.to_vec()].concat();
+            batch.put(Table::ModelNames, name, Vec::new());
+            batch.put_row(Table::Models, view.id.as_slice(), &view);
+        }
+    }
+}
+
+/// A registry over the store that has just heard of its chain.
+pub(super) fn registry(store: &SharedStore) -> Registry {
+    let registry = Registry::new(Arc::clone(store), contracts()).unwrap();
+    let head = registry.head();
+    registry.publish(ChainState { head, heard: Some(Instant::now()), synced: true });
+    registry
+}
+
+impl World {
+    pub(super) async fn start() -> Self {
+        let files = Files::shared();
+        let payer = PrivateKeySigner::from_bytes(&keccak256("payer")).unwrap();
+        let channel = B256::repeat_byte(0xcc);
+        let store = files.seed(payer.address(), channel);
+        let registry = registry(&store);
+        load_rows(&store, &registry, &files.folder.path().join("datanet")).unwrap();
+        let decoder = Arc::new(Decoder::load(&base_dir()).unwrap());
+        let tokenizer = Arc::new(Tokenizer::load(&base_dir()).unwrap());
+        let engine = Engine::start(decoder, tokenizer, EngineConfig::default()).unwrap();
+        let catalog = Catalog::load(&engine, &base_dir(), &[files.model_dir()], &registry).unwrap();
+        let recorder = RecorderHandle::start(
+            Arc::clone(&store),
+            registry.clone(),
+            operator(),
+            RecorderConfig::default(),
+        )
+        .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let attestor = Attestor::new(operator(), contracts().certificate_domain());
+        let layer: SharedAvailability =
+            Arc::new(LocalAvailability::open(folder.path(), attestor).unwrap());
+        let kzg = Kzg::new(Arc::new(Srs::dev(CHAIN_ID, b"test", 1024).unwrap()), 1024).unwrap();
+        let earnings = Earnings::new(Arc::clone(&store), registry.clone(), kzg, layer);
+        let mut metrics = MetricsRegistry::default();
+        let pipeline = PipelineMetrics::register(&mut metrics);
+        let serving = Serving::new(ServingParts {
+            catalog: Arc::new(catalog),
+            engine,
+            attributor: AttributorHandle::start(1, 16).unwrap(),
+            recorder,
+            registry: registry.clone(),
+            operator: operator().address(),
+            metrics: ServingMetrics::register(&mut metrics),
+            config: ServingConfig {
+                max_prompt_tokens: 64,
+                max_new_tokens: 400,
+                max_requests: 8,
+                timeout: Duration::from_secs(60),
+                max_head_age: Duration::from_secs(3600),
+            },
+        });
+        let metrics = Arc::new(metrics);
+        let api = Api { serving, store, earnings, metrics, pipeline, max_body_bytes: 4096 };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = router(api.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let model = files.model_id;
+        Self { url, api, registry, payer, model, channel, http, _folder: folder }
+    }
+
+    /// A chat body with the test's defaults changed.
+    pub(super) fn body(&self, change: Value) -> Vec<u8> {
+        let mut body = json!({
+            "model": "solidity",
+            "messages": [{"role": "user", "content": "function transfer"}],
+            "max_tokens": 6,
+            "temperature": 0,
+        });
+        for (field, value) in change.as_object().unwrap() {
+            body[field] = value.clone();
+        }
+        body.to_string().into_bytes()
+    }
+
+    /// A voucher for a body, changed, then signed by the payer.
+    pub(super) fn voucher(
+        &self,
+        body: &[u8],
+        ceiling: u64,
+        change: impl FnOnce(&mut Voucher),
+    ) -> SignedVoucher {
+        let call = Call {
+            modelId: self.model,
+            priceVersion: 1,
+            promptHash: keccak256(body),
+            seed: 1,
+            maxTokens: 6,
+            time: NOW,
+        };
+        let mut voucher = Voucher { channelId: self.channel, ceiling, call };
+        change(&mut voucher);
+        self.sign(voucher, &self.payer)
+    }
+
+    pub(super) fn sign(&self, voucher: Voucher, signer: &PrivateKeySigner) -> SignedVoucher {
+        let hash = digest(&voucher, &contracts().voucher_domain());
+        let signature = signer.sign_hash_sync(&hash).unwrap().as_bytes().to_vec();
+        SignedVoucher { voucher, signature }
+    }
+
+    pub(super) fn post(&self, path: &str, body: &[u8]) -> RequestBuilder {
+        self.http.post(format!("{}{path}", self.url)).body(body.to_vec())
+    }
+
+    pub(super) async fn chat(&self, body: &[u8], voucher: Option<&SignedVoucher>) -> Response {
+        let request = self.post("/v1/chat/completions", body);
+        let request = match voucher {
+            Some(voucher) => request.header("x-payment", payment::encode(voucher)),
+            None => request,
+        };
+        request.send().await.unwrap()
+    }
+
+    /// Status and code of a refusal.
+    pub(super) async fn refusal(
+        &self,
+        body: &[u8],
+        voucher: Option<&SignedVoucher>,
+    ) -> (u16, String) {
+        let response = self.chat(body, voucher).await;
+        let status = response.status().as_u16();
+        let body: Value = response.json().await.unwrap();
+        (status, body["error"]["code"].as_str().unwrap_or("none").to_owned())
+    }
+
+    pub(super) async fn get(&self, path: &str) -> (u16, String) {
+        let response = self.http.get(format!("{}{path}", self.url)).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    pub(super) async fn account(&self) -> crate::recorder::Account {
+        self.api.serving.parts().recorder.charged(self.channel).await.unwrap()
+    }
+}

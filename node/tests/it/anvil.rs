@@ -1,0 +1,137 @@
+//! A local chain with the contracts on it.
+
+use std::{
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use alloy::{primitives::B256, providers::Provider, signers::local::PrivateKeySigner};
+use node::chain::{ChainClient, Deployment};
+use prover::{Srs, evm};
+
+/// Anvil's first keys, each with 10 000 coins.
+pub(crate) const KEYS: [&str; 4] = [
+    "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
+    "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
+    "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
+    "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
+];
+
+pub(crate) const PAGE_SIZE: u32 = 1024;
+pub(crate) const SEED: &[u8] = b"integration";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn tool(name: &str) -> PathBuf {
+    root().join("node_modules/.bin").join(name)
+}
+
+/// Whether the chain's tools are installed; without them tests that need a chain have nothing to
+/// run on.
+pub(crate) fn is_installed() -> bool {
+    let there = tool("anvil").exists() && root().join("script/Deploy.s.sol").exists();
+    if !there {
+        eprintln!("skipped: node_modules/.bin/anvil or script/Deploy.s.sol is missing");
+    }
+    there
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub(crate) fn srs() -> Arc<Srs> {
+    Arc::new(Srs::dev(31_337, SEED, 1 << 13).unwrap())
+}
+
+/// A running chain; it ends with this value.
+#[derive(Debug)]
+pub(crate) struct Anvil {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) chain_id: u64,
+}
+
+impl Drop for Anvil {
+    fn drop(&mut self) {
+        // What npm installs is a wrapper; the group holds the chain itself as well.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-9", "--", &group]).status();
+        let _ = self.child.wait();
+    }
+}
+
+impl Anvil {
+    /// Starts a chain at a port and waits until it answers. Blocks are made by transactions and by
+    /// [`Anvil::pass`].
+    pub(crate) async fn start(port: u16) -> Self {
+        // One id a port, so that deployment files of tests side by side have different names.
+        let chain_id = 7_000_000 + u64::from(port);
+        let child = Command::new(tool("anvil"))
+            .args(["--silent", "--port", &port.to_string(), "--chain-id", &chain_id.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let anvil = Self { child, url: format!("http://127.0.0.1:{port}"), chain_id };
+        let client = anvil.client(None);
+        for _ in 0..300 {
+            if client.block(None).await.is_ok() {
+                return anvil;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("anvil does not answer");
+    }
+
+    pub(crate) fn client(&self, signer: Option<PrivateKeySigner>) -> ChainClient {
+        ChainClient::new(&self.url, signer).unwrap()
+    }
+
+    pub(crate) async fn request(&self, method: &'static str, params: serde_json::Value) -> String {
+        let client = self.client(None);
+        let answer: serde_json::Value =
+            client.provider().raw_request(method.into(), params).await.unwrap();
+        answer.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Lets time pass and makes a block.
+    pub(crate) async fn pass(&self, seconds: u64) {
+        self.request("evm_increaseTime", serde_json::json!([seconds])).await;
+        self.request("evm_mine", serde_json::json!([])).await;
+    }
+
+    /// Deploys everything with the deploy script; the first key is deployer, owner, treasury and
+    /// attestor.
+    pub(crate) fn deploy(&self, epoch_seconds: u64, dispute_window: u64) -> Deployment {
+        let evm::G2 { x1, x0, y1, y0 } = srs().tau_g2_evm();
+        let tau = [x1, x0, y1, y0].map(|word| B256::new(word).to_string()).join(",");
+        let output = Command::new(tool("forge"))
+            .current_dir(root())
+            .args(["script", "script/Deploy.s.sol", "--broadcast", "--slow"])
+            .args(["--rpc-url", &self.url, "--private-key", KEYS[0]])
+            .env("DEPLOY_EPOCH_SECONDS", epoch_seconds.to_string())
+            .env("DEPLOY_DISPUTE_WINDOW", dispute_window.to_string())
+            .env("DEPLOY_PAGE_SIZE", PAGE_SIZE.to_string())
+            .env("DEPLOY_MIN_STAKE", "1000000000000000000")
+            .env("DEPLOY_TAU_G2", tau)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stdout));
+        let path = root().join(format!("deployments/{}.json", self.chain_id));
+        let deployment = Deployment::load(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let _ = std::fs::remove_dir_all(
+            root().join(format!("broadcast/Deploy.s.sol/{}", self.chain_id)),
+        );
+        deployment
+    }
+}

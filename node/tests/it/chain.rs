@@ -1,0 +1,213 @@
+//! Bindings against the committed ABI, and the indexer against a chain that misbehaves.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+
+use alloy::{
+    json_abi::JsonAbi,
+    primitives::{B256, U256},
+    sol_types::SolInterface,
+};
+use node::{
+    chain::{
+        ChainClient, Contracts, Deployment,
+        bindings::{
+            IDaCertVerifier, IDatanetRegistry, IEarnerRegistry, IFeeSchedule, IModelRegistry,
+            IPaymentChannels, ISettlement, IStaking,
+        },
+    },
+    indexer::Indexer,
+    registry::{Registry, Role},
+    store::{MemoryStore, SharedStore, Table},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    anvil::{self, Anvil, KEYS},
+    world::{contracts, dump},
+};
+
+type Four = BTreeSet<[u8; 4]>;
+
+fn abi(name: &str) -> JsonAbi {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../abi/{name}.json"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn check_calls<C: SolInterface>(name: &str) {
+    let known: Four = abi(name).functions().map(|function| function.selector().0).collect();
+    for selector in C::selectors() {
+        assert!(known.contains(&selector), "{name}: no function {selector:02x?}");
+    }
+}
+
+fn check_errors<E: SolInterface>(name: &str) {
+    let known: Four = abi(name).errors().map(|error| error.selector().0).collect();
+    for selector in E::selectors() {
+        assert!(known.contains(&selector), "{name}: no error {selector:02x?}");
+    }
+}
+
+/// Events have to be all there, else the index would lack what they say; `unused` are not indexed.
+fn check_events(name: &str, selectors: &[[u8; 32]], unused: &[&str]) {
+    let ours: BTreeSet<B256> = selectors.iter().map(|&topic| topic.into()).collect();
+    let theirs = abi(name);
+    let theirs: BTreeSet<B256> = theirs
+        .events()
+        .filter(|event| !unused.contains(&event.name.as_str()))
+        .map(|event| event.selector())
+        .collect();
+    let missing: Vec<_> = theirs.symmetric_difference(&ours).collect();
+    assert!(missing.is_empty(), "{name}: {missing:?}");
+}
+
+#[test]
+fn functions_and_errors_are_those_of_the_abi() {
+    check_calls::<IPaymentChannels::IPaymentChannelsCalls>("PaymentChannels");
+    check_errors::<IPaymentChannels::IPaymentChannelsErrors>("PaymentChannels");
+    check_calls::<ISettlement::ISettlementCalls>("Settlement");
+    check_errors::<ISettlement::ISettlementErrors>("Settlement");
+    check_calls::<IDaCertVerifier::IDaCertVerifierCalls>("DevCertVerifier");
+    check_errors::<IDaCertVerifier::IDaCertVerifierErrors>("DevCertVerifier");
+    check_calls::<IEarnerRegistry::IEarnerRegistryCalls>("EarnerRegistry");
+    check_calls::<IFeeSchedule::IFeeScheduleCalls>("FeeSchedule");
+    check_calls::<IModelRegistry::IModelRegistryCalls>("ModelRegistry");
+    check_errors::<IModelRegistry::IModelRegistryErrors>("ModelRegistry");
+    check_calls::<IDatanetRegistry::IDatanetRegistryCalls>("DatanetRegistry");
+    check_calls::<IStaking::IStakingCalls>("Staking");
+}
+
+#[test]
+fn events_are_those_of_the_abi() {
+    check_events(
+        "PaymentChannels",
+        IPaymentChannels::IPaymentChannelsEvents::SELECTORS,
+        &["EIP712DomainChanged"],
+    );
+    check_events("Settlement", ISettlement::ISettlementEvents::SELECTORS, &[]);
+    check_events(
+        "EarnerRegistry",
+        IEarnerRegistry::IEarnerRegistryEvents::SELECTORS,
+        &["StakingSet", "OwnershipTransferred", "OwnershipTransferStarted"],
+    );
+    check_events(
+        "FeeSchedule",
+        IFeeSchedule::IFeeScheduleEvents::SELECTORS,
+        &["OwnershipTransferred", "OwnershipTransferStarted"],
+    );
+    check_events("DatanetRegistry", IDatanetRegistry::IDatanetRegistryEvents::SELECTORS, &[]);
+    check_events(
+        "ModelRegistry",
+        IModelRegistry::IModelRegistryEvents::SELECTORS,
+        &["Approval", "ApprovalForAll"],
+    );
+}
+
+#[test]
+fn a_deployment_file_is_read_and_a_broken_one_refused() {
+    let a = |byte: &str| format!("0x{}", byte.repeat(20));
+    let text = serde_json::json!({
+        "chainId": 161_201,
+        "fromBlock": 3,
+        "contracts": {
+            "EarnerRegistry": a("01"), "DatanetRegistry": a("02"), "ModelRegistry": a("03"),
+            "FeeSchedule": a("04"), "Staking": a("05"), "PaymentChannels": a("06"),
+            "Settlement": a("07"), "DevCertVerifier": a("08"),
+        },
+        "parameters": { "epochSeconds": 10 },
+    })
+    .to_string();
+    let deployment = Deployment::parse(&text).unwrap();
+    assert_eq!((deployment.chain_id, deployment.block), (161_201, 2));
+    assert_eq!(deployment.settlement, contracts().deployment.settlement);
+    for broken in ["", "{}", &text.replace("Settlement", "Settled"), &text.replace("0707", "07")] {
+        let error = Deployment::parse(broken).unwrap_err();
+        assert!(matches!(error, node::Error::Config(_)), "{error}");
+    }
+}
+
+const INDEXED: [Table; 5] =
+    [Table::Earners, Table::EarnerIndices, Table::Rules, Table::ChainChannels, Table::ChainBatches];
+
+fn indexer(client: ChainClient, contracts: Contracts) -> (SharedStore, Registry, Indexer) {
+    let store: SharedStore = Arc::new(MemoryStore::default());
+    let registry = Registry::new(Arc::clone(&store), contracts).unwrap();
+    let interval = Duration::from_millis(50);
+    let indexer = Indexer::new(Arc::clone(&store), registry.clone(), client, interval);
+    (store, registry, indexer)
+}
+
+#[tokio::test]
+async fn a_chain_that_is_not_there_is_waited_for() {
+    if !anvil::is_installed() {
+        return;
+    }
+    let port = anvil::free_port();
+    let client = ChainClient::new(&format!("http://127.0.0.1:{port}"), None).unwrap();
+    let (_, registry, indexer) = indexer(client, contracts());
+    assert!(matches!(indexer.sync().await, Err(node::Error::Chain(_))));
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(indexer.run(shutdown.clone()));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!registry.is_fresh(Duration::from_secs(60)));
+    assert_eq!(registry.chain_state().heard, None);
+
+    let _anvil = Anvil::start(port).await;
+    let mut states = registry.subscribe();
+    let synced = states.wait_for(|state| state.synced);
+    tokio::time::timeout(Duration::from_secs(30), synced).await.unwrap().unwrap();
+    assert!(registry.is_fresh(Duration::from_secs(60)));
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_reorganisation_is_followed() {
+    if !anvil::is_installed() {
+        return;
+    }
+    let anvil = Anvil::start(anvil::free_port()).await;
+    let deployment = anvil.deploy(10, 5);
+    let operator = anvil.client(Some(KEYS[1].parse().unwrap()));
+    let contracts = operator.contracts(deployment.clone()).await.unwrap();
+    let (store, registry, indexer) = indexer(anvil.client(None), contracts.clone());
+    indexer.sync().await.unwrap();
+    let before = dump(&*store, &INDEXED);
+    assert_eq!(registry.earners().unwrap().len(), 1);
+    let snapshot = anvil.request("evm_snapshot", serde_json::json!([])).await;
+
+    let register = IStaking::registerOperatorCall {};
+    let stake = U256::from(10).pow(U256::from(18));
+    operator.send(deployment.staking, &register, stake).await.unwrap();
+    anvil.pass(1).await;
+    indexer.sync().await.unwrap();
+    let account = operator.sender().unwrap();
+    assert!(registry.earner_of(account, Role::Stakers).unwrap().is_some());
+
+    // The chain forgets the registration; other blocks come in its place.
+    anvil.request("evm_revert", serde_json::json!([snapshot])).await;
+    for _ in 0..4 {
+        anvil.pass(2).await;
+    }
+    indexer.sync().await.unwrap();
+    assert_eq!(registry.earner_of(account, Role::Stakers).unwrap(), None);
+    assert_eq!(dump(&*store, &INDEXED), before);
+
+    // A store that starts now has the same.
+    let (fresh, _, indexer) = self::indexer(anvil.client(None), contracts);
+    for _ in 0..80 {
+        anvil.request("evm_mine", serde_json::json!([])).await;
+    }
+    indexer.sync().await.unwrap();
+    assert_eq!(dump(&*fresh, &INDEXED), before);
+    assert!(fresh.last(Table::Blocks, &[]).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_deployment_of_another_chain_is_refused() {
+    if !anvil::is_installed() {
+        return;
+    }
+    let anvil = Anvil::start(anvil::free_port()).await;
+    let result = anvil.client(None).contracts(contracts().deployment).await;
+    assert!(matches!(result, Err(node::Error::Config(_))), "{result:?}");
+}

@@ -1,0 +1,10 @@
+//! Tests of the node's parts through their public interfaces.
+
+mod anvil;
+mod batcher;
+mod chain;
+mod recorder;
+mod settlement;
+mod store;
+mod voucher;
+mod world;
