@@ -3,6 +3,8 @@
 CACHE := $(or $(OPENLEDGER_CACHE),$(HOME)/.cache/openledger)
 export OPENLEDGER_CACHE := $(CACHE)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
+# Sums run in our own kernels, on all cores; a second pool of threads that spins would only get in their way.
+export CANDLE_NUM_THREADS ?= 1
 BIN := $(CARGO_TARGET_DIR)/debug
 FORGE := tools/forge
 

@@ -4,6 +4,7 @@ mod text;
 mod worker;
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -21,6 +22,7 @@ use crate::{
     model::Decoder,
     sampler::Sampling,
     scheduler::{Scheduler, SchedulerConfig},
+    step::{SlotId, Step},
     tokenizer::Tokenizer,
 };
 
@@ -106,6 +108,29 @@ pub enum Event {
     },
 }
 
+/// What an engine has done since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Steps planned.
+    pub steps: u64,
+    /// Tokens in them, of prompts and answers.
+    pub tokens: u64,
+    /// Most sequences in one step.
+    pub most_sequences: usize,
+    /// Most different adapters in one step.
+    pub most_adapters: usize,
+}
+
+impl EngineStats {
+    fn count(&mut self, step: &Step, sequences: usize) {
+        let slots: BTreeSet<SlotId> = step.segments.iter().map(|segment| segment.slot).collect();
+        self.steps += 1;
+        self.tokens += step.tokens.len() as u64;
+        self.most_sequences = self.most_sequences.max(sequences);
+        self.most_adapters = self.most_adapters.max(slots.len());
+    }
+}
+
 /// An accepted request on its way to the worker.
 #[derive(Debug)]
 struct Job {
@@ -122,6 +147,7 @@ struct Inbox {
     waiting: usize,
     /// No new requests; the worker ends when those it has started are done.
     stopping: bool,
+    stats: EngineStats,
 }
 
 #[derive(Debug, Default)]
@@ -299,6 +325,11 @@ impl EngineHandle {
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> &Arc<Tokenizer> {
         &self.inner.tokenizer
+    }
+
+    /// What the engine has done so far.
+    pub fn stats(&self) -> EngineStats {
+        self.inner.mailbox.inbox().stats
     }
 
     /// The engine's bounds.

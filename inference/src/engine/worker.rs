@@ -70,12 +70,20 @@ impl Worker {
         while self.receive() {
             self.drop_cancelled();
             let plan = self.scheduler.plan(&mut self.kv);
-            self.mailbox.inbox().waiting = self.scheduler.waiting();
+            self.note(plan.as_ref());
             if let Some(plan) = plan {
                 self.step(&plan);
             }
         }
         tracing::debug!(target: "inference::engine", "stopped");
+    }
+
+    fn note(&self, plan: Option<&Plan>) {
+        let mut inbox = self.mailbox.inbox();
+        inbox.waiting = self.scheduler.waiting();
+        if let Some(plan) = plan {
+            inbox.stats.count(&plan.step, plan.sequences.len());
+        }
     }
 
     /// Takes new requests in, waiting for one if there is nothing to do. False when it is time to

@@ -30,7 +30,7 @@ pub(crate) struct Source {
     pub(crate) account: Account,
     /// Index into the two Datanets.
     pub(crate) datanet: usize,
-    /// Path prefixes inside the package.
+    /// Path prefixes inside the package; the first source that has one takes the file.
     pub(crate) folders: &'static [&'static str],
 }
 
@@ -62,15 +62,20 @@ impl Cast {
             builders: ["builder-oz", "builder-solady"].map(Account::named),
             users: ["ana", "ben", "chloe"].map(Account::named),
             sources: vec![
-                source("oz-access", 0, &["access", "metatx", "finance"]),
-                source("oz-account", 0, &["account", "crosschain"]),
-                source("oz-governance", 0, &["governance"]),
-                source("oz-proxy", 0, &["proxy", "interfaces"]),
-                source("oz-token", 0, &["token"]),
-                source("oz-utils", 0, &["utils"]),
-                source("solady-accounts", 1, &["accounts", "auth"]),
-                source("solady-tokens", 1, &["tokens"]),
-                source("solady-utils", 1, &["utils"]),
+                source("oz-access", 0, &["access/", "metatx/", "finance/"]),
+                source("oz-account", 0, &["account/", "crosschain/"]),
+                source("oz-governance", 0, &["governance/"]),
+                source("oz-proxy", 0, &["proxy/", "interfaces/"]),
+                source("oz-erc20", 0, &["token/ERC20/"]),
+                source("oz-token", 0, &["token/"]),
+                source("oz-cryptography", 0, &["utils/cryptography/"]),
+                source("oz-structs", 0, &["utils/structs/"]),
+                source("oz-utils", 0, &["utils/"]),
+                source("solady-accounts", 1, &["accounts/"]),
+                source("solady-auth", 1, &["auth/"]),
+                source("solady-tokens", 1, &["tokens/"]),
+                source("solady-lib", 1, &["utils/Lib"]),
+                source("solady-utils", 1, &["utils/"]),
             ],
             shuffler: Account::named("shuffler"),
             copier: Account::named("copier"),

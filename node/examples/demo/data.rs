@@ -1,4 +1,4 @@
-//! Two Datanets from the sources that the set-up installed, with eleven contributors.
+//! Two Datanets from the sources that the set-up installed, with sixteen contributors.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ const PACKAGES: [Package; 2] = [
         name: "openzeppelin-contracts",
         path: "node_modules/@openzeppelin/contracts",
         notice: include_str!("notices/openzeppelin-contracts.txt"),
-        copied: "oz-token",
+        copied: "oz-erc20",
     },
     Package {
         name: "solady",
@@ -66,7 +66,7 @@ fn honest(
 ) -> Result<Vec<Contribution>> {
     let owner = |source: &str| {
         let of = |s: &&crate::accounts::Source| {
-            s.datanet == number && s.folders.iter().any(|f| source.starts_with(&format!("{f}/")))
+            s.datanet == number && s.folders.iter().any(|folder| source.starts_with(folder))
         };
         cast.sources.iter().find(of).map(|s| s.account.address())
     };

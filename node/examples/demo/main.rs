@@ -70,12 +70,15 @@ async fn main() -> Result<()> {
     let start = next_epoch(world.chain.time().await? + 2);
     let outcome = serve(&mut story, &world, &world.chain, work.path(), &cache, start, true).await?;
     let twin = twin(&mut story, &world, &state, work.path(), &cache, start).await?;
-    let survived = outcome.essence() == twin.essence();
-    story.say(if survived {
-        "same records, batches and earnings, to the wei"
-    } else {
-        "the two runs differ"
-    });
+    let differences = outcome.differences(&twin);
+    for (killed, undisturbed) in &differences {
+        story.say(format!("with kills    {killed}"));
+        story.say(format!("without kills {undisturbed}"));
+    }
+    let survived = differences.is_empty();
+    if survived {
+        story.say("same records, batches and earnings, to the wei");
+    }
     drop(twin);
     finish(&mut story, &cast, &world, &outcome, survived).await
 }
@@ -208,6 +211,9 @@ async fn serve(
     };
     let outcome = run(&job, story).await?;
     let fees: u64 = outcome.replies.iter().map(|reply| reply.statement.receipt.fee.0).sum();
+    let (sequences, adapters) = outcome.mixed;
+    ensure!(adapters >= 2, "the engine never mixed two adapters in one step");
+    story.say(format!("up to {sequences} calls to {adapters} adapters shared a step of the engine"));
     story.say(format!(
         "{} calls answered, {} OPEN of fees, {} batches final; repeated vouchers cost nothing",
         outcome.replies.len(),

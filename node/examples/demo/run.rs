@@ -42,11 +42,13 @@ pub(crate) struct Outcome {
     pub(crate) replies: Vec<Reply>,
     pub(crate) batches: Vec<Value>,
     pub(crate) earnings: Vec<EarningsJson>,
+    /// Most calls, and most different adapters, that the engine had in one step.
+    pub(crate) mixed: (u64, u64),
 }
 
 impl Outcome {
-    /// Everything that must not depend on kills: records, batches, earnings.
-    pub(crate) fn essence(&self) -> (Vec<String>, Vec<String>, Vec<(u32, u64)>) {
+    /// Everything that must not depend on kills, a line each: records, batches, earnings.
+    fn essence(&self) -> Vec<String> {
         let record = |reply: &Reply| {
             serde_json::to_string(&reply.statement.record).expect("a record is plain data")
         };
@@ -55,11 +57,20 @@ impl Outcome {
                 .map(|k| batch[k].to_string())
                 .join(" ")
         };
-        (
-            self.replies.iter().map(record).collect(),
-            self.batches.iter().map(batch).collect(),
-            self.earnings.iter().map(|e| (e.earner, e.cumulative.0)).collect(),
-        )
+        let earnings = |e: &EarningsJson| format!("earner {}: {}", e.earner, e.cumulative.0);
+        let records = self.replies.iter().map(record);
+        let batches = self.batches.iter().map(batch);
+        records.chain(batches).chain(self.earnings.iter().map(earnings)).collect()
+    }
+
+    /// The lines in which two runs differ, as pairs.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<(String, String)> {
+        let (mine, theirs) = (self.essence(), other.essence());
+        let missing = |count: usize| format!("{count} lines");
+        if mine.len() != theirs.len() {
+            return vec![(missing(mine.len()), missing(theirs.len()))];
+        }
+        mine.into_iter().zip(theirs).filter(|(a, b)| a != b).collect()
     }
 }
 
@@ -68,6 +79,7 @@ pub(crate) async fn run(job: &Job<'_>, story: &Story) -> Result<Outcome> {
     let mut node = NodeProcess::start(job.dir, &job.settings).await?;
     let (signed, replies) = make_calls(job, &mut node, story).await?;
     calls::replay(&node.client, &signed[..6], &replies[..6]).await?;
+    let mixed = mixed(&node).await?;
     if job.kills {
         kill_between_stages(&mut node, story).await?;
     }
@@ -75,7 +87,18 @@ pub(crate) async fn run(job: &Job<'_>, story: &Story) -> Result<Outcome> {
     let batches = wait_final(&node, epochs).await?;
     let page: EarningsPage =
         serde_json::from_value(node.client.get("/v1/earnings", SETTLE_DEADLINE).await?)?;
-    Ok(Outcome { node, replies, batches, earnings: page.data })
+    Ok(Outcome { node, replies, batches, earnings: page.data, mixed })
+}
+
+async fn mixed(node: &NodeProcess) -> Result<(u64, u64)> {
+    let text = node.client.text("/metrics", SETTLE_DEADLINE).await?;
+    let gauge = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        line.rsplit(' ').next()?.parse().ok()
+    };
+    let sequences = gauge("openledger_engine_most_sequences ");
+    let adapters = gauge("openledger_engine_most_adapters ");
+    sequences.zip(adapters).ok_or_else(|| eyre::eyre!("/metrics does not tell of the engine"))
 }
 
 async fn make_calls(

@@ -22,7 +22,12 @@ use axum::{
 };
 use prometheus_client::registry::Registry as MetricsRegistry;
 
-use crate::{earnings::Earnings, metrics::PipelineMetrics, serving::Serving, store::SharedStore};
+use crate::{
+    earnings::Earnings,
+    metrics::{EngineMetrics, PipelineMetrics},
+    serving::Serving,
+    store::SharedStore,
+};
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,6 +42,8 @@ pub struct Api {
     pub metrics: Arc<MetricsRegistry>,
     /// Its part that is read from the store.
     pub pipeline: PipelineMetrics,
+    /// Its part that the engine counts.
+    pub engine: EngineMetrics,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
 }

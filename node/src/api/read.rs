@@ -160,6 +160,7 @@ pub(super) async fn health(State(api): State<Api>) -> Response {
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, ApiError> {
     let pipeline = api.pipeline.clone();
     read(&api, move |store| pipeline.refresh(store)).await?;
+    api.engine.refresh();
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], metrics::expose(&api.metrics)).into_response())
 }

@@ -79,6 +79,21 @@ impl NodeClient {
         repeat(deadline, attempt).await?.map_err(|refused| refused.into_error())
     }
 
+    /// A GET answer as text, repeated until `deadline` while the node cannot be reached.
+    ///
+    /// # Errors
+    /// [`Error::Remote`] if it is refused, is not text, or the deadline passes.
+    pub async fn text(&self, path: &str, deadline: Duration) -> Result<String> {
+        let url = format!("{}{path}", self.base);
+        let attempt = async || {
+            let response = self.http.get(&url).send().await.map_err(lost)?;
+            let bytes = bytes_of(accepted(response).await?).await?;
+            String::from_utf8(bytes)
+                .map_err(|error| Failure::Wrong(Error::Remote(format!("answer: {error}"))))
+        };
+        repeat(deadline, attempt).await?.map_err(|refused| refused.into_error())
+    }
+
     /// What a request would cost: the fields of the 402 answer to it without a voucher.
     ///
     /// # Errors
@@ -193,7 +208,12 @@ async fn accepted(response: Response) -> std::result::Result<Response, Failure> 
     Err(Failure::Refused(Box::new(Refused { status: status.as_u16(), code, message, body })))
 }
 
-async fn json_of(mut response: Response) -> std::result::Result<Value, Failure> {
+async fn json_of(response: Response) -> std::result::Result<Value, Failure> {
+    serde_json::from_slice(&bytes_of(response).await?)
+        .map_err(|error| Failure::Wrong(Error::Remote(format!("answer: {error}"))))
+}
+
+async fn bytes_of(mut response: Response) -> std::result::Result<Vec<u8>, Failure> {
     let mut held = Vec::new();
     while let Some(bytes) = response.chunk().await.map_err(lost)? {
         held.extend_from_slice(&bytes);
@@ -202,8 +222,7 @@ async fn json_of(mut response: Response) -> std::result::Result<Value, Failure> 
             return Err(Failure::Wrong(Error::Remote(what)));
         }
     }
-    serde_json::from_slice(&held)
-        .map_err(|error| Failure::Wrong(Error::Remote(format!("answer: {error}"))))
+    Ok(held)
 }
 
 async fn repeat<T>(

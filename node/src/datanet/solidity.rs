@@ -31,7 +31,7 @@ pub fn segments(source: &str) -> Vec<Segment> {
                 if depth == 0
                     && let Some(name) = container_name(&code[start..at])
                 {
-                    (contract, inside, start) = (name, 1, at + 1);
+                    (contract, inside, start) = (name, 1, after(&code, at));
                 }
                 depth += 1;
             }
@@ -39,19 +39,27 @@ pub fn segments(source: &str) -> Vec<Segment> {
                 depth = depth.saturating_sub(1);
                 if depth == inside {
                     push_callable(&mut found, &contract, source, &code, start..at + 1);
-                    start = at + 1;
+                    start = after(&code, at);
                 } else if depth == 0 {
-                    (contract, inside, start) = (String::new(), 0, at + 1);
+                    (contract, inside, start) = (String::new(), 0, after(&code, at));
                 }
             }
             b';' if depth == inside => {
                 push_callable(&mut found, &contract, source, &code, start..at + 1);
-                start = at + 1;
+                start = after(&code, at);
             }
             _ => {}
         }
     }
     found
+}
+
+/// Where the next member may begin after the byte at `at`: a comment on the same line still belongs
+/// to what ended there.
+fn after(code: &str, at: usize) -> usize {
+    let rest = &code[at + 1..];
+    let line = rest.find('\n').unwrap_or(rest.len());
+    if rest[..line].trim().is_empty() { at + 1 + line } else { at + 1 }
 }
 
 fn push_callable(

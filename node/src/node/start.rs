@@ -28,7 +28,7 @@ use crate::{
     earnings::Earnings,
     finaliser::Finaliser,
     indexer::Indexer,
-    metrics::{PipelineMetrics, ServingMetrics},
+    metrics::{EngineMetrics, PipelineMetrics, ServingMetrics},
     recorder::{RecorderConfig, RecorderHandle},
     registry::Registry,
     serving::{Serving, ServingConfig, ServingParts},
@@ -227,6 +227,7 @@ impl Parts {
         let (node, model) = (&self.config.node, &self.config.model);
         let mut metrics = MetricsRegistry::default();
         let pipeline = PipelineMetrics::register(&mut metrics);
+        let counted = EngineMetrics::register(&mut metrics, engine.clone());
         let serving = Serving::new(ServingParts {
             catalog,
             engine: engine.clone(),
@@ -249,6 +250,7 @@ impl Parts {
             earnings,
             metrics: Arc::new(metrics),
             pipeline,
+            engine: counted,
             max_body_bytes: node.max_body_bytes,
         };
         let listener = TcpListener::bind(node.listen).await.map_err(Error::io("listener"))?;

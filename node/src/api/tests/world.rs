@@ -41,7 +41,7 @@ use crate::{
     datanet::{Contribution, Datanet, assemble},
     earnings::Earnings,
     factory::{EarnerMap, IndexSettings, build_index, model_id},
-    metrics::{PipelineMetrics, ServingMetrics},
+    metrics::{EngineMetrics, PipelineMetrics, ServingMetrics},
     recorder::{RecorderConfig, RecorderHandle},
     registry::{
         ChainState, ChannelView, DatanetRef, EarnerView, HEAD_KEY, Head, ModelView, PriceView,
@@ -301,6 +301,7 @@ impl World {
         let earnings = Earnings::new(Arc::clone(&store), registry.clone(), kzg, layer);
         let mut metrics = MetricsRegistry::default();
         let pipeline = PipelineMetrics::register(&mut metrics);
+        let counted = EngineMetrics::register(&mut metrics, engine.clone());
         let serving = Serving::new(ServingParts {
             catalog: Arc::new(catalog),
             engine,
@@ -318,7 +319,15 @@ impl World {
             },
         });
         let metrics = Arc::new(metrics);
-        let api = Api { serving, store, earnings, metrics, pipeline, max_body_bytes: 4096 };
+        let api = Api {
+            serving,
+            store,
+            earnings,
+            metrics,
+            pipeline,
+            engine: counted,
+            max_body_bytes: 4096,
+        };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let app = router(api.clone());
