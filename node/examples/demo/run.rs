@@ -85,9 +85,8 @@ pub(crate) async fn run(job: &Job<'_>, story: &Story) -> Result<Outcome> {
     }
     let epochs = WAVES.div_ceil(WAVES_PER_EPOCH);
     let batches = wait_final(&node, epochs).await?;
-    let page: EarningsPage =
-        serde_json::from_value(node.client.get("/v1/earnings", SETTLE_DEADLINE).await?)?;
-    Ok(Outcome { node, replies, batches, earnings: page.data, mixed })
+    let earnings = wait_earned(&node, &batches).await?;
+    Ok(Outcome { node, replies, batches, earnings, mixed })
 }
 
 async fn mixed(node: &NodeProcess) -> Result<(u64, u64)> {
@@ -174,6 +173,27 @@ async fn wait_final(node: &NodeProcess, epochs: usize) -> Result<Vec<Value>> {
         }
         ensure!(tokio::time::Instant::now() < deadline, "batches are not final: {batches:?}");
         tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// Earnings once they hold every final batch: the node reads them back from the chain, which may
+/// take another block.
+async fn wait_earned(node: &NodeProcess, batches: &[Value]) -> Result<Vec<EarningsJson>> {
+    let total = |batch: &Value| batch["total"].as_str().and_then(|t| t.parse::<u64>().ok());
+    let paid: u64 = batches.iter().filter_map(total).sum();
+    let deadline = tokio::time::Instant::now() + SETTLE_DEADLINE;
+    loop {
+        let body = node.client.get("/v1/earnings", SETTLE_DEADLINE).await?;
+        let page: EarningsPage = serde_json::from_value(body)?;
+        let earned: u64 = page.data.iter().map(|e| e.cumulative.0).sum();
+        if earned == paid {
+            return Ok(page.data);
+        }
+        ensure!(
+            earned < paid && tokio::time::Instant::now() < deadline,
+            "earnings are {earned} gwei, final batches paid {paid}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
