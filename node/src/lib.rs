@@ -13,10 +13,10 @@ pub mod node;
 pub mod serving;
 pub mod telemetry;
 
+pub mod batcher;
 pub mod chain;
 pub mod committer;
 pub mod da;
-pub mod batcher;
 pub mod earnings;
 pub mod finaliser;
 pub mod indexer;

@@ -82,7 +82,7 @@ impl Settler {
         Ok(true)
     }
 
-    fn settlement(&self) -> Address {
+    const fn settlement(&self) -> Address {
         self.registry.contracts().deployment.settlement
     }
 

@@ -213,7 +213,8 @@ async fn serve(
     let fees: u64 = outcome.replies.iter().map(|reply| reply.statement.receipt.fee.0).sum();
     let (sequences, adapters) = outcome.mixed;
     ensure!(adapters >= 2, "the engine never mixed two adapters in one step");
-    story.say(format!("up to {sequences} calls to {adapters} adapters shared a step of the engine"));
+    story
+        .say(format!("up to {sequences} calls to {adapters} adapters shared a step of the engine"));
     story.say(format!(
         "{} calls answered, {} OPEN of fees, {} batches final; repeated vouchers cost nothing",
         outcome.replies.len(),

@@ -96,7 +96,11 @@ pub(crate) async fn publish(
 }
 
 /// Stakes as the operator.
-pub(crate) async fn register_operator(chain: &Chain, deployment: &Deployment, cast: &Cast) -> Result<()> {
+pub(crate) async fn register_operator(
+    chain: &Chain,
+    deployment: &Deployment,
+    cast: &Cast,
+) -> Result<()> {
     let client = ChainClient::new(&chain.url, Some(cast.operator.key.clone()))?;
     let stake = U256::from(20 * OPEN);
     client.send(deployment.staking, &IStaking::registerOperatorCall {}, stake).await?;

@@ -73,7 +73,7 @@ pub fn ledger_blob(store: &dyn Store, epoch: u64) -> Result<Vec<u8>> {
 }
 
 /// The epoch that a key starts with.
-pub(super) fn epoch_of_key(key: &[u8]) -> u64 {
+pub(super) const fn epoch_of_key(key: &[u8]) -> u64 {
     u64::from_be_bytes(*key.first_chunk().expect("keys of calls and batches start with an epoch"))
 }
 

@@ -111,12 +111,12 @@ pub struct Contracts {
 
 impl Contracts {
     /// The EIP-712 domain of vouchers and receipts.
-    pub fn voucher_domain(&self) -> Eip712Domain {
+    pub const fn voucher_domain(&self) -> Eip712Domain {
         voucher::domain(self.deployment.chain_id, self.deployment.payment_channels)
     }
 
     /// The EIP-712 domain of development certificates.
-    pub fn certificate_domain(&self) -> Eip712Domain {
+    pub const fn certificate_domain(&self) -> Eip712Domain {
         eip712_domain! {
             name: "OpenLedger DevCertVerifier",
             version: "1",

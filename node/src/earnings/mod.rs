@@ -122,7 +122,7 @@ impl Earnings {
         Ok(Some(earnings))
     }
 
-    fn page_of(&self, earner: EarnerIndex) -> u32 {
+    const fn page_of(&self, earner: EarnerIndex) -> u32 {
         earner.0 / self.kzg.page_size()
     }
 

@@ -119,7 +119,7 @@ impl Worker {
         }
     }
 
-    fn operator(&self) -> Address {
+    const fn operator(&self) -> Address {
         self.signer.address()
     }
 

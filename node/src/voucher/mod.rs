@@ -22,7 +22,7 @@ pub struct SignedVoucher {
 }
 
 /// The EIP-712 domain of vouchers and receipts.
-pub fn domain(chain_id: u64, payment_channels: Address) -> Eip712Domain {
+pub const fn domain(chain_id: u64, payment_channels: Address) -> Eip712Domain {
     eip712_domain! {
         name: "OpenLedger PaymentChannels",
         version: "1",

@@ -55,7 +55,7 @@ pub(crate) fn channel(number: u64) -> B256 {
     keccak256([b'c', u8::try_from(number).unwrap()])
 }
 
-pub(crate) fn contracts() -> Contracts {
+pub(crate) const fn contracts() -> Contracts {
     Contracts {
         deployment: Deployment {
             chain_id: 31_337,
