@@ -388,5 +388,28 @@ mod tests {
         let json = train_tokenizer(["a b"].into_iter(), 264).unwrap();
         assert!(Tokenizer::parse(&json, Some("[]")).is_err());
         assert!(Tokenizer::load(Path::new("/nonexistent")).is_err());
+        let whole = json.trim_end();
+        assert!(Tokenizer::parse(whole, None).is_ok());
+        let cuts = (0..whole.len()).step_by(5).chain([whole.len() - 2, whole.len() - 1]);
+        for cut in cuts.filter(|&cut| whole.is_char_boundary(cut)) {
+            let result = Tokenizer::parse(&whole[..cut], None);
+            assert!(matches!(result, Err(Error::Tokenizer(_))), "cut at {cut}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_an_error_or_another_tokenizer() {
+        let json = train_tokenizer(["a b"].into_iter(), 264).unwrap();
+        for at in (0..json.len()).step_by(3).filter(|&at| json.as_bytes()[at].is_ascii()) {
+            for byte in [b'"', b'0', b'9', b'}', b'x'] {
+                let mut changed = json.clone().into_bytes();
+                changed[at] = byte;
+                let text = String::from_utf8(changed).unwrap();
+                if let Ok(tokenizer) = Tokenizer::parse(&text, None) {
+                    // What still is a tokenizer encodes without a panic.
+                    let _ = tokenizer.encode("a b <s> \u{e9}");
+                }
+            }
+        }
     }
 }

@@ -19,7 +19,7 @@ impl Account {
         Self { name, key }
     }
 
-    pub(crate) fn address(&self) -> Address {
+    pub(crate) const fn address(&self) -> Address {
         self.key.address()
     }
 }

@@ -11,10 +11,10 @@ use node::{
 };
 
 use crate::{
-    World,
     accounts::Cast,
     report::{Books, Line},
     run::Outcome,
+    world::World,
 };
 
 /// Wei of `gwei`.

@@ -14,7 +14,7 @@ use node::{
     client::{NodeClient, Payer, claim_all},
 };
 
-use crate::{accounts::Account, chain::Chain};
+use crate::{accounts::Account, world::World};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -28,13 +28,13 @@ pub(crate) struct Claims {
 
 /// Claims for everybody; `relayer` pays the gas.
 pub(crate) async fn claim_everything(
-    chain: &Chain,
-    deployment: &Deployment,
+    world: &World,
     node: &NodeClient,
     relayer: &Account,
     earnings: &[EarningsJson],
     bar: &ProgressBar,
 ) -> Result<Claims> {
+    let (chain, deployment) = (&world.chain, &world.deployment);
     let open: Vec<u32> = earnings.iter().filter(|e| e.unclaimed() > 0).map(|e| e.earner).collect();
     ensure!(open.len() > 11, "only {} earners have earned", open.len());
     let client = ChainClient::new(&chain.url, Some(relayer.key.clone()))?;

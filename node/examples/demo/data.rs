@@ -38,12 +38,12 @@ const PACKAGES: [Package; 2] = [
     },
 ];
 
-/// Builds both Datanets under `work`; `count` gives a text's tokens.
+/// Builds both Datanets under `work` and returns their directories; `count` gives a text's tokens.
 pub(crate) fn build(
     cast: &Cast,
     work: &Path,
     count: &dyn Fn(&str) -> usize,
-) -> Result<Vec<(PathBuf, Datanet)>> {
+) -> Result<Vec<PathBuf>> {
     let mut built = Vec::new();
     for (number, package) in PACKAGES.iter().enumerate() {
         let honest = honest(cast, number, package, count)?;
@@ -53,7 +53,7 @@ pub(crate) fn build(
         let datanet = Datanet::new(package.name, "MIT", rows);
         datanet.save(&dir)?;
         std::fs::write(dir.join("NOTICE"), package.notice)?;
-        built.push((dir, datanet));
+        built.push(dir);
     }
     Ok(built)
 }

@@ -1,8 +1,7 @@
-//! The base model's worth, and the two adapters: trained, indexed, registered.
+//! The base model's worth, and the two adapters: trained and indexed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use alloy::primitives::B256;
 use eyre::{Result, ensure};
 use inference::{
     eval::{Unigram, model_loss},
@@ -11,20 +10,13 @@ use inference::{
     train::Example,
 };
 use node::{
-    catalog::DatanetVersion,
-    chain::{ChainClient, Deployment},
     datanet::{Datanet, cut},
     factory::{
-        IndexSettings, RegisterSettings, Registrar, TrainReport, TrainSettings, build_index,
-        earners_on_chain, train,
+        EarnerMap, IndexSettings, RegisterSettings, TrainReport, TrainSettings, build_index, train,
     },
 };
 
-use crate::{
-    accounts::Account,
-    chain::Chain,
-    story::{Story, bar},
-};
+use crate::story::{Story, bar};
 
 /// Solidity that the base model was never trained on.
 const HELD_OUT: &str = "node_modules/@layerzerolabs/toolbox-foundry/lib/forge-std";
@@ -84,40 +76,30 @@ pub(crate) fn fine_tune(base: &Path, datanet: &Datanet, out: &Path) -> Result<Tr
     Ok(report)
 }
 
-/// Builds the influence index of an adapter and registers both.
-pub(crate) async fn index_and_register(
+/// Builds the influence index of an adapter with a bar.
+pub(crate) fn index(
     story: &Story,
-    chain: &Chain,
-    deployment: &Deployment,
-    builder: &Account,
-    base: (&Path, B256),
-    datanet: (&Datanet, DatanetVersion),
+    base: &Path,
+    datanet: &Datanet,
+    earners: &EarnerMap,
     dir: &Path,
-) -> Result<B256> {
-    let client = ChainClient::new(&chain.url, None)?;
-    let earners = earners_on_chain(&client, deployment, datanet.0).await?;
-    let name = &datanet.0.manifest.name;
-    let bar = bar(datanet.0.rows.len() as u64, &format!("{name:<22}"));
+) -> Result<()> {
+    let name = &datanet.manifest.name;
+    let bar = bar(datanet.rows.len() as u64, &format!("{name:<22}"));
     let settings = IndexSettings { max_tokens: ROW_TOKENS, ..IndexSettings::default() };
-    let built = tokio::task::block_in_place(|| {
-        build_index(base.0, dir, datanet.0, &earners, &settings, &mut |step| {
-            bar.set_message(step.stage);
-            bar.set_position(step.done as u64);
-        })
+    let built = build_index(base, dir, datanet, earners, &settings, &mut |step| {
+        bar.set_message(step.stage);
+        bar.set_position(step.done as u64);
     })?;
     bar.finish_and_clear();
-    let registrar = Registrar::connect(&chain.url, deployment.clone(), builder.key.clone()).await?;
-    let price = price(&format!("{name}-coder"));
-    let registered = registrar.adapter(dir, base.1, &[datanet.1], &price).await?;
     story.say(format!(
-        "{name}: {} rows indexed ({} count), {} KiB, root {:.10}…, registered as {:.10}…",
+        "{name}: {} rows indexed ({} count), {} KiB, root {:.10}…",
         built.stats.rows,
         built.stats.accepted_rows,
         built.bytes / 1024,
         built.root.to_string(),
-        registered.id.to_string(),
     ));
-    Ok(registered.id)
+    Ok(())
 }
 
 /// Prices of every model in the demo: 0.02 and 0.06 OPEN per 1000 tokens and 0.0008 per call.
@@ -143,9 +125,4 @@ pub(crate) fn prompts(base: &Path, datanet: &Datanet, wanted: usize) -> Result<V
     let found: Vec<String> = honest.filter_map(|row| begin(&row.text)).collect();
     let step = (found.len() / wanted).max(1);
     Ok(found.into_iter().step_by(step).take(wanted).collect())
-}
-
-/// Where everything of a model is put.
-pub(crate) fn directory(work: &Path, datanet: &Datanet) -> PathBuf {
-    work.join(format!("{}-coder", datanet.manifest.name))
 }

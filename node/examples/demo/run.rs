@@ -47,6 +47,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Gwei that the calls were charged.
+    pub(crate) fn fees(&self) -> u64 {
+        self.replies.iter().map(|reply| reply.statement.receipt.fee.0).sum()
+    }
+
     /// Everything that must not depend on kills, a line each: records, batches, earnings.
     fn essence(&self) -> Vec<String> {
         let record = |reply: &Reply| {

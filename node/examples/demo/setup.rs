@@ -13,7 +13,8 @@ use node::{
     catalog::DatanetVersion,
     chain::{ChainClient, Deployment, bindings::IStaking},
     client::Payer,
-    factory::Registrar,
+    datanet::Datanet,
+    factory::{EarnerMap, Registrar, earners_on_chain},
     registry::Role,
 };
 use tokio::process::Command;
@@ -93,6 +94,16 @@ pub(crate) async fn publish(
     dir: &Path,
 ) -> Result<DatanetVersion> {
     Ok(registrar(chain, deployment, owner).await?.datanet(dir).await?)
+}
+
+/// The earner index of each of a Datanet's contributors.
+pub(crate) async fn earners(
+    chain: &Chain,
+    deployment: &Deployment,
+    datanet: &Datanet,
+) -> Result<EarnerMap> {
+    let client = ChainClient::new(&chain.url, None)?;
+    Ok(earners_on_chain(&client, deployment, datanet).await?)
 }
 
 /// Stakes as the operator.

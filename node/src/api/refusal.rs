@@ -52,6 +52,11 @@ impl From<Error> for ApiError {
             Error::Inference(inference::Error::Stopped) => {
                 Self::unavailable("stopping", "the engine has stopped")
             }
+            Error::Store(cause) => {
+                // Which row or file is the operator's to know.
+                tracing::error!(target: "node::api", %cause, "store failed");
+                Self::unavailable("store_failed", "the node's store failed; nothing was changed")
+            }
             Error::Stopped(what) => Self::unavailable("stopping", format!("{what} has stopped")),
             other => Self::internal(&other),
         }

@@ -1,6 +1,9 @@
 //! What can be read of a node, and which model directories it refuses.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use alloy::primitives::{Address, B256};
 use inference::{
@@ -11,7 +14,10 @@ use inference::{
 use serde_json::{Value, json};
 
 use super::world::{Files, World, base_dir, registry};
-use crate::catalog::{Catalog, INDEX_FILE, MANIFEST_FILE};
+use crate::{
+    Error,
+    catalog::{Catalog, INDEX_FILE, MANIFEST_FILE, base_hash},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_tells_its_models_rows_records_and_state() {
@@ -75,10 +81,14 @@ fn engine() -> EngineHandle {
     Engine::start(decoder, tokenizer, EngineConfig::default()).unwrap()
 }
 
-/// A copy of the model's folder with one file changed.
-fn damaged(file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> (tempfile::TempDir, PathBuf) {
+/// A copy of a folder with one file changed.
+fn damaged(
+    original: &Path,
+    file: &str,
+    change: impl FnOnce(Vec<u8>) -> Vec<u8>,
+) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(Files::shared().model_dir()).unwrap() {
+    for entry in std::fs::read_dir(original).unwrap() {
         let path = entry.unwrap().path();
         std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
     }
@@ -88,23 +98,47 @@ fn damaged(file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> (tempfile::Te
     (folder, dir)
 }
 
+fn flip_last(mut bytes: Vec<u8>) -> Vec<u8> {
+    *bytes.last_mut().unwrap() ^= 1;
+    bytes
+}
+
+#[test]
+fn a_base_with_one_byte_changed_is_refused_by_its_content() {
+    let files = Files::shared();
+    let registry = registry(&files.seed(Address::ZERO, B256::ZERO));
+    let engine = engine();
+    let registered = base_hash(&base_dir()).unwrap();
+    let flip_first = |mut bytes: Vec<u8>| {
+        bytes[0] ^= 1;
+        bytes
+    };
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let cases = [damaged(&base_dir(), file, flip_first), damaged(&base_dir(), file, flip_last)];
+        for (_folder, dir) in &cases {
+            let found = base_hash(dir).unwrap();
+            assert_ne!(found, registered, "{file}");
+            let error = Catalog::load(&engine, dir, &[files.model_dir()], &registry).unwrap_err();
+            let reason = format!("no base model with content {found} is registered");
+            assert!(matches!(error, Error::Config(_)), "{error}");
+            assert!(error.to_string().contains(&reason), "{file}: {error}");
+        }
+    }
+}
+
 #[test]
 fn a_directory_that_is_not_what_is_registered_is_left_out_with_its_reason() {
     let files = Files::shared();
     let registry = registry(&files.seed(Address::ZERO, B256::ZERO));
     let engine = engine();
-    let flip = |mut bytes: Vec<u8>| {
-        let last = bytes.len() - 1;
-        bytes[last] ^= 1;
-        bytes
-    };
     let rename = |bytes: Vec<u8>| {
         String::from_utf8(bytes).unwrap().replace("\"solidity\"", "\"mine\"").into_bytes()
     };
+    let original = files.model_dir();
     let cases = [
-        (damaged("adapter_model.safetensors", flip), "adapter is 0x"),
-        (damaged(INDEX_FILE, flip), "index is 0x"),
-        (damaged(MANIFEST_FILE, rename), "name is \"mine\""),
+        (damaged(&original, "adapter_model.safetensors", flip_last), "adapter is 0x"),
+        (damaged(&original, INDEX_FILE, flip_last), "index is 0x"),
+        (damaged(&original, MANIFEST_FILE, rename), "name is \"mine\""),
     ];
     for ((_folder, dir), reason) in &cases {
         let dirs = [files.model_dir(), dir.clone()];

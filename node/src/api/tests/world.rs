@@ -276,10 +276,15 @@ pub(super) fn registry(store: &SharedStore) -> Registry {
 
 impl World {
     pub(super) async fn start() -> Self {
+        Self::over(|store| store).await
+    }
+
+    /// A world whose node has its store behind another.
+    pub(super) async fn over(wrap: impl FnOnce(SharedStore) -> SharedStore) -> Self {
         let files = Files::shared();
         let payer = PrivateKeySigner::from_bytes(&keccak256("payer")).unwrap();
         let channel = B256::repeat_byte(0xcc);
-        let store = files.seed(payer.address(), channel);
+        let store = wrap(files.seed(payer.address(), channel));
         let registry = registry(&store);
         load_rows(&store, &registry, &files.folder.path().join("datanet")).unwrap();
         let decoder = Arc::new(Decoder::load(&base_dir()).unwrap());
