@@ -16,8 +16,9 @@ help: ## list the targets
 setup: ## install packages, make the genesis
 	@tools/setup.sh
 
+# The whole workspace, as the tests build it: fewer packages would mean other features and a second build.
 build: setup ## build the node
-	cargo build -p node --bins --examples
+	cargo build --workspace --bins --examples
 
 demo: build ## run a paid, attributed, settled job end to end
 	@$(BIN)/examples/demo

@@ -66,7 +66,7 @@ impl NodeProcess {
     }
 
     async fn wait_healthy(&mut self) -> Result<()> {
-        for _ in 0..300 {
+        for _ in 0..600 {
             if let Some(status) = self.child.try_wait()? {
                 let log = fs::read_to_string(&self.log).unwrap_or_default();
                 let tail: Vec<&str> = log.lines().rev().take(8).collect();
@@ -81,7 +81,7 @@ impl NodeProcess {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        bail!("the node is not healthy after 30 s; see {}", self.log.display())
+        bail!("the node is not healthy after 60 s; see {}", self.log.display())
     }
 }
 
@@ -128,6 +128,7 @@ attestor_key_file = {attestor:?}
 
 [srs]
 secret_seed = "{seed}"
+powers = {powers}
 cache_dir = {cache:?}
 
 [log]
@@ -143,6 +144,7 @@ format = "json"
         models = list(settings.models),
         base = absolute(settings.base),
         seed = crate::SRS_SEED,
+        powers = crate::SRS_POWERS,
         cache = absolute(settings.srs_cache),
     )
 }

@@ -8,7 +8,7 @@ use inference::tokenizer::Tokenizer;
 use node::{catalog::DatanetVersion, chain::Deployment, datanet::Datanet};
 
 use crate::{
-    BASE, CLOCK, SRS_SEED,
+    BASE, CLOCK, SRS_POWERS, SRS_SEED,
     accounts::Cast,
     calls::Wallet,
     chain::Chain,
@@ -56,7 +56,7 @@ impl World {
         story.say(format!("L1Block.version() answers {}", chain.op_stack_version().await?));
         chain.fund(cast, U256::from(100 * OPEN)).await?;
         let (deployment_file, deployment) =
-            setup::deploy(&chain, cast, CLOCK, &tau_g2()?, folders.work).await?;
+            setup::deploy(&chain, cast, CLOCK, &tau_g2(folders.cache)?, folders.work).await?;
         story.say(format!("Settlement at {}", deployment.settlement));
 
         story.chapter("Two Datanets, from the sources that the set-up installed");
@@ -143,9 +143,11 @@ async fn train(
     Ok(registered)
 }
 
-/// `tau G2` as the deploy script takes it.
-fn tau_g2() -> Result<String> {
-    let g2 = prover::Srs::dev(161_201, SRS_SEED.as_bytes(), 2)?.tau_g2_evm();
+/// `tau G2` as the deploy script takes it. The powers are kept where the node will look for them.
+fn tau_g2(cache: &Path) -> Result<String> {
+    let path = cache.join(format!("srs-dev-{SRS_POWERS}.bin"));
+    let srs = prover::Srs::dev_cached(&path, 161_201, SRS_SEED.as_bytes(), SRS_POWERS)?;
+    let g2 = srs.tau_g2_evm();
     let words = [g2.x1, g2.x0, g2.y1, g2.y0];
     Ok(words.map(|word| format!("0x{}", hex::encode(word))).join(","))
 }
