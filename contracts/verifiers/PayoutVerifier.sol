@@ -415,9 +415,10 @@ contract PayoutVerifier is IPayoutVerifier {
         // e(sum - W - value G1 + chi W', G2) = e(W', tau G2): W' opens what is left at chi.
         uint256[] calldata witnesses = proof[proof.length - 4:];
         _mulAdd(o.sum, witnesses[0], witnesses[1], R - 1);
-        return Kzg.opens(
-            Opening(G1Point(o.sum[0], o.sum[1]), o.c.chi, o.value, G1Point(witnesses[2], witnesses[3])), tauG2()
-        );
+        return
+            Kzg.opens(
+                Opening(G1Point(o.sum[0], o.sum[1]), o.c.chi, o.value, G1Point(witnesses[2], witnesses[3])), tauG2()
+            );
     }
 
     /// @dev The ledger at four points and the rows' accumulators at two.
@@ -448,12 +449,10 @@ contract PayoutVerifier is IPayoutVerifier {
 
     /// @param columns reversed payouts, limbs, multiplicities
     /// @param e payout, limbs, multiplicity
-    function _openColumns(
-        Openings memory o,
-        G1Point calldata payouts,
-        uint256[] calldata columns,
-        uint256[] calldata e
-    ) private view {
+    function _openColumns(Openings memory o, G1Point calldata payouts, uint256[] calldata columns, uint256[] calldata e)
+        private
+        view
+    {
         _takeAtZeta(o, payouts.x, payouts.y, e[0]);
         for (uint256 i = 1; i < limbs + 2; ++i) {
             _takeAtZeta(o, columns[2 * i], columns[2 * i + 1], e[i]);

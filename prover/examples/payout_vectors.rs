@@ -2,6 +2,8 @@
 //! do not, for the verifiers in Rust and Solidity: `cargo run -p prover --example payout_vectors`.
 
 mod ledgers;
+#[path = "ledgers/vector.rs"]
+mod vector;
 
 use std::{fs, path::PathBuf};
 
@@ -11,16 +13,16 @@ use prover::{
     Srs,
     argument::{ChannelDraw, PayoutProof, PayoutStatement, VerifierKey, prove_payouts},
     commit_ledger, commit_payouts,
-    evm::{G1, G2, Word},
 };
-use serde_json::{Value, json};
+use serde_json::json;
+use vector::{g1, g2, statement_vector, with_proof};
 
 type Failure = Box<dyn std::error::Error>;
 
 const CHAIN: u64 = 161_201;
 
 /// Pages of 1024 with more limbs but small tables, and one batch with the pages of real networks.
-const SIZES: [(&str, u32, Size); 5] = [
+const SIZES: [(&str, u32, Size); 6] = [
     (
         "one page of 1024",
         1024,
@@ -38,6 +40,11 @@ const SIZES: [(&str, u32, Size); 5] = [
         65_536,
         Size { calls: 8, contributors: 40, stride: 2_000, credits: 8, channels: 1 },
     ),
+    (
+        "16384 rows",
+        65_536,
+        Size { calls: 380, contributors: 1_024, stride: 1, credits: 32, channels: 1 },
+    ),
 ];
 
 fn main() -> Result<(), Failure> {
@@ -53,12 +60,13 @@ fn main() -> Result<(), Failure> {
         let key = VerifierKey::new(&srs, page_size)?;
         let batch = Batch::prove(&srs, &key, &ledgers::ledger(100 + i as u64, size))?;
         assert!(key.verify(&batch.statement, &batch.proof), "{name}");
-        valid.push(batch.vector(&key, name));
+        valid.push(with_proof(statement_vector(&key, &batch.statement, name), &batch.proof));
         if i == 1 || i == 2 {
             for (what, statement) in false_statements(&batch.statement) {
                 assert!(!key.verify(&statement, &batch.proof), "{what}");
-                let proof = batch.proof.clone();
-                invalid.push(Batch { statement, proof }.vector(&key, &format!("{name}: {what}")));
+                let mut vector = statement_vector(&key, &statement, &format!("{name}: {what}"));
+                vector["proof_of"] = json!(i);
+                invalid.push(vector);
             }
         }
     }
@@ -83,33 +91,13 @@ impl Batch {
         let proof = prove_payouts(srs, key, &statement, &committed, ledger.payouts(), |_| {})?;
         Ok(Self { statement, proof })
     }
-
-    fn vector(&self, key: &VerifierKey, name: &str) -> Value {
-        let statement = &self.statement;
-        json!({
-            "name": name,
-            "page_size": key.page_size(),
-            "chain_id": statement.chain_id,
-            "settlement": hex(&statement.settlement),
-            "operator": hex(&statement.operator),
-            "batch": hex(&statement.batch),
-            "certificate_hash": hex(&statement.certificate_hash),
-            "rows": statement.rows,
-            "total": statement.total.to_string(),
-            "channels": statement.draws.iter().map(|d| hex(&d.channel.0)).collect::<Vec<_>>(),
-            "amounts": statement.draws.iter().map(|d| d.amount.to_string()).collect::<Vec<_>>(),
-            "ledger": g1(statement.ledger.into()),
-            "witnesses": words(statement.witnesses.iter().copied()),
-            "pages": statement.pages.iter().map(|(page, _)| page).collect::<Vec<_>>(),
-            "payouts": words(statement.pages.iter().map(|&(_, payouts)| payouts)),
-            "proof": self.proof.to_words().iter().map(|word| hex(word)).collect::<Vec<_>>(),
-        })
-    }
 }
+
+type Change = fn(&mut PayoutStatement);
 
 /// Statements that the proof of another does not show, each false in its own way.
 fn false_statements(of: &PayoutStatement) -> Vec<(&'static str, PayoutStatement)> {
-    let changes: [(&str, fn(&mut PayoutStatement)); 19] = [
+    let changes: [(&str, Change); 19] = [
         ("another chain", |s| s.chain_id += 1),
         ("another settlement", |s| s.settlement[0] ^= 1),
         ("another operator", |s| s.operator[0] ^= 1),
@@ -139,32 +127,10 @@ fn false_statements(of: &PayoutStatement) -> Vec<(&'static str, PayoutStatement)
         ("no page", |s| s.pages.clear()),
         ("no witness blob", |s| s.witnesses.clear()),
     ];
-    let changed = |(what, change): (_, fn(&mut PayoutStatement))| {
+    let changed = |(what, change): (_, Change)| {
         let mut statement = of.clone();
         change(&mut statement);
         (what, statement)
     };
     changes.into_iter().map(changed).collect()
-}
-
-fn words(points: impl Iterator<Item = prover::G1Affine>) -> Vec<String> {
-    let coordinates = |point: prover::G1Affine| {
-        let G1 { x, y } = point.into();
-        [hex(&x), hex(&y)]
-    };
-    points.flat_map(coordinates).collect()
-}
-
-fn g1(point: G1) -> Value {
-    json!({ "x": hex(&point.x), "y": hex(&point.y) })
-}
-
-fn g2(point: G2) -> Value {
-    let [x1, x0, y1, y0]: [String; 4] =
-        [point.x1, point.x0, point.y1, point.y0].map(|word: Word| hex(&word));
-    json!({ "x1": x1, "x0": x0, "y1": y1, "y0": y0 })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    format!("0x{}", hex::encode(bytes))
 }

@@ -7,6 +7,10 @@
 //! arkworks' roots of unity of order `8n` and `M`. [`argument`] proves that payouts are what a
 //! ledger says; `SPEC.md` is its specification.
 
+// Examples and unit tests share a module, which names this crate.
+#[cfg(test)]
+extern crate self as prover;
+
 pub mod argument;
 mod blob;
 mod earnings;

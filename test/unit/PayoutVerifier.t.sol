@@ -21,12 +21,16 @@ abstract contract PayoutVectors is Test {
     mapping(uint256 pageSize => PayoutVerifier) internal verifiers;
 
     function setUp() public virtual {
-        json = vm.readFile("test/vectors/payout_argument.json");
-        for (uint256 i; i < 2; ++i) {
+        json = vm.readFile(string.concat("test/vectors/", _file()));
+        for (uint256 i; _has("keys", i); ++i) {
             string memory key = string.concat(".keys[", vm.toString(i), "]");
             uint32 pageSize = uint32(vm.parseJsonUint(json, string.concat(key, ".page_size")));
             verifiers[pageSize] = new PayoutVerifier(pageSize, _g1(string.concat(key, ".identity")), _tauG2());
         }
+    }
+
+    function _file() internal pure virtual returns (string memory) {
+        return "payout_argument.json";
     }
 
     function _tauG2() internal view returns (G2Point memory) {
@@ -54,7 +58,7 @@ abstract contract PayoutVectors is Test {
         v.name = vm.parseJsonString(json, string.concat(path, ".name"));
         v.chainId = vm.parseJsonUint(json, string.concat(path, ".chain_id"));
         v.pageSize = vm.parseJsonUint(json, string.concat(path, ".page_size"));
-        v.proof = vm.parseJsonUintArray(json, string.concat(path, ".proof"));
+        v.proof = vm.parseJsonUintArray(json, string.concat(_proofPath(path), ".proof"));
         v.statement.settlement = vm.parseJsonAddress(json, string.concat(path, ".settlement"));
         v.statement.operator = vm.parseJsonAddress(json, string.concat(path, ".operator"));
         v.statement.batch = BatchId.wrap(vm.parseJsonBytes32(json, string.concat(path, ".batch")));
@@ -78,11 +82,30 @@ abstract contract PayoutVectors is Test {
         }
     }
 
+    /// @dev A false statement has the proof of a true one.
+    function _proofPath(string memory path) private view returns (string memory) {
+        string memory source = string.concat(path, ".proof_of");
+        if (!vm.keyExistsJson(json, source)) return path;
+        return string.concat(".valid[", vm.toString(vm.parseJsonUint(json, source)), "]");
+    }
+
     function _points(string memory path) private view returns (G1Point[] memory points) {
         uint256[] memory words = vm.parseJsonUintArray(json, path);
         points = new G1Point[](words.length / 2);
         for (uint256 j; j < points.length; ++j) {
             points[j] = G1Point(words[2 * j], words[2 * j + 1]);
+        }
+    }
+
+    /// @dev Each vector in a call of its own, because memory is never given back within one.
+    function check(string calldata list, uint256 i, bool holds) external {
+        Vector memory v = _vector(list, i);
+        assertEq(_verify(v), holds, v.name);
+    }
+
+    function _checkAll(string memory list, bool holds) internal returns (uint256 count) {
+        for (; _has(list, count); ++count) {
+            this.check(list, count, holds);
         }
     }
 
@@ -96,21 +119,11 @@ contract PayoutVerifierTest is PayoutVectors {
     uint256 private constant R = Kzg.SCALAR_MODULUS;
 
     function test_verify_acceptsTheProofsOfTheRustProver() public {
-        uint256 i;
-        for (; _has("valid", i); ++i) {
-            Vector memory v = _vector("valid", i);
-            assertTrue(_verify(v), v.name);
-        }
-        assertGe(i, 5);
+        assertGe(_checkAll("valid", true), 6);
     }
 
     function test_verify_refusesFalseStatements() public {
-        uint256 i;
-        for (; _has("invalid", i); ++i) {
-            Vector memory v = _vector("invalid", i);
-            assertFalse(_verify(v), v.name);
-        }
-        assertGe(i, 30);
+        assertGe(_checkAll("invalid", false), 38);
     }
 
     /// @dev Adding to a coordinate gives no point of the curve.
@@ -222,13 +235,34 @@ contract PayoutVerifierTest is PayoutVectors {
     }
 }
 
-/// @dev Gas of verifying, by rows, payers and pages. Calldata and the 21,000 of a transaction are added by hand, because
-/// a test's calls do not pay them.
+/// @dev Proofs of provers that chose anything but the challenges; prover/src/argument/tests/dishonest.rs plans them.
+contract PayoutVerifierDishonestTest is PayoutVectors {
+    function _file() internal pure override returns (string memory) {
+        return "payout_argument_dishonest.json";
+    }
+
+    function test_verify_acceptsTheHonestProver() public {
+        assertEq(_checkAll("valid", true), 1);
+    }
+
+    function test_verify_refusesDishonestProvers() public {
+        assertGe(_checkAll("invalid", false), 34);
+    }
+}
+
+/// @dev Gas of verifying, by rows, payers and pages. Calldata and the 21,000 of a transaction are added by hand,
+/// because a test's calls do not pay them.
 contract PayoutVerifierGasTest is PayoutVectors {
     function test_gas_staysWithinItsBounds() public {
         uint256 onePage = _gas(3);
         assertLt(onePage, 450_000, "one page");
         assertLt(_gas(4) - onePage, 100_000, "one further page");
+    }
+
+    function test_gas_doesNotGrowWithRows() public {
+        (Vector memory few, Vector memory many) = (_vector("valid", 3), _vector("valid", 5));
+        assertEq(many.statement.rows, 64 * few.statement.rows);
+        assertApproxEqAbs(_gas(5), _gas(3), 2000);
     }
 
     function test_gas_perPayerStaysWithinItsBound() public {

@@ -83,7 +83,7 @@ fn record(size: Size, channel: u8, from: u64, random: impl Fn(&str) -> u64) -> R
         .expect("a call that follows the rules")
 }
 
-fn contributor(size: Size, number: u32) -> EarnerIndex {
+const fn contributor(size: Size, number: u32) -> EarnerIndex {
     EarnerIndex(10 + number * size.stride)
 }
 

@@ -40,6 +40,15 @@ impl VerifierKey {
         Ok(Self { page_size, limbs, identity, tau_g2: srs.tau_g2() })
     }
 
+    /// A key whose identity column is known, as a deployed PayoutVerifier holds it. Warning: with a
+    /// wrong one false proofs hold.
+    ///
+    /// # Errors
+    /// [`Error::ArgumentPageSize`] unless `page_size` is a power of two from 2^4 to 2^16.
+    pub fn from_parts(page_size: u32, identity: G1Affine, tau_g2: G2Affine) -> Result<Self> {
+        Ok(Self { page_size, limbs: limbs_per_payout(page_size)?, identity, tau_g2 })
+    }
+
     /// Earners of a page, `M`.
     #[must_use]
     pub const fn page_size(&self) -> u32 {

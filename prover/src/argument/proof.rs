@@ -54,7 +54,7 @@ pub struct PayoutProof {
 /// Words of a proof of so many pages and limbs.
 #[must_use]
 pub const fn proof_words(pages: usize, limbs: usize) -> usize {
-    21 + pages * (3 * limbs + 11)
+    (3 * limbs + 11).saturating_mul(pages).saturating_add(21)
 }
 
 impl PayoutProof {

@@ -3,7 +3,12 @@
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{BigInteger, PrimeField, Zero};
 
-use super::{Batch, PayoutProof, SMALL, SRS, Size};
+use serde_json::json;
+
+use super::{
+    Batch, PayoutProof, PayoutStatement, SMALL, SRS, Size,
+    vector::{g1, g2, statement_vector, with_proof},
+};
 use crate::{
     Polynomial,
     argument::{challenges::Sums, prove::Rounds, witness::Witness},
@@ -102,8 +107,8 @@ impl Cheat {
     /// A row that pays something, and whom.
     fn paying_row(&self, skip: usize) -> (usize, Fr, Fr) {
         let [earners, amounts, ..] = &self.witness.cells;
-        let paying = (1..amounts.len()).filter(|&row| !amounts[row].is_zero());
-        let row = paying.skip(skip).next().unwrap();
+        let mut paying = (1..amounts.len()).filter(|&row| !amounts[row].is_zero());
+        let row = paying.nth(skip).unwrap();
         (row, earners[row], amounts[row])
     }
 }
@@ -149,31 +154,92 @@ fn the_rounds_of_an_honest_prover_are_accepted() {
     assert!(cheat.is_accepted(&cheat.prove()));
 }
 
+/// Cheats by name; every one is caught, whichever sums it claims.
+fn cheats() -> Vec<(&'static str, Cheat)> {
+    vec![
+        ("a gwei moved between earners", moved_between_earners()),
+        ("a gwei moved between pages", moved_between_pages()),
+        ("negative amounts that cancel", negative_amounts()),
+        ("a dropped row", other_rows(false, false)),
+        ("a dropped row that is not paid", other_rows(false, true)),
+        ("a doubled row", other_rows(true, false)),
+        ("a doubled row that is paid", other_rows(true, true)),
+        ("a secret multiple of the vanishing polynomial", vanishing_multiple(64)),
+        ("the same, reversed in full", vanishing_multiple(65)),
+        ("a total one higher", other_total(|gwei| *gwei += 1)),
+        ("a total one lower", other_total(|gwei| *gwei -= 1)),
+        (
+            "a gwei drawn from another channel",
+            other_draws(|statement| {
+                statement.draws[0].amount += 1;
+                statement.draws[1].amount -= 1;
+            }),
+        ),
+        ("an unknown channel", other_draws(|statement| statement.draws[0].channel.0[0] ^= 1)),
+        ("half the rows of the blob", other_length(32)),
+        ("twice the rows of the blob", other_length(128)),
+        ("a row for an earner of no page", unpaid_earner(false)),
+        ("a row for an earner of no page, paid to nobody", unpaid_earner(true)),
+    ]
+}
+
 #[test]
-fn a_gwei_moved_between_earners_is_caught() {
+fn every_cheat_is_caught() {
+    for (name, cheat) in cheats() {
+        assert!(cheat.is_caught(), "{name}");
+    }
+}
+
+/// Writes the cheats' proofs for the verifier in Solidity: `cargo test -p prover --lib -- --ignored`.
+#[test]
+#[ignore = "writes test/vectors/payout_argument_dishonest.json"]
+fn cheats_are_written_as_vectors() {
+    let mut vectors = Vec::new();
+    let mut key = None;
+    let honest = Cheat::new(30);
+    for (name, cheat) in cheats() {
+        let Batch { key: used, statement, .. } = &cheat.batch;
+        assert_eq!(*key.get_or_insert(*used), *used);
+        for (sums, proof) in [("pages", cheat.prove()), ("rows", cheat.prove_for_rows())] {
+            let name = format!("{name}; sums of the {sums}");
+            vectors.push(with_proof(statement_vector(used, statement, &name), &proof));
+        }
+    }
+    let key = key.unwrap();
+    let valid = statement_vector(&key, &honest.batch.statement, "honest");
+    let vectors = json!({
+        "tau_g2": g2(SRS.tau_g2_evm()),
+        "keys": [{ "page_size": key.page_size(), "identity": g1(key.identity().into()) }],
+        "valid": [with_proof(valid, &honest.prove())],
+        "invalid": vectors,
+    });
+    let path =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../test/vectors/payout_argument_dishonest.json");
+    std::fs::write(path, serde_json::to_string_pretty(&vectors).unwrap() + "\n").unwrap();
+}
+
+fn moved_between_earners() -> Cheat {
     let mut cheat = Cheat::new(31);
     let payouts = cheat.witness.pages[0].payouts.clone();
     let mut paid = (0..64).filter(|&k| !payouts[k].is_zero());
     let (from, to) = (paid.next().unwrap(), paid.next().unwrap());
     cheat.set_payout(0, from, payouts[from] - Fr::from(1));
     cheat.set_payout(0, to, payouts[to] + Fr::from(1));
-    assert!(cheat.is_caught());
+    cheat
 }
 
-#[test]
-fn a_gwei_moved_between_pages_is_caught() {
+fn moved_between_pages() -> Cheat {
     let mut cheat = Cheat::of(Batch::random(32, Size { stride: 30, ..SMALL }, 64));
     for (page, change) in [(0, Fr::from(1)), (1, -Fr::from(1))] {
         let payouts = cheat.witness.pages[page].payouts.clone();
         let earner = (0..64).find(|&k| payouts[k] > Fr::from(1)).unwrap();
         cheat.set_payout(page, earner, payouts[earner] + change);
     }
-    assert!(cheat.is_caught());
+    cheat
 }
 
 /// Rows and payouts agree, and so does the total: only the range is wrong.
-#[test]
-fn negative_amounts_that_cancel_are_caught() {
+fn negative_amounts() -> Cheat {
     let mut cheat = Cheat::new(33);
     let ((row, earner, amount), (other_row, other, other_amount)) =
         (cheat.paying_row(0), cheat.paying_row(1));
@@ -184,24 +250,90 @@ fn negative_amounts_that_cancel_are_caught() {
     cheat.set_cell(other_row, 1, other_amount + taken);
     cheat.set_payout(0, index(earner), -Fr::from(5));
     cheat.set_payout(0, index(other), payouts[index(other)] + taken);
-    let sums: Fr = cheat.witness.pages[0].payouts.iter().sum();
-    assert_eq!(sums, Fr::from(cheat.batch.statement.total));
-    assert!(cheat.is_caught());
+    let sum: Fr = cheat.witness.pages[0].payouts.iter().sum();
+    assert_eq!(sum, Fr::from(cheat.batch.statement.total));
+    cheat
+}
+
+fn other_rows(doubled: bool, paid_to_match: bool) -> Cheat {
+    let mut cheat = Cheat::new(35);
+    let (row, earner, amount) = cheat.paying_row(1);
+    let padding = cheat.witness.cells[0].len() - 1;
+    assert!(cheat.witness.cells[2][padding].is_zero(), "the last row is padding");
+    if doubled {
+        for column in 0..4 {
+            let cell = cheat.witness.cells[column][row];
+            cheat.set_cell(padding, column, cell);
+        }
+    } else {
+        for (column, cell) in [0, 0, 0, 1_u64 << 63].into_iter().enumerate() {
+            cheat.set_cell(row, column, Fr::from(cell));
+        }
+    }
+    if paid_to_match {
+        let payout = cheat.witness.pages[0].payouts[index(earner)];
+        let payout = if doubled { payout + amount } else { payout - amount };
+        cheat.set_payout(0, index(earner), payout);
+    }
+    cheat
+}
+
+/// All values of P stay, so every statement but the degree holds. The reversed polynomial would need
+/// a power of -1; `reversed` of its coefficients are the best there are.
+fn vanishing_multiple(reversed: usize) -> Cheat {
+    let mut cheat = Cheat::new(36);
+    let page = &mut cheat.witness.pages[0];
+    let secret = Fr::from(0x5ec2e7_u64);
+    page.polynomial.push(secret);
+    page.polynomial[0] -= secret;
+    page.reversed = page.polynomial[..reversed].iter().rev().copied().collect();
+    cheat.commit_page(0);
+    cheat
+}
+
+fn other_total(change: fn(&mut u64)) -> Cheat {
+    let mut cheat = Cheat::new(37);
+    change(&mut cheat.batch.statement.total);
+    change(&mut cheat.batch.statement.draws[0].amount);
+    cheat
+}
+
+fn other_draws(change: fn(&mut PayoutStatement)) -> Cheat {
+    let mut cheat = Cheat::new(38);
+    change(&mut cheat.batch.statement);
+    cheat
+}
+
+/// Takes for cells what another length reads from the same polynomial.
+fn other_length(rows: usize) -> Cheat {
+    let mut cheat = Cheat::new(39);
+    assert_eq!(cheat.batch.statement.rows, 64);
+    cheat.batch.statement.rows = rows as u32;
+    let root = root_of_unity(8 * rows).unwrap();
+    let f = cheat.witness.ledger.clone();
+    let at = |i: usize| {
+        let x = ark_ff::Field::pow(&root, [i as u64]);
+        f.iter().rev().fold(Fr::zero(), |y, c| y * x + c)
+    };
+    cheat.witness.cells = [0, 1, 2, 3].map(|j| (0..rows).map(|i| at(8 * i + j)).collect());
+    cheat
+}
+
+fn unpaid_earner(left_out: bool) -> Cheat {
+    let mut cheat = Cheat::new(40);
+    let (row, earner, amount) = cheat.paying_row(0);
+    let payout = cheat.witness.pages[0].payouts[index(earner)];
+    cheat.set_cell(row, 0, Fr::from(1_000_000));
+    if left_out {
+        cheat.set_payout(0, index(earner), payout - amount);
+    }
+    cheat
 }
 
 /// The limbs compose the payout, but one is not in the table; its multiplicity is chosen for gamma.
 #[test]
 fn multiplicities_chosen_after_gamma_are_caught() {
-    let mut cheat = Cheat::new(34);
-    let ((row, earner, amount), (other_row, other, other_amount)) =
-        (cheat.paying_row(0), cheat.paying_row(1));
-    let payouts = cheat.witness.pages[0].payouts.clone();
-    let taken = payouts[index(earner)] + Fr::from(5);
-    cheat.set_cell(row, 1, amount - taken);
-    cheat.set_cell(other_row, 1, other_amount + taken);
-    cheat.set_payout(0, index(earner), -Fr::from(5));
-    cheat.set_payout(0, index(other), payouts[index(other)] + taken);
-
+    let cheat = negative_amounts();
     let mut rounds = Rounds::new(&SRS, &cheat.batch.key, &cheat.batch.statement, &cheat.witness);
     let sums = rounds.commit_columns(&cheat.witness).unwrap();
     let mut witness = cheat.witness.clone();
@@ -215,104 +347,6 @@ fn multiplicities_chosen_after_gamma_are_caught() {
     let claimed = rounds.claim_sums(&sums, &terms).unwrap();
     assert_eq!(claimed[1], terms.rows[1].iter().sum::<Fr>(), "the sums of this gamma agree");
     assert!(!cheat.is_accepted(&finish(rounds, &sums, &witness, None)));
-}
-
-#[test]
-fn a_dropped_or_doubled_row_is_caught() {
-    for doubled in [false, true] {
-        for paid_to_match in [false, true] {
-            let mut cheat = Cheat::new(35);
-            let (row, earner, amount) = cheat.paying_row(1);
-            let padding = cheat.witness.cells[0].len() - 1;
-            assert!(cheat.witness.cells[2][padding].is_zero(), "the last row is padding");
-            if doubled {
-                for column in 0..4 {
-                    let cell = cheat.witness.cells[column][row];
-                    cheat.set_cell(padding, column, cell);
-                }
-            } else {
-                for (column, cell) in [0, 0, 0, 1_u64 << 63].into_iter().enumerate() {
-                    cheat.set_cell(row, column, Fr::from(cell));
-                }
-            }
-            if paid_to_match {
-                let payout = cheat.witness.pages[0].payouts[index(earner)];
-                let payout = if doubled { payout + amount } else { payout - amount };
-                cheat.set_payout(0, index(earner), payout);
-            }
-            assert!(cheat.is_caught(), "doubled: {doubled}, paid to match: {paid_to_match}");
-        }
-    }
-}
-
-/// All values of P stay, so every statement but the degree holds.
-#[test]
-fn a_secret_multiple_of_the_vanishing_polynomial_is_caught() {
-    for secret in [Fr::from(1), Fr::from(0x5ec2e7_u64)] {
-        let mut cheat = Cheat::new(36);
-        let page = &mut cheat.witness.pages[0];
-        page.polynomial.push(secret);
-        page.polynomial[0] -= secret;
-        // The reversed polynomial would need a power of -1; the best there is leaves it out.
-        page.reversed = page.polynomial[..64].iter().rev().copied().collect();
-        cheat.commit_page(0);
-        assert!(cheat.is_caught());
-        cheat.witness.pages[0].reversed =
-            cheat.witness.pages[0].polynomial.iter().rev().copied().collect();
-        assert!(cheat.is_caught());
-    }
-}
-
-#[test]
-fn a_total_off_by_one_is_caught() {
-    for raised in [false, true] {
-        let mut cheat = Cheat::new(37);
-        let statement = &mut cheat.batch.statement;
-        let change = |gwei: &mut u64| if raised { *gwei += 1 } else { *gwei -= 1 };
-        change(&mut statement.total);
-        change(&mut statement.draws[0].amount);
-        assert!(cheat.is_caught());
-    }
-}
-
-#[test]
-fn draws_from_other_channels_than_the_rows_charge_are_caught() {
-    let mut cheat = Cheat::new(38);
-    cheat.batch.statement.draws[0].amount += 1;
-    cheat.batch.statement.draws[1].amount -= 1;
-    assert!(cheat.is_caught());
-    let mut cheat = Cheat::new(38);
-    cheat.batch.statement.draws[0].channel.0[0] ^= 1;
-    assert!(cheat.is_caught());
-}
-
-#[test]
-fn half_and_double_the_length_of_the_blob_are_caught() {
-    for rows in [32_usize, 128] {
-        let mut cheat = Cheat::new(39);
-        assert_eq!(cheat.batch.statement.rows, 64);
-        cheat.batch.statement.rows = rows as u32;
-        // The cells that the other length reads from the same polynomial.
-        let root = root_of_unity(8 * rows).unwrap();
-        let f = cheat.witness.ledger.clone();
-        let at = |i: usize| {
-            let x = ark_ff::Field::pow(&root, [i as u64]);
-            f.iter().rev().fold(Fr::zero(), |y, c| y * x + c)
-        };
-        cheat.witness.cells = [0, 1, 2, 3].map(|j| (0..rows).map(|i| at(8 * i + j)).collect());
-        assert!(cheat.is_caught(), "{rows} rows");
-    }
-}
-
-#[test]
-fn a_row_that_pays_an_earner_of_no_page_is_caught() {
-    let mut cheat = Cheat::new(40);
-    let (row, earner, amount) = cheat.paying_row(0);
-    let payout = cheat.witness.pages[0].payouts[index(earner)];
-    cheat.set_cell(row, 0, Fr::from(1_000_000));
-    assert!(cheat.is_caught(), "still paid to whom it was");
-    cheat.set_payout(0, index(earner), payout - amount);
-    assert!(cheat.is_caught(), "paid to nobody");
 }
 
 #[test]

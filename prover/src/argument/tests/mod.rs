@@ -5,11 +5,14 @@ mod dishonest;
 #[path = "../../../examples/ledgers/mod.rs"]
 mod ledgers;
 mod mutations;
+#[path = "../../../examples/ledgers/vector.rs"]
+mod vector;
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use attribution::settle::{EarnerIndex, Ledger};
 use ledgers::Size;
+use proptest::prelude::*;
 
 use super::{PayoutProof, PayoutStatement, VerifierKey, limbs_per_payout, prove_payouts};
 use crate::{Error, LedgerCommitment, Srs, commit_ledger, commit_payouts};
@@ -63,6 +66,25 @@ fn an_honest_prover_convinces_whatever_the_sizes() {
         let words = proof.to_words();
         let pages = batch.statement.pages.len();
         assert_eq!(PayoutProof::from_words(&words, pages, limbs).unwrap(), proof);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn an_honest_prover_convinces_of_any_ledger(
+        seed in any::<u64>(),
+        calls in 1_u32..12,
+        contributors in 1_u32..20,
+        stride in 1_u32..30,
+        credits in 0_u8..6,
+        channels in 1_u8..4,
+        page_bits in 4_u32..=9,
+    ) {
+        let size = Size { calls, contributors, stride, credits, channels };
+        let batch = Batch::random(seed, size, 1 << page_bits);
+        prop_assert!(batch.key.verify(&batch.statement, &batch.prove().unwrap()));
     }
 }
 

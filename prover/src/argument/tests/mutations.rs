@@ -170,7 +170,7 @@ fn words_that_are_no_proof_are_refused() {
         words[at] = value;
         assert!(matches!(read(&words), Err(Error::InvalidScalar)));
     }
-    let mut off = words.clone();
+    let mut off = words;
     off[0] = [0xff; 32];
     assert!(matches!(read(&off), Err(Error::InvalidPoint)));
 }
