@@ -367,3 +367,32 @@ fn identities_stand_for_no_polynomial() {
     assert!(!cheat.is_accepted(&blank));
     assert_eq!(blank.opening, G1Affine::identity());
 }
+
+/// The smallest ledger: whatever a prover changes in what its rows pay or post, it cannot prove.
+#[test]
+fn any_change_of_what_a_row_pays_or_posts_is_caught() {
+    let smallest = Size { calls: 1, contributors: 1, stride: 1, credits: 1, channels: 1 };
+    let honest = Cheat::of(Batch::random(44, smallest, 16));
+    let rows = honest.witness.cells[0].len();
+    assert_eq!(rows, 16);
+    let (mut pays, mut posts) = (0, 0);
+    for row in 0..rows {
+        let [_, amount, _, value] = [0, 1, 2, 3].map(|column| honest.witness.cells[column][row]);
+        let mut columns = vec![1, 3];
+        // Whom a row pays counts if it pays, and where it posts if it posts anything.
+        if !amount.is_zero() {
+            pays += 1;
+            columns.push(0);
+        }
+        if value != Fr::from(1_u64 << 63) {
+            posts += 1;
+            columns.push(2);
+        }
+        for column in columns {
+            let mut cheat = Cheat::of(Batch::random(44, smallest, 16));
+            cheat.set_cell(row, column, cheat.witness.cells[column][row] + Fr::from(1));
+            assert!(cheat.is_caught(), "row {row}, column {column}");
+        }
+    }
+    assert!(pays >= 4 && posts >= 10, "{pays} rows pay, {posts} post");
+}

@@ -146,6 +146,34 @@ fn every_public_input_counts() {
 }
 
 #[test]
+fn every_cell_of_the_ledger_and_the_order_of_its_rows_count() {
+    let smallest = Size { calls: 1, contributors: 1, stride: 1, credits: 1, channels: 1 };
+    let batch = Batch::random(25, smallest, 64);
+    let proof = batch.prove().unwrap();
+    let symbols = crate::blob::elements(batch.ledger.blob());
+    let refused = |symbols: Vec<Fr>| {
+        let polynomial = crate::Polynomial::interpolate(symbols).unwrap();
+        let mut statement = batch.statement.clone();
+        statement.ledger = SRS.commit(polynomial.coefficients()).unwrap();
+        !batch.key.verify(&statement, &proof)
+    };
+    assert!(!refused(symbols.clone()));
+    for i in 0..symbols.len() {
+        let mut symbols = symbols.clone();
+        symbols[i] += Fr::from(1);
+        assert!(refused(symbols), "symbol {i}");
+    }
+    for row in 1..symbols.len() / 8 - 1 {
+        let mut symbols = symbols.clone();
+        let (low, high) = symbols.split_at_mut(8 * (row + 1));
+        if low[8 * row..] != high[..8] {
+            low[8 * row..].swap_with_slice(&mut high[..8]);
+            assert!(refused(symbols), "rows {row} and the next");
+        }
+    }
+}
+
+#[test]
 fn a_proof_for_another_key_is_refused() {
     let batch = Batch::random(23, SMALL, 64);
     let proof = batch.prove().unwrap();
