@@ -63,16 +63,13 @@ impl EarningsPage {
     ) -> Result<Self> {
         // Checked before memory is taken for it.
         page_of(page_size, EarnerIndex::NOBODY)?;
-        let mut values = vec![Fr::from(0_u64); page_size as usize];
-        let first = u64::from(page) * u64::from(page_size);
-        let from = u32::try_from(first).map(EarnerIndex);
-        for (&earner, &gwei) in from.into_iter().flat_map(|from| earnings.range(from..)) {
-            match values.get_mut((u64::from(earner.0) - first) as usize) {
-                Some(value) => *value = gwei.into(),
-                None => break,
-            }
-        }
+        let values = gwei_of_page(page_size, page, earnings).into_iter().map(Fr::from).collect();
         Ok(Self { page_size, page, polynomial: Polynomial::interpolate(values)? })
+    }
+
+    /// Coefficients of the polynomial.
+    pub(crate) fn coefficients(&self) -> &[Fr] {
+        self.polynomial.coefficients()
     }
 
     /// Commitment to the page. Commitments of batches add up to those of cumulative earnings.
@@ -104,4 +101,22 @@ impl EarningsPage {
     pub fn open_many(&self, srs: &Srs, earners: &[EarnerIndex]) -> Result<Vec<Opening>> {
         earners.iter().map(|&earner| self.open(srs, earner)).collect()
     }
+}
+
+/// Gwei of each earner of a page.
+pub(crate) fn gwei_of_page(
+    page_size: u32,
+    page: PageId,
+    earnings: &BTreeMap<EarnerIndex, u64>,
+) -> Vec<u64> {
+    let mut values = vec![0; page_size as usize];
+    let first = u64::from(page) * u64::from(page_size);
+    let from = u32::try_from(first).map(EarnerIndex);
+    for (&earner, &gwei) in from.into_iter().flat_map(|from| earnings.range(from..)) {
+        match values.get_mut((u64::from(earner.0) - first) as usize) {
+            Some(value) => *value = gwei,
+            None => break,
+        }
+    }
+    values
 }

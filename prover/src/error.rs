@@ -99,6 +99,40 @@ pub enum Error {
     /// Coordinates that are not a point of the group.
     #[error("coordinates must be below the field's modulus and on the curve")]
     InvalidPoint,
+    /// A scalar that is not reduced.
+    #[error("a scalar must be below the order of the field")]
+    InvalidScalar,
+    /// A page size that the payout argument does not support.
+    #[error(
+        "pages of the payout argument must hold a power of two of earners from 16 to 65536, got {given}"
+    )]
+    ArgumentPageSize {
+        /// Size given.
+        given: u32,
+    },
+    /// Public inputs that no proof is accepted for.
+    #[error("a payout statement must {rule}")]
+    PayoutStatement {
+        /// The rule broken.
+        rule: &'static str,
+    },
+    /// Payouts that are not what the ledger says.
+    #[error("payouts to be proven must {rule}")]
+    FalsePayouts {
+        /// The rule broken.
+        rule: &'static str,
+    },
+    /// A proof of the wrong length.
+    #[error("a proof must have {expected} words, got {given}")]
+    ProofLength {
+        /// Words given.
+        given: usize,
+        /// Words of a proof of its pages and limbs.
+        expected: usize,
+    },
+    /// A challenge that makes a denominator zero; no honest prover will ever see one.
+    #[error("a challenge makes a denominator of the payout argument zero")]
+    Challenge,
     /// Rows that cannot be a ledger.
     #[error("row {row}: {source}")]
     Row {

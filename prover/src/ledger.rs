@@ -1,4 +1,4 @@
-use ark_bn254::G1Affine;
+use ark_bn254::{Fr, G1Affine};
 use attribution::settle::{CELLS_PER_ROW, Ledger, Statement};
 
 use crate::{
@@ -60,6 +60,18 @@ impl LedgerCommitment {
     /// Commitment to the polynomial; EigenDA's certificate holds the same.
     pub const fn commitment(&self) -> G1Affine {
         self.commitment
+    }
+
+    /// Coefficients of the polynomial.
+    pub(crate) fn coefficients(&self) -> &[Fr] {
+        self.polynomial.coefficients()
+    }
+
+    /// The first four cells of each row, column by column; of row 0 the payload's header first.
+    pub(crate) fn columns(&self) -> [Vec<Fr>; 4] {
+        let symbols = elements(&self.blob);
+        let column = |j| symbols.iter().skip(j).step_by(CELLS_PER_ROW).copied().collect();
+        [0, 1, 2, 3].map(column)
     }
 
     /// Opens one cell of a row.

@@ -4,8 +4,14 @@
 //! same thing to data availability and to Settlement. A ledger of `n` rows is a polynomial of
 //! degree below `8n` with symbol `i` at `w^i` ([`commit_ledger`]); a page of earnings takes what
 //! earner `page * M + k` gets at `v^k` ([`commit_payouts`], [`EarningsPage`]). `w` and `v` are
-//! arkworks' roots of unity of order `8n` and `M`.
+//! arkworks' roots of unity of order `8n` and `M`. [`argument`] proves that payouts are what a
+//! ledger says; `SPEC.md` is its specification.
 
+// Examples and unit tests share a module, which names this crate.
+#[cfg(test)]
+extern crate self as prover;
+
+pub mod argument;
 mod blob;
 mod earnings;
 mod error;

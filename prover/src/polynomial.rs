@@ -41,6 +41,11 @@ impl Polynomial {
         &self.coefficients
     }
 
+    /// The coefficients, lowest first.
+    pub(crate) fn into_coefficients(self) -> Vec<Fr> {
+        self.coefficients
+    }
+
     /// Points of the domain.
     #[must_use]
     pub const fn size(&self) -> usize {

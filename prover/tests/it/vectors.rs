@@ -10,16 +10,16 @@ use prover::{
 };
 use serde_json::Value;
 
-fn load(name: &str) -> Value {
+pub(crate) fn load(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../test/vectors").join(name);
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn bytes<const N: usize>(value: &Value) -> [u8; N] {
+pub(crate) fn bytes<const N: usize>(value: &Value) -> [u8; N] {
     hex::decode(&value.as_str().unwrap()[2..]).unwrap().try_into().unwrap()
 }
 
-fn number<T: std::str::FromStr<Err: std::fmt::Debug>>(value: &Value) -> T {
+pub(crate) fn number<T: std::str::FromStr<Err: std::fmt::Debug>>(value: &Value) -> T {
     value.as_str().unwrap().parse().unwrap()
 }
 
@@ -28,11 +28,11 @@ fn small(value: &Value) -> usize {
     usize::from_be_bytes(*word.last_chunk().unwrap())
 }
 
-fn g1(value: &Value) -> G1Affine {
+pub(crate) fn g1(value: &Value) -> G1Affine {
     G1 { x: bytes(&value["x"]), y: bytes(&value["y"]) }.try_into().unwrap()
 }
 
-fn g2(value: &Value) -> G2Affine {
+pub(crate) fn g2(value: &Value) -> G2Affine {
     let [x1, x0, y1, y0] = ["x1", "x0", "y1", "y0"].map(|part| bytes(&value[part]));
     G2 { x1, x0, y1, y0 }.try_into().unwrap()
 }
