@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use minijinja::{Environment, Value, context};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{Error, Result};
 
@@ -77,7 +77,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Tokenizer`].
     pub fn parse(json: &str, config: Option<&str>) -> Result<Self> {
-        let inner: tokenizers::Tokenizer = json.parse().map_err(failed)?;
+        let inner = parse_inner(json)?;
         let config: HfTokenizerConfig = match config {
             Some(text) => {
                 serde_json::from_str(text).map_err(|error| Error::Tokenizer(error.to_string()))?
@@ -251,6 +251,16 @@ fn raise_exception(what: String) -> std::result::Result<String, minijinja::Error
     Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, what))
 }
 
+/// The library takes it for granted that some parts of its file are well formed and panics where
+/// they are not. It is given text alone, so nothing is left half changed by a panic.
+fn parse_inner(json: &str) -> Result<tokenizers::Tokenizer> {
+    serde_json::from_str::<IgnoredAny>(json)
+        .map_err(|error| Error::Tokenizer(error.to_string()))?;
+    std::panic::catch_unwind(|| json.parse())
+        .map_err(|_| Error::Tokenizer("its parts are malformed".into()))?
+        .map_err(failed)
+}
+
 fn failed(error: tokenizers::Error) -> Error {
     Error::Tokenizer(error.to_string())
 }
@@ -395,6 +405,15 @@ mod tests {
             let result = Tokenizer::parse(&whole[..cut], None);
             assert!(matches!(result, Err(Error::Tokenizer(_))), "cut at {cut}: {result:?}");
         }
+    }
+
+    #[test]
+    fn what_the_library_panics_on_is_an_error() {
+        let json = train_tokenizer(["a b"].into_iter(), 264).unwrap();
+        let mut value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        value["normalizer"] = serde_json::json!({"type": "Precompiled", "precompiled_charsmap": 7});
+        let result = Tokenizer::parse(&value.to_string(), None);
+        assert!(matches!(result, Err(Error::Tokenizer(_))), "{result:?}");
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::{Error, Result};
 pub const OPERATOR_KEY_VARIABLE: &str = "OPENLEDGER_OPERATOR_KEY";
 /// Environment variable that may hold the attestor's key instead of a file.
 pub const ATTESTOR_KEY_VARIABLE: &str = "OPENLEDGER_ATTESTOR_KEY";
-/// Chains on which made-up randomness and attestors are refused: Ethereum and OpenLedger.
-pub const MAIN_CHAINS: [u64; 2] = [1, 1612];
+/// Chains on which what is made up for development is refused: Ethereum and OpenLedger.
+const MAIN_CHAINS: [u64; 2] = [1, 1612];
 /// Largest configuration or key file read, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -275,6 +275,24 @@ impl Config {
         Ok(())
     }
 
+    /// Refuses to run with a development's setup or attestor where real money is.
+    ///
+    /// # Errors
+    /// [`Error::Config`] on chains 1 and 1612: if `srs.secret_seed` is set, because whoever knows
+    /// it can forge openings, and without it as well, because the only certificates of
+    /// availability that a node makes are the word of a development attestor.
+    pub fn check_chain(&self, chain_id: u64) -> Result<()> {
+        if !MAIN_CHAINS.contains(&chain_id) {
+            return Ok(());
+        }
+        let what = if self.srs.secret_seed.is_some() {
+            "srs.secret_seed"
+        } else {
+            "the development attestor (da.attestor_key_file)"
+        };
+        Err(Error::Config(format!("{what} is refused on main chain {chain_id}")))
+    }
+
     fn resolve(&mut self, folder: &Path) {
         let fixed = [&mut self.chain.deployment, &mut self.node.data_dir, &mut self.model.base];
         let optional = [
@@ -355,6 +373,26 @@ mod tests {
         let text = EXAMPLE.replace("max_requests = 256", "max_requests = 0");
         let error = Config::parse(&text).unwrap_err();
         assert_eq!(error.to_string(), "configuration: node.max_requests 0 is not in 1..=65536");
+    }
+
+    #[test]
+    fn what_is_for_development_is_refused_on_main_chains() {
+        let seeded = Config::parse(EXAMPLE).unwrap();
+        assert!(seeded.srs.secret_seed.is_some());
+        let mut attested = seeded.clone();
+        attested.srs.secret_seed = None;
+        for chain_id in [1, 1612] {
+            for (config, rule) in
+                [(&seeded, "srs.secret_seed"), (&attested, "the development attestor")]
+            {
+                let error = config.check_chain(chain_id).unwrap_err().to_string();
+                assert!(error.contains(rule), "{error}");
+                assert!(error.ends_with(&format!("refused on main chain {chain_id}")), "{error}");
+            }
+        }
+        for chain_id in [0, 2, 31_337, 161_201] {
+            seeded.check_chain(chain_id).unwrap();
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 pub use crate::indexer::views::*;
 use crate::{
-    Result,
+    Error, Result,
     chain::{
         Contracts,
         bindings::{Price, Rules},
@@ -116,7 +116,7 @@ impl Registry {
         let prefix = name_key(name);
         let found = self.store.scan(Table::ModelNames, &prefix, &prefix, 2)?;
         match found.as_slice() {
-            [(key, _)] => self.model(B256::from_slice(&key[32..])),
+            [(key, _)] => self.model(hash_in(Table::ModelNames, &key[32..])?),
             _ => Ok(None),
         }
     }
@@ -154,7 +154,7 @@ impl Registry {
     pub fn channels_to(&self, operator: Address) -> Result<Vec<(B256, ChannelView)>> {
         let all: Vec<(Vec<u8>, ChannelView)> = rows(&*self.store, Table::ChainChannels, &[])?;
         let ours = all.into_iter().filter(|(_, channel)| channel.operator == operator);
-        Ok(ours.map(|(key, channel)| (B256::from_slice(&key), channel)).collect())
+        ours.map(|(key, channel)| Ok((hash_in(Table::ChainChannels, &key)?, channel))).collect()
     }
 
     /// The index of an account in a role.
@@ -198,6 +198,13 @@ impl Registry {
         let all = rows(&*self.store, Table::Earnings, &page.to_be_bytes())?;
         Ok(all.into_iter().map(|(_, view)| view).collect())
     }
+}
+
+/// The hash that a key is, or ends with.
+fn hash_in(table: Table, bytes: &[u8]) -> Result<B256> {
+    bytes.try_into().map_err(|_| {
+        Error::Store(format!("table {}: damaged key of {} bytes", table.name(), bytes.len()))
+    })
 }
 
 /// Where the indexer's head is in [`Table::Meta`].

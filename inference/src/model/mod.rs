@@ -130,7 +130,7 @@ impl Decoder {
         &self.spec
     }
 
-    /// Trained weights by checkpoint name, in [`parameters`] order; empty in a frozen model.
+    /// Trained weights by checkpoint name, in [`parameters()`] order; empty in a frozen model.
     pub fn variables(&self) -> &[(String, Var)] {
         &self.variables
     }
@@ -179,7 +179,7 @@ impl Decoder {
         self.head.forward(hidden)
     }
 
-    /// Reads every weight back: checkpoint name, shape and values, in [`parameters`] order.
+    /// Reads every weight back: checkpoint name, shape and values, in [`parameters()`] order.
     ///
     /// # Errors
     /// [`Error::Tensor`] if a value cannot be read.

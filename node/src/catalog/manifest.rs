@@ -16,8 +16,8 @@ pub const INDEX_FILE: &str = "index.olx";
 pub const MANIFEST_FILE: &str = "model.json";
 /// What decides an adapter's arithmetic.
 const ADAPTER_FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
-/// What decides a base model's arithmetic, besides its weights.
-const BASE_FILES: [&str; 2] = ["config.json", "tokenizer.json"];
+/// What decides a base model's prompts and arithmetic, besides its weights.
+const BASE_FILES: [&str; 3] = ["config.json", "tokenizer.json", "tokenizer_config.json"];
 
 /// A version of a Datanet that a model was trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,8 +79,8 @@ pub fn adapter_hash(dir: &Path) -> Result<B256> {
     hash_of_hashes(ADAPTER_FILES.iter().map(|name| dir.join(name)))
 }
 
-/// Content hash of a base model: keccak256 of the hashes of its configuration, its tokenizer and
-/// its safetensors files in the order of their names.
+/// Content hash of a base model: keccak256 of the hashes of its configuration, its tokenizer, the
+/// tokenizer's configuration with the chat template, and its safetensors files by name.
 ///
 /// # Errors
 /// [`Error::Io`] if a file cannot be read, [`Error::Config`] if there are no weights.
@@ -152,7 +152,7 @@ mod tests {
         assert!(base_hash(dir.path()).is_err());
         std::fs::write(dir.path().join("model.safetensors"), "weights").unwrap();
         let hashes = BASE_FILES.map(keccak256);
-        let expected = keccak256([hashes[0], hashes[1], keccak256("weights")].concat());
+        let expected = keccak256([&hashes[..], &[keccak256("weights")]].concat().concat());
         assert_eq!(base_hash(dir.path()).unwrap(), expected);
     }
 

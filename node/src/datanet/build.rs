@@ -30,7 +30,7 @@ pub struct Contribution {
 /// text)` in path order. `count` gives the number of tokens of a text.
 ///
 /// # Errors
-/// [`Error::Datanet`] if a file or folder cannot be read.
+/// [`crate::Error::Datanet`] if a file or folder cannot be read.
 pub fn cut(
     root: &Path,
     max_tokens: usize,

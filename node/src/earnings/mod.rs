@@ -97,8 +97,8 @@ impl Earnings {
     /// All earners by index, without witnesses.
     ///
     /// # Errors
-    /// [`Error::Store`]; [`Error::Availability`] if a batch's ledger cannot be had;
-    /// [`Error::Money`] if it is not what the chain committed to.
+    /// [`crate::Error::Store`]; [`crate::Error::Availability`] if a batch's ledger cannot be had;
+    /// [`crate::Error::Money`] if it is not what the chain committed to.
     pub async fn all(&self) -> Result<Vec<EarnerEarnings>> {
         let mut all = Vec::new();
         for view in self.registry.earners()? {
@@ -111,7 +111,7 @@ impl Earnings {
     /// One earner with a witness; `None` for an index not given out.
     ///
     /// # Errors
-    /// As [`Self::all`], and [`Error::Prover`] if the opening cannot be made.
+    /// As [`Self::all`], and [`crate::Error::Prover`] if the opening cannot be made.
     pub async fn of(&self, earner: EarnerIndex) -> Result<Option<EarnerEarnings>> {
         let Some(view) = self.registry.earner(earner)? else { return Ok(None) };
         let page = self.page(self.page_of(earner)).await?;

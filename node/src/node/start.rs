@@ -55,6 +55,8 @@ pub(super) async fn start(config: Config, shutdown: CancellationToken) -> Result
     let signer = config.operator_key()?;
     let client = ChainClient::new(&config.chain.rpc_url, Some(signer.clone()))?;
     let deployment = Deployment::load(&config.chain.deployment)?;
+    // The chain itself is asked for its id below, and a deployment of another is refused.
+    config.check_chain(deployment.chain_id)?;
     let contracts = reach(&client, deployment, &shutdown).await?;
     let path = config.node.data_dir.join("store");
     let store: SharedStore = blocking(move || Ok(Arc::new(RocksStore::open(&path)?) as _)).await?;
@@ -280,4 +282,46 @@ fn powers(config: &SrsConfig, data: &Path, chain_id: u64) -> Result<Srs> {
     let path = folder.join(format!("srs-dev-{}.bin", config.powers));
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     Ok(Srs::dev_cached(&path, chain_id, seed.as_bytes(), config.powers)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_does_not_start_on_a_main_chain_with_a_development_setup() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.toml");
+        let addresses: Vec<String> = [
+            "EarnerRegistry",
+            "DatanetRegistry",
+            "ModelRegistry",
+            "FeeSchedule",
+            "Staking",
+            "PaymentChannels",
+            "Settlement",
+            "DevCertVerifier",
+        ]
+        .map(|name| format!("\"{name}\": \"{}\"", Address::repeat_byte(7)))
+        .into();
+        let contracts = addresses.join(",");
+        let deployment =
+            format!(r#"{{"chainId": 1612, "fromBlock": 0, "contracts": {{{contracts}}}}}"#);
+        std::fs::write(folder.path().join("deployment.json"), deployment).unwrap();
+        std::fs::write(folder.path().join("key"), "07".repeat(32)).unwrap();
+        // Nobody listens there: the refusal does not wait for a chain.
+        let config = r#"
+            chain = { rpc_url = "http://127.0.0.1:1", deployment = "deployment.json" }
+            operator = { key_file = "key" }
+            node = { data_dir = "data" }
+            model = { base = "base" }
+            srs = { secret_seed = "known" }
+        "#;
+        std::fs::write(&path, config).unwrap();
+        let config = Config::load(&path).unwrap();
+        let error = Node::start(config, CancellationToken::new()).await.unwrap_err().to_string();
+        assert!(error.contains("srs.secret_seed"), "{error}");
+        assert!(error.ends_with("refused on main chain 1612"), "{error}");
+        assert!(!folder.path().join("data").exists());
+    }
 }

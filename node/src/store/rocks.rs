@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use rocksdb::{
-    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, Direction, IteratorMode, Options,
-    WriteOptions,
+    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, Direction,
+    IteratorMode, Options, WriteOptions,
 };
 
 use super::{Entry, Error, Result, Store, Table, WriteBatch};
@@ -29,6 +29,9 @@ impl RocksStore {
         let mut options = Options::default();
         options.create_if_missing(true);
         options.create_missing_column_families(true);
+        // A write that was cut off by a crash ends the log and was never acknowledged; damage before
+        // the end would lose rows that were, so the folder is refused instead.
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         // One log for all families bounds replay after a kill.
         options.set_max_total_wal_size(64 << 20);
         options.set_keep_log_file_num(2);

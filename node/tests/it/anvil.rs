@@ -2,7 +2,6 @@
 
 use std::{
     net::TcpListener,
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -28,18 +27,16 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// A Foundry tool's native binary: what npm puts into its folder of binaries loses exit codes.
+///
+/// # Panics
+/// If it is not installed: a test that needs a chain and has none must not pass.
 fn tool(name: &str) -> PathBuf {
-    root().join("node_modules/.bin").join(name)
-}
-
-/// Whether the chain's tools are installed; without them tests that need a chain have nothing to
-/// run on.
-pub(crate) fn is_installed() -> bool {
-    let there = tool("anvil").exists() && root().join("script/Deploy.s.sol").exists();
-    if !there {
-        eprintln!("skipped: node_modules/.bin/anvil or script/Deploy.s.sol is missing");
-    }
-    there
+    let path = root().join("tools").join(name);
+    let version = Command::new(&path).arg("--version").output();
+    let is_installed = version.as_ref().is_ok_and(|output| output.status.success());
+    assert!(is_installed, "{} does not run; run `make setup`: {version:?}", path.display());
+    path
 }
 
 pub(crate) fn free_port() -> u16 {
@@ -60,9 +57,8 @@ pub(crate) struct Anvil {
 
 impl Drop for Anvil {
     fn drop(&mut self) {
-        // What npm installs is a wrapper; the group holds the chain itself as well.
-        let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-9", "--", &group]).status();
+        // It may have ended already.
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
@@ -77,7 +73,6 @@ impl Anvil {
             .args(["--silent", "--port", &port.to_string(), "--chain-id", &chain_id.to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .process_group(0)
             .spawn()
             .unwrap();
         let anvil = Self { child, url: format!("http://127.0.0.1:{port}"), chain_id };

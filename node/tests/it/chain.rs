@@ -138,9 +138,6 @@ fn indexer(client: ChainClient, contracts: Contracts) -> (SharedStore, Registry,
 
 #[tokio::test]
 async fn a_chain_that_is_not_there_is_waited_for() {
-    if !anvil::is_installed() {
-        return;
-    }
     let port = anvil::free_port();
     let client = ChainClient::new(&format!("http://127.0.0.1:{port}"), None).unwrap();
     let (_, registry, indexer) = indexer(client, contracts());
@@ -162,9 +159,6 @@ async fn a_chain_that_is_not_there_is_waited_for() {
 
 #[tokio::test]
 async fn a_reorganisation_is_followed() {
-    if !anvil::is_installed() {
-        return;
-    }
     let anvil = Anvil::start(anvil::free_port()).await;
     let deployment = anvil.deploy(10, 5);
     let operator = anvil.client(Some(KEYS[1].parse().unwrap()));
@@ -204,9 +198,6 @@ async fn a_reorganisation_is_followed() {
 
 #[tokio::test]
 async fn a_deployment_of_another_chain_is_refused() {
-    if !anvil::is_installed() {
-        return;
-    }
     let anvil = Anvil::start(anvil::free_port()).await;
     let result = anvil.client(None).contracts(contracts().deployment).await;
     assert!(matches!(result, Err(node::Error::Config(_))), "{result:?}");

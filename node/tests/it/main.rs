@@ -3,6 +3,7 @@
 mod anvil;
 mod batcher;
 mod chain;
+mod damage;
 mod recorder;
 mod settlement;
 mod store;

@@ -280,9 +280,6 @@ fn weights(registry: &Registry, model: B256) -> Weights {
 
 #[tokio::test]
 async fn calls_are_posted_finalised_and_claimed() {
-    if !anvil::is_installed() {
-        return;
-    }
     let market = Market::open().await;
     let blobs = tempfile::tempdir().unwrap();
     let node = Operator::start(&market, Arc::new(MemoryStore::default()), blobs.path()).await;
@@ -404,9 +401,6 @@ async fn claim(market: &Market, node: &Operator) -> Claimed {
 
 #[tokio::test]
 async fn a_batch_that_the_contract_refuses_stays_and_is_tried_again() {
-    if !anvil::is_installed() {
-        return;
-    }
     let market = Market::open().await;
     let blobs = tempfile::tempdir().unwrap();
     let node = Operator::start(&market, Arc::new(MemoryStore::default()), blobs.path()).await;
@@ -423,9 +417,6 @@ async fn a_batch_that_the_contract_refuses_stays_and_is_tried_again() {
 
 #[tokio::test]
 async fn a_chain_that_goes_away_changes_nothing() {
-    if !anvil::is_installed() {
-        return;
-    }
     let market = Market::open().await;
     let blobs = tempfile::tempdir().unwrap();
     let node = Operator::start(&market, Arc::new(MemoryStore::default()), blobs.path()).await;

@@ -113,7 +113,7 @@ fn a_base_with_one_byte_changed_is_refused_by_its_content() {
         bytes[0] ^= 1;
         bytes
     };
-    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+    for file in ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"] {
         let cases = [damaged(&base_dir(), file, flip_first), damaged(&base_dir(), file, flip_last)];
         for (_folder, dir) in &cases {
             let found = base_hash(dir).unwrap();
