@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -164,7 +165,7 @@ pub fn save(
     write_atomically(path, &file)
 }
 
-/// Writes a file through a temporary one beside it and a rename.
+/// Writes a file through a temporary one beside it, which is on disk before it takes the name.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -172,6 +173,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".partial");
     let temporary = PathBuf::from(temporary);
-    std::fs::write(&temporary, bytes).map_err(Error::io(&temporary))?;
+    let mut file = File::create(&temporary).map_err(Error::io(&temporary))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(&temporary))?;
     std::fs::rename(&temporary, path).map_err(Error::io(path))
 }

@@ -1,22 +1,15 @@
 //! Every earner claims: one alone, ten together, then all that are left.
 
-use std::time::Duration;
-
 use alloy::primitives::U256;
 use eyre::{Result, ensure};
 use indicatif::ProgressBar;
 use node::{
     api::earnings::EarningsJson,
-    chain::{
-        ChainClient, Deployment,
-        bindings::{Claim, G1Point, ISettlement},
-    },
-    client::{NodeClient, Payer, claim_all},
+    chain::{ChainClient, Deployment, bindings::ISettlement},
+    client::{NodeClient, Payer, claim_all, claim_of},
 };
 
 use crate::{accounts::Account, world::World};
-
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Gas of a claim alone and of ten in one transaction, and the number of claims made.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +33,7 @@ pub(crate) async fn claim_everything(
     let client = ChainClient::new(&chain.url, Some(relayer.key.clone()))?;
     let to = deployment.settlement;
 
-    let call = ISettlement::claimCall { claim_: opening(node, open[0]).await? };
+    let call = ISettlement::claimCall { claim_: claim_of(node, open[0]).await? };
     refuse_wrong_value(&client, deployment, &call).await?;
     let one = client.send(to, &call, U256::ZERO).await?;
     let again = client.call(to, &call).await;
@@ -49,7 +42,7 @@ pub(crate) async fn claim_everything(
 
     let mut claims = Vec::new();
     for earner in &open[1..11] {
-        claims.push(opening(node, *earner).await?);
+        claims.push(claim_of(node, *earner).await?);
     }
     let ten = client.send(to, &ISettlement::claimManyCall { claims }, U256::ZERO).await?;
     bar.inc(10);
@@ -71,16 +64,4 @@ async fn refuse_wrong_value(
     let refused = client.call(deployment.settlement, &wrong).await;
     ensure!(refused.is_err(), "a claim above the opening was accepted");
     Ok(())
-}
-
-async fn opening(node: &NodeClient, earner: u32) -> Result<Claim> {
-    let body = node.get(&format!("/v1/earnings/{earner}"), DEADLINE).await?;
-    let earnings: EarningsJson = serde_json::from_value(body)?;
-    let witness = earnings.witness.ok_or_else(|| eyre::eyre!("no witness for earner {earner}"))?;
-    Ok(Claim {
-        earner,
-        cumulativeEarnings: earnings.cumulative.0,
-        version: earnings.version.0,
-        witness: G1Point { x: witness.x, y: witness.y },
-    })
 }

@@ -32,8 +32,8 @@ pub(crate) async fn settle_up(
     story.say(format!("{} earners paid", claims.made));
 
     story.chapter("Who earned what");
-    let rows: Vec<_> = world.datanets.iter().map(|d| &d.datanet.rows[..]).collect();
-    let lines = report::contributors(cast, &rows, &outcome.replies, &outcome.earnings);
+    let datanets: Vec<_> = world.datanets.iter().map(|d| &d.datanet).collect();
+    let lines = report::contributors(cast, &datanets, &outcome.replies, &outcome.earnings);
     let books = check::books(world, cast, outcome, &before).await?;
     let gas = gas(outcome, &claims);
     println!("{}", report::draw_contributors(&lines));

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, U256};
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
-use node::{api::earnings::EarningsJson, client::Reply, datanet::Row};
+use node::{
+    api::earnings::EarningsJson,
+    client::Reply,
+    datanet::{Datanet, Row},
+};
 
 use crate::{accounts::Cast, story::open};
 
@@ -29,7 +33,7 @@ impl Line {
 /// One line per contributor, in the cast's order.
 pub(crate) fn contributors(
     cast: &Cast,
-    rows: &[&[Row]],
+    datanets: &[&Datanet],
     replies: &[Reply],
     earnings: &[EarningsJson],
 ) -> Vec<Line> {
@@ -40,29 +44,17 @@ pub(crate) fn contributors(
         *credits.entry(credit.earner).or_default() += credit.credit.0;
     }
     let line = |account: &crate::accounts::Account| {
-        let owned =
-            || rows.iter().flat_map(|d| d.iter()).filter(|r| r.contributor == account.address());
+        let is_own = |row: &&Row| row.contributor == account.address();
         let earner = earner_of.get(&account.address());
         Line {
             name: account.name,
-            rows: owned().count(),
-            accepted: owned()
-                .filter(|row| row.row_hash == row.cluster_hash && !is_copy(rows, row))
-                .count(),
+            rows: datanets.iter().flat_map(|d| &d.rows).filter(is_own).count(),
+            accepted: datanets.iter().flat_map(|d| d.canonical()).filter(is_own).count(),
             credits: earner.and_then(|e| credits.get(&e.earner)).copied().unwrap_or_default(),
             earned: earner.map_or(0, |e| e.cumulative.0),
         }
     };
     cast.contributors().map(line).collect()
-}
-
-/// Whether an earlier row has the same text.
-fn is_copy(rows: &[&[Row]], row: &Row) -> bool {
-    rows.iter().flat_map(|d| d.iter()).any(|other| {
-        other.row_hash == row.row_hash
-            && other.contributor != row.contributor
-            && other.index < row.index
-    })
 }
 
 /// Draws the contributors' table.

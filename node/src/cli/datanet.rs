@@ -99,11 +99,11 @@ fn rows(
 fn show(datanet: &Datanet) {
     let manifest = &datanet.manifest;
     let mut accepted: BTreeMap<Address, (usize, usize)> = BTreeMap::new();
-    let mut seen = std::collections::HashSet::new();
     for row in &datanet.rows {
-        let counts = accepted.entry(row.contributor).or_default();
-        counts.0 += 1;
-        counts.1 += usize::from(row.row_hash == row.cluster_hash && seen.insert(row.row_hash));
+        accepted.entry(row.contributor).or_default().0 += 1;
+    }
+    for row in datanet.canonical() {
+        accepted.entry(row.contributor).or_default().1 += 1;
     }
     let mut table = Table::new();
     table.load_preset(UTF8_BORDERS_ONLY).set_header(["contributor", "rows", "accepted"]);

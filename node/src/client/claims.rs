@@ -47,7 +47,7 @@ pub async fn claim_all(
     for chunk in open.chunks(CHUNK) {
         let mut claims = Vec::with_capacity(chunk.len());
         for earnings in chunk {
-            claims.push(claim(node, earnings.earner).await?);
+            claims.push(claim_of(node, earnings.earner).await?);
         }
         let call = ISettlement::claimManyCall { claims };
         payer.chain().send(settlement, &call, U256::ZERO).await?;
@@ -68,7 +68,11 @@ async fn unclaimed(node: &NodeClient, wanted: &[u32]) -> Result<Vec<EarningsJson
     Ok(open.collect())
 }
 
-async fn claim(node: &NodeClient, earner: u32) -> Result<Claim> {
+/// What Settlement takes to pay `earner` all that it has earned in final batches.
+///
+/// # Errors
+/// [`Error::Remote`] if the node cannot be reached, answers wrongly, or has no opening for it.
+pub async fn claim_of(node: &NodeClient, earner: u32) -> Result<Claim> {
     let body = node.get(&format!("/v1/earnings/{earner}"), DEADLINE).await?;
     let earnings: EarningsJson = serde_json::from_value(body)
         .map_err(|error| Error::Remote(format!("earnings of {earner}: {error}")))?;

@@ -8,7 +8,7 @@ mod reader;
 mod session;
 mod sse;
 
-pub use claims::{ClaimsReport, claim_all};
+pub use claims::{ClaimsReport, claim_all, claim_of};
 pub use http::{NodeClient, Refused};
 pub use paid::{ChatCall, PaidClient};
 pub use payer::Payer;

@@ -1,13 +1,15 @@
 //! The Datanet directory: strict reading, atomic writing.
 
 use std::{
+    collections::HashSet,
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     path::Path,
 };
 
 use alloy::primitives::{Address, B256, keccak256};
 use attribution::settle::merkle;
+use inference::weights::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -62,12 +64,6 @@ impl Row {
             self.contributor.into(),
             self.cluster_hash.into(),
         )
-    }
-
-    /// Whether this row is the one of its cluster that counts.
-    pub fn is_canonical(&self, earlier: &[Self]) -> bool {
-        self.row_hash == self.cluster_hash
-            && !earlier.iter().any(|other| other.cluster_hash == self.cluster_hash)
     }
 }
 
@@ -127,17 +123,21 @@ impl Datanet {
     /// # Errors
     /// [`Error::Datanet`] if a file cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        let write = || -> std::io::Result<()> {
-            fs::create_dir_all(dir)?;
-            let mut lines = Vec::new();
-            for row in &self.rows {
-                serde_json::to_writer(&mut lines, row)?;
-                lines.push(b'\n');
-            }
-            replace(&dir.join(ROWS), &lines)?;
-            replace(&dir.join(MANIFEST), &serde_json::to_vec_pretty(&self.manifest)?)
-        };
-        write().map_err(|e| damaged(dir, e))
+        fs::create_dir_all(dir).map_err(|e| damaged(dir, e))?;
+        let mut lines = Vec::new();
+        for row in &self.rows {
+            serde_json::to_writer(&mut lines, row).expect("a row is plain data");
+            lines.push(b'\n');
+        }
+        let manifest = serde_json::to_vec_pretty(&self.manifest).expect("a manifest is plain data");
+        write_atomically(&dir.join(ROWS), &lines).map_err(|e| damaged(dir, e))?;
+        write_atomically(&dir.join(MANIFEST), &manifest).map_err(|e| damaged(dir, e))
+    }
+
+    /// The rows that count, in order: the first of each duplicate cluster.
+    pub fn canonical(&self) -> impl Iterator<Item = &Row> {
+        let mut seen = HashSet::new();
+        self.rows.iter().filter(move |row| seen.insert(row.cluster_hash))
     }
 
     /// Merkle leaves of the rows, in order.
@@ -165,14 +165,6 @@ fn check_row(row: &Row, number: u64) -> std::result::Result<(), String> {
 fn root_of(rows: &[Row]) -> B256 {
     let leaves: Vec<_> = rows.iter().map(Row::leaf).collect();
     B256::from(merkle::root(&leaves))
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let part = path.with_extension("part");
-    let mut file = fs::File::create(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(part, path)
 }
 
 #[cfg(test)]

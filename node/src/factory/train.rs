@@ -149,8 +149,8 @@ fn examples(
     settings: &TrainSettings,
 ) -> Result<(Vec<Example>, Vec<Example>)> {
     let max = settings.max_tokens.min(decoder.spec().max_positions);
-    let (mut all, mut seen) = (Vec::new(), HashSet::new());
-    for row in datanet.rows.iter().filter(|row| seen.insert(row.cluster_hash)) {
+    let mut all = Vec::new();
+    for row in datanet.canonical() {
         if let Some(example) = row_example(tokenizer, &row.text, max)? {
             all.push(example);
         }
