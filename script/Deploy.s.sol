@@ -3,14 +3,19 @@ pragma solidity 0.8.30;
 
 import {FeeSchedule} from "../contracts/governance/FeeSchedule.sol";
 import {IFeeSchedule} from "../contracts/interfaces/IFeeSchedule.sol";
-import {G2Point} from "../contracts/libraries/Kzg.sol";
+import {IPayoutVerifier} from "../contracts/interfaces/IPayoutVerifier.sol";
+import {G1Point, G2Point} from "../contracts/libraries/Kzg.sol";
 import {PaymentChannels} from "../contracts/payments/PaymentChannels.sol";
 import {DatanetRegistry} from "../contracts/registry/DatanetRegistry.sol";
 import {EarnerRegistry} from "../contracts/registry/EarnerRegistry.sol";
 import {ModelRegistry} from "../contracts/registry/ModelRegistry.sol";
+import {Disputes} from "../contracts/settlement/Disputes.sol";
+import {EarningsArchive} from "../contracts/settlement/EarningsArchive.sol";
 import {Settlement} from "../contracts/settlement/Settlement.sol";
 import {Staking} from "../contracts/staking/Staking.sol";
 import {DevCertVerifier} from "../contracts/verifiers/DevCertVerifier.sol";
+import {PayoutVerifier} from "../contracts/verifiers/PayoutVerifier.sol";
+import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {Script} from "forge-std/Script.sol";
 import {VmSafe} from "forge-std/Vm.sol";
 
@@ -19,26 +24,33 @@ import {VmSafe} from "forge-std/Vm.sol";
 ///     forge script script/Deploy.s.sol --rpc-url <url> --private-key <key> --broadcast
 ///
 /// which writes deployments/<chainId>.json. A parameter is taken from its environment variable, else from the JSON file
-/// that DEPLOY_CONFIG names (keys as in `Config`, tauG2 as an object of x1, x0, y1, y0), else it has its default:
+/// that DEPLOY_CONFIG names (keys as in `Config`, points as objects of their coordinates), else it has its default:
 ///
 /// | Config          | variable                | default                                                     |
-/// | owner           | DEPLOY_OWNER            | the deployer; sets fees and the slasher                     |
+/// | owner           | DEPLOY_OWNER            | the deployer; governs fees, exposure, slashing and arbiters |
 /// | treasury        | DEPLOY_TREASURY         | the deployer; earner 1, which nobody can change later       |
-/// | slashedTo       | DEPLOY_SLASHED_TO       | the treasury; gets slashed stake                            |
 /// | attestor        | DEPLOY_ATTESTOR         | the deployer; signs data-availability certificates          |
 /// | epochSeconds    | DEPLOY_EPOCH_SECONDS    | 3600                                                        |
 /// | disputeWindow   | DEPLOY_DISPUTE_WINDOW   | 604800 (7 days)                                             |
 /// | pageSize        | DEPLOY_PAGE_SIZE        | 65536 earners, a power of two                               |
-/// | unbondingPeriod | DEPLOY_UNBONDING_PERIOD | 1209600 (14 days); longer than the dispute window           |
+/// | unbondingPeriod | DEPLOY_UNBONDING_PERIOD | 1209600 (14 days); at least the dispute window              |
 /// | minStake        | DEPLOY_MIN_STAKE        | 1000 OPEN, in wei                                           |
+/// | exposureWad     | DEPLOY_EXPOSURE         | 0.25e18 of an operator's stake may be in unfinal batches    |
+/// | strikeSlashWad  | DEPLOY_STRIKE_SLASH     | 0.25e18 of the stake is slashed; at least the exposure      |
 /// | withdrawDelay   | DEPLOY_WITHDRAW_DELAY   | 86400 (1 day); longer than an epoch and the time to post it |
 /// | feeNotice       | DEPLOY_FEE_NOTICE       | 604800 (7 days) between a change of fees and its effect     |
 /// | tauG2           | DEPLOY_TAU_G2           | EigenDA's; as x1,x0,y1,y0 (imaginary part first)            |
+/// | identity        | DEPLOY_IDENTITY         | none, it must be given; as x,y                              |
+///
+/// `identity` is the commitment to the polynomial of degree below the page size with value k at v^k, and only follows
+/// from the whole reference string: the prover computes it (`VerifierKey::identity`).
+///
+/// Contracts with an owner that are wired to each other belong to the deployer until the owner has accepted them
+/// (`acceptOwnership` of Staking, Settlement and Disputes), unless it is the deployer itself.
 contract Deploy is Script {
     struct Config {
         address owner;
         address treasury;
-        address slashedTo;
         address attestor;
         uint64 epochSeconds;
         uint64 disputeWindow;
@@ -47,7 +59,10 @@ contract Deploy is Script {
         uint256 minStake;
         uint64 withdrawDelay;
         uint64 feeNotice;
+        uint256 exposureWad;
+        uint256 strikeSlashWad;
         G2Point tauG2;
+        G1Point identity;
     }
 
     struct Deployment {
@@ -58,11 +73,17 @@ contract Deploy is Script {
         Staking staking;
         PaymentChannels channels;
         Settlement settlement;
+        Disputes disputes;
         DevCertVerifier daCerts;
+        IPayoutVerifier payoutVerifier;
+        EarningsArchive archive;
     }
 
     error AddressMispredicted(address settlement, address predicted);
     error ParameterTooLarge(string name, uint256 value);
+    error MissingIdentity();
+    /// @dev One strike must outweigh what an operator has in batches that are not final.
+    error SlashBelowExposure(uint256 strikeSlashWad, uint256 exposureWad);
 
     string private _json;
 
@@ -81,9 +102,12 @@ contract Deploy is Script {
 
     /// @param deployer whose calls and creations these are: the broadcaster, or this contract in tests
     function deploy(Config memory config, address deployer) public returns (Deployment memory deployed) {
+        require(
+            config.strikeSlashWad >= config.exposureWad, SlashBelowExposure(config.strikeSlashWad, config.exposureWad)
+        );
+
         deployed.earners = new EarnerRegistry(deployer, config.treasury);
-        deployed.staking =
-            new Staking(config.owner, deployed.earners, config.minStake, config.unbondingPeriod, config.slashedTo);
+        deployed.staking = new Staking(deployer, deployed.earners, config.minStake, config.unbondingPeriod);
         deployed.earners.setStaking(address(deployed.staking));
         // Setting Staking once was all that an owner could do.
         deployed.earners.renounceOwnership();
@@ -92,7 +116,14 @@ contract Deploy is Script {
         deployed.datanets = new DatanetRegistry();
         deployed.models = new ModelRegistry(deployed.earners, deployed.datanets);
         deployed.daCerts = new DevCertVerifier(config.attestor);
+        deployed.payoutVerifier = _deployPayoutVerifier(config);
         _deployPayments(config, deployer, deployed);
+        _deployDisputes(config, deployer, deployed);
+        deployed.archive = new EarningsArchive(deployed.settlement, deployed.staking, deployed.daCerts);
+
+        _handOver(deployed.staking, config.owner);
+        _handOver(deployed.settlement, config.owner);
+        _handOver(deployed.disputes, config.owner);
     }
 
     /// @notice The configuration of the environment, with the defaults above.
@@ -107,7 +138,6 @@ contract Deploy is Script {
 
         config.owner = _address("owner", "DEPLOY_OWNER", deployer);
         config.treasury = _address("treasury", "DEPLOY_TREASURY", deployer);
-        config.slashedTo = _address("slashedTo", "DEPLOY_SLASHED_TO", config.treasury);
         config.attestor = _address("attestor", "DEPLOY_ATTESTOR", deployer);
         config.epochSeconds = _uint64("epochSeconds", "DEPLOY_EPOCH_SECONDS", 1 hours);
         config.disputeWindow = _uint64("disputeWindow", "DEPLOY_DISPUTE_WINDOW", 7 days);
@@ -116,7 +146,10 @@ contract Deploy is Script {
         config.minStake = _uint("minStake", "DEPLOY_MIN_STAKE", 1000 ether, type(uint256).max);
         config.withdrawDelay = _uint64("withdrawDelay", "DEPLOY_WITHDRAW_DELAY", 1 days);
         config.feeNotice = _uint64("feeNotice", "DEPLOY_FEE_NOTICE", 7 days);
+        config.exposureWad = _uint("exposureWad", "DEPLOY_EXPOSURE", 0.25e18, 1e18);
+        config.strikeSlashWad = _uint("strikeSlashWad", "DEPLOY_STRIKE_SLASH", 0.25e18, 1e18);
         config.tauG2 = _tauG2();
+        config.identity = _identity();
     }
 
     /// @notice The split of fees that the protocol starts with.
@@ -145,18 +178,42 @@ contract Deploy is Script {
         return vm.serializeString("deployment", "parameters", _describeParameters(config));
     }
 
+    /// @dev Tests of what does not depend on proofs put another one in its place.
+    function _deployPayoutVerifier(Config memory config) internal virtual returns (IPayoutVerifier) {
+        return new PayoutVerifier(config.pageSize, config.identity, config.tauG2);
+    }
+
+    /// @dev The contracts that may strike batches, for ever. What they need is in `deployed`, Disputes too.
+    function _deployFaultContracts(Config memory, Deployment memory) internal virtual returns (address[] memory) {
+        return new address[](0);
+    }
+
+    function _deployDisputes(Config memory config, address deployer, Deployment memory deployed) private {
+        deployed.disputes = new Disputes(deployer, deployed.settlement, deployed.staking, config.strikeSlashWad);
+        deployed.settlement.setArbiter(address(deployed.disputes), true);
+        deployed.staking.setSlasher(address(deployed.disputes), true);
+
+        address[] memory faultContracts = _deployFaultContracts(config, deployed);
+        if (faultContracts.length > 0) deployed.disputes.setFaultContracts(faultContracts);
+    }
+
+    function _handOver(Ownable2Step owned, address owner) private {
+        if (owned.owner() != owner) owned.transferOwnership(owner);
+    }
+
     /// @dev Each of the two knows the other for ever, so the first is told where the second will be.
     function _deployPayments(Config memory config, address deployer, Deployment memory deployed) private {
         address predicted = vm.computeCreateAddress(deployer, vm.getNonce(deployer) + 1);
 
         deployed.channels = new PaymentChannels(deployed.staking, predicted, config.withdrawDelay);
         deployed.settlement = new Settlement(
+            deployer,
             deployed.earners,
             deployed.staking,
             deployed.channels,
             deployed.daCerts,
-            Settlement.Parameters(config.epochSeconds, config.disputeWindow, config.pageSize),
-            config.tauG2
+            deployed.payoutVerifier,
+            Settlement.Parameters(config.epochSeconds, config.disputeWindow, config.exposureWad)
         );
 
         require(address(deployed.settlement) == predicted, AddressMispredicted(address(deployed.settlement), predicted));
@@ -170,13 +227,15 @@ contract Deploy is Script {
         vm.serializeAddress("contracts", "Staking", address(deployed.staking));
         vm.serializeAddress("contracts", "PaymentChannels", address(deployed.channels));
         vm.serializeAddress("contracts", "Settlement", address(deployed.settlement));
+        vm.serializeAddress("contracts", "Disputes", address(deployed.disputes));
+        vm.serializeAddress("contracts", "EarningsArchive", address(deployed.archive));
+        vm.serializeAddress("contracts", "PayoutVerifier", address(deployed.payoutVerifier));
         return vm.serializeAddress("contracts", "DevCertVerifier", address(deployed.daCerts));
     }
 
     function _describeParameters(Config memory config) private returns (string memory) {
         vm.serializeAddress("parameters", "owner", config.owner);
         vm.serializeAddress("parameters", "treasury", config.treasury);
-        vm.serializeAddress("parameters", "slashedTo", config.slashedTo);
         vm.serializeAddress("parameters", "attestor", config.attestor);
         vm.serializeUint("parameters", "epochSeconds", config.epochSeconds);
         vm.serializeUint("parameters", "disputeWindow", config.disputeWindow);
@@ -186,6 +245,12 @@ contract Deploy is Script {
         vm.serializeString("parameters", "minStake", vm.toString(config.minStake));
         vm.serializeUint("parameters", "withdrawDelay", config.withdrawDelay);
         vm.serializeUint("parameters", "feeNotice", config.feeNotice);
+        vm.serializeString("parameters", "exposureWad", vm.toString(config.exposureWad));
+        vm.serializeString("parameters", "strikeSlashWad", vm.toString(config.strikeSlashWad));
+
+        vm.serializeBytes32("identity", "x", bytes32(config.identity.x));
+        string memory identity = vm.serializeBytes32("identity", "y", bytes32(config.identity.y));
+        vm.serializeString("parameters", "identity", identity);
 
         vm.serializeBytes32("tauG2", "x1", bytes32(config.tauG2.x1));
         vm.serializeBytes32("tauG2", "x0", bytes32(config.tauG2.x0));
@@ -213,6 +278,18 @@ contract Deploy is Script {
         value = vm.keyExistsJson(_json, path) ? vm.parseJsonUint(_json, path) : fallback_;
         value = vm.envOr(variable, value);
         require(value <= max, ParameterTooLarge(key, value));
+    }
+
+    function _identity() private view returns (G1Point memory) {
+        uint256[] memory c = new uint256[](0);
+        if (vm.keyExistsJson(_json, ".identity")) {
+            c = new uint256[](2);
+            (c[0], c[1]) = (vm.parseJsonUint(_json, ".identity.x"), vm.parseJsonUint(_json, ".identity.y"));
+        }
+
+        c = vm.envOr("DEPLOY_IDENTITY", ",", c);
+        require(c.length == 2, MissingIdentity());
+        return G1Point(c[0], c[1]);
     }
 
     function _tauG2() private view returns (G2Point memory point) {

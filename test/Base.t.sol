@@ -2,18 +2,29 @@
 pragma solidity 0.8.30;
 
 import {FeeSchedule} from "../contracts/governance/FeeSchedule.sol";
+import {IPayoutVerifier} from "../contracts/interfaces/IPayoutVerifier.sol";
+import {G1Point} from "../contracts/libraries/Kzg.sol";
 import {PaymentChannels} from "../contracts/payments/PaymentChannels.sol";
 import {DatanetRegistry} from "../contracts/registry/DatanetRegistry.sol";
 import {EarnerRegistry} from "../contracts/registry/EarnerRegistry.sol";
 import {ModelRegistry} from "../contracts/registry/ModelRegistry.sol";
+import {Disputes} from "../contracts/settlement/Disputes.sol";
 import {Settlement} from "../contracts/settlement/Settlement.sol";
 import {Staking} from "../contracts/staking/Staking.sol";
 import {DevCertVerifier} from "../contracts/verifiers/DevCertVerifier.sol";
 import {Deploy} from "../script/Deploy.s.sol";
 import {DevSrs} from "./DevSrs.sol";
+import {StandInVerifier} from "./StandInVerifier.sol";
 import {Test} from "forge-std/Test.sol";
 
-/// @notice All contracts, deployed by the script that deploys them on a chain.
+/// @notice The script that deploys on a chain, but for the verifier of proofs.
+contract StandInDeploy is Deploy {
+    function _deployPayoutVerifier(Config memory config) internal virtual override returns (IPayoutVerifier) {
+        return new StandInVerifier(config.pageSize, config.tauG2);
+    }
+}
+
+/// @notice All contracts, deployed by the script that deploys them on a chain, with a stand-in for PayoutVerifier.
 abstract contract Base is Test {
     uint256 internal constant GWEI = 1e9;
 
@@ -26,6 +37,8 @@ abstract contract Base is Test {
     uint256 internal constant MIN_STAKE = 1000 ether;
     uint64 internal constant WITHDRAW_DELAY = 1 days;
     uint64 internal constant FEE_NOTICE = 7 days;
+    uint256 internal constant EXPOSURE = 0.25e18;
+    uint256 internal constant STRIKE_SLASH = 0.25e18;
 
     address internal owner = makeAddr("owner");
     address internal treasury = makeAddr("treasury");
@@ -39,13 +52,15 @@ abstract contract Base is Test {
     Staking internal staking;
     PaymentChannels internal channels;
     Settlement internal settlement;
+    Disputes internal disputes;
     DevCertVerifier internal daCerts;
+    IPayoutVerifier internal payoutVerifier;
 
     function setUp() public virtual {
         vm.warp(START);
         (attestor, attestorKey) = makeAddrAndKey("attestor");
 
-        Deploy script = new Deploy();
+        Deploy script = _script();
         Deploy.Deployment memory deployed = script.deploy(_config(), address(script));
 
         earners = deployed.earners;
@@ -55,14 +70,25 @@ abstract contract Base is Test {
         staking = deployed.staking;
         channels = deployed.channels;
         settlement = deployed.settlement;
+        disputes = deployed.disputes;
         daCerts = deployed.daCerts;
+        payoutVerifier = deployed.payoutVerifier;
+
+        vm.startPrank(owner);
+        staking.acceptOwnership();
+        settlement.acceptOwnership();
+        disputes.acceptOwnership();
+        vm.stopPrank();
+    }
+
+    function _script() internal virtual returns (Deploy) {
+        return new StandInDeploy();
     }
 
     function _config() internal view virtual returns (Deploy.Config memory) {
         return Deploy.Config({
             owner: owner,
             treasury: treasury,
-            slashedTo: treasury,
             attestor: attestor,
             epochSeconds: EPOCH_SECONDS,
             disputeWindow: DISPUTE_WINDOW,
@@ -71,7 +97,10 @@ abstract contract Base is Test {
             minStake: MIN_STAKE,
             withdrawDelay: WITHDRAW_DELAY,
             feeNotice: FEE_NOTICE,
-            tauG2: DevSrs.tauG2()
+            exposureWad: EXPOSURE,
+            strikeSlashWad: STRIKE_SLASH,
+            tauG2: DevSrs.tauG2(),
+            identity: G1Point(1, 2)
         });
     }
 

@@ -203,6 +203,40 @@ pub enum Error {
         /// Sum of the amounts.
         paid: u128,
     },
+    /// Bytes that are too few or too many for a record's witness.
+    #[error("a witness must have {min} to {max} bytes, got {given}")]
+    WitnessLength {
+        /// The fewest.
+        min: usize,
+        /// The most.
+        max: usize,
+        /// Bytes given.
+        given: usize,
+    },
+    /// Symbols and slot cells that no witness blobs have.
+    #[error(
+        "witness blobs must have a power of two of symbols up to 2^19 and slots of a power of two of cells from 8 to half of them, got {symbols} and {cells}"
+    )]
+    SlotLayout {
+        /// Symbols of a blob.
+        symbols: usize,
+        /// Cells of a slot.
+        cells: usize,
+    },
+    /// A slot that holds no witness.
+    #[error("a witness is in a slot from 1 to below {slots}, got {slot}")]
+    NoSuchSlot {
+        /// The number given.
+        slot: usize,
+        /// Slots of a blob.
+        slots: usize,
+    },
+    /// Bytes that are no blob of witnesses.
+    #[error("a witness blob must {rule}")]
+    WitnessBlob {
+        /// The rule.
+        rule: &'static str,
+    },
     /// A leaf number outside the tree.
     #[error("a leaf number must be below {leaves}, got {index}")]
     NoSuchLeaf {

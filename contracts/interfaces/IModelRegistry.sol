@@ -86,8 +86,15 @@ interface IModelRegistry {
     /// @dev A price never changes: calls are charged by the version that the payer signed.
     function priceAt(ModelId model, uint32 priceVersion) external view returns (Price memory);
 
-    /// @notice The earner index that the model share goes to now. Reverts with `UnknownModel`; never 0.
+    /// @notice The earner index of whoever owns the token now. Reverts with `UnknownModel`; never 0.
+    /// @dev Warning: not always whom a call pays; see `ownerEarnerAt`.
     function ownerEarnerOf(ModelId model) external view returns (EarnerIndex);
+
+    /// @notice The earner index that the model share of a call signed at `time` (seconds) goes to. Reverts with
+    /// `UnknownModel`; never 0.
+    /// @dev The first owner's from time 0 on. A transfer takes effect for calls signed `OWNER_NOTICE` later, so the
+    /// answer for a time that is past never changes, and an operator knows it while it serves the call.
+    function ownerEarnerAt(ModelId model, uint64 time) external view returns (EarnerIndex);
 
     /// @notice Parents up to the root, nearest first: the base of an adapter, nothing for a base. Reverts with
     /// `UnknownModel`.

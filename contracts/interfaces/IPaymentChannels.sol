@@ -9,7 +9,9 @@ import {IStaking} from "./IStaking.sol";
 ///
 /// A voucher carries the cumulative ceiling of its channel and the call that it was signed for, so paying for a call
 /// needs no transaction; its digest identifies the call. Of the vouchers of a channel the operator draws with one that
-/// has a high enough ceiling. What was drawn never falls, so no voucher pays twice.
+/// has a high enough ceiling. What was drawn never falls, so no voucher pays twice. When a batch is struck Settlement
+/// sends back what it drew: the deposit grows by it and `drawn` stays, so the batch's interval of the channel is void
+/// for ever and the payer may spend or withdraw the refund like any deposit.
 ///
 /// A payer gets its undrawn deposit back by `requestWithdrawal` and, after `withdrawDelay`, `withdraw`. The delay is
 /// longer than an epoch and the time to post its batch, so that an operator that sees the request can draw first; it
@@ -45,7 +47,15 @@ interface IPaymentChannels {
         uint64 drawnTo;
     }
 
-    /// @param deposit wei paid in and not withdrawn; draws do not lower it, so `deposit - drawn * 1e9` is what is left
+    /// @dev The part of a channel that one batch drew: gwei above `from`, up to `to`, of the cumulative charges.
+    struct Interval {
+        ChannelId channel;
+        uint64 from;
+        uint64 to;
+    }
+
+    /// @param deposit wei paid in or refunded, and not withdrawn; draws do not lower it, so `deposit - drawn * 1e9` is
+    /// what is left
     /// @param drawn cumulative gwei drawn; it never falls
     /// @param withdrawableAt when the pending withdrawal may leave (seconds), 0 if none is pending
     /// @param withdrawal wei asked for by the pending withdrawal
@@ -58,7 +68,7 @@ interface IPaymentChannels {
         uint256 withdrawal;
     }
 
-    /// @dev Thrown when anyone but Settlement draws.
+    /// @dev Thrown when anyone but Settlement draws or refunds.
     error NotSettlement(address caller);
     /// @dev Thrown when a payer opens a channel to the same operator with the same salt again.
     error ChannelExists(ChannelId channel);
@@ -77,6 +87,10 @@ interface IPaymentChannels {
     error AboveDeposit(ChannelId channel, uint64 drawnTo, uint256 deposit);
     /// @dev Thrown unless `drawnTo` is more than was drawn before (gwei).
     error NothingToDraw(ChannelId channel, uint64 drawnTo, uint64 drawn);
+    /// @dev Thrown unless the channels of the draws strictly increase, as numbers.
+    error DrawsMisordered();
+    /// @dev Thrown unless a refund brings exactly what its intervals come to (wei).
+    error RefundMismatch(uint256 value, uint256 intervals);
     /// @dev Thrown when a channel is opened or topped up without coins.
     error NoDeposit();
     /// @dev Thrown when no withdrawal is pending.
@@ -91,6 +105,7 @@ interface IPaymentChannels {
     event ChannelOpened(ChannelId indexed channel, address indexed payer, address indexed operator, uint256 deposit);
     event Deposited(ChannelId indexed channel, uint256 amount, uint256 deposit);
     event Drawn(ChannelId indexed channel, uint64 amount, uint64 drawn);
+    event Refunded(ChannelId indexed channel, uint64 amount, uint256 deposit);
     event WithdrawalRequested(ChannelId indexed channel, uint256 amount, uint64 withdrawableAt);
     event Withdrawn(ChannelId indexed channel, uint256 amount);
 
@@ -112,6 +127,10 @@ interface IPaymentChannels {
     /// @notice EIP-712 digest that the payer signs.
     function digestOf(Voucher calldata voucher) external view returns (bytes32);
 
+    /// @notice Whether the payer of the voucher's channel signed it, as `draw` checks it. False for an unknown channel.
+    /// @dev Warning: for a payer with code that refuses today what it accepted before, the answer changes.
+    function isSigned(Voucher calldata voucher, bytes calldata signature) external view returns (bool);
+
     /// @notice Opens a channel from the caller to an active operator, with `msg.value` as its deposit.
     /// @dev `salt` lets one payer hold several channels to one operator.
     function open(address operator, bytes32 salt) external payable returns (ChannelId channel);
@@ -128,7 +147,12 @@ interface IPaymentChannels {
     function withdraw(ChannelId channel) external returns (uint256 amount);
 
     /// @notice Draws for one operator's batch and sends the wei to Settlement. Settlement only.
-    /// @dev A channel may occur more than once, each time with a larger `drawnTo`.
+    /// @dev There is one draw per channel, and the channels strictly increase.
     /// @return total gwei drawn
-    function draw(address operator, Draw[] calldata draws) external returns (uint64 total);
+    /// @return intervals what was drawn from each channel, in the order of the draws
+    function draw(address operator, Draw[] calldata draws) external returns (uint64 total, Interval[] memory intervals);
+
+    /// @notice Puts `msg.value` back into the channels that it was drawn from. Settlement only.
+    /// @dev Works whatever else became of a channel; one with a pending withdrawal keeps it unchanged.
+    function refund(Interval[] calldata intervals) external payable;
 }

@@ -13,8 +13,8 @@ pragma solidity ^0.8.30;
 /// the stream stands still. Nobody's fees are off by more than 1 wei.
 /// @dev Warning: slashing takes stake, not fees; fees of calls already served stream to the shares even when these are
 /// worth nothing.
-/// @dev Warning: slashed stake is sent to the address given at construction (treasury or burn address), which must
-/// accept it, or slashing reverts. Sharing it with a challenger, and burning the rest, is the slasher's business.
+/// @dev Warning: slashed stake is sent to the slasher that calls, which must accept it, or slashing reverts. Sharing it
+/// with a challenger, and burning the rest, is the slasher's business.
 interface IStaking {
     /// @param shares of the operator's pool; what they are worth is only known at the withdrawal
     /// @param withdrawableAt seconds
@@ -41,7 +41,7 @@ interface IStaking {
     error StillBonded(uint256 unbondId, uint64 withdrawableAt);
     /// @dev Thrown when there is no such unbonding, or it has been withdrawn.
     error UnknownUnbond(uint256 unbondId);
-    /// @dev Thrown when anyone but the slasher slashes.
+    /// @dev Thrown when anyone but a slasher slashes.
     error NotSlasher(address caller);
     /// @dev Thrown when `slashWad` is 0 or above 1e18.
     error SlashOutOfRange(uint256 slashWad);
@@ -59,7 +59,7 @@ interface IStaking {
     event Slashed(address indexed operator, uint256 slashWad, uint256 amount);
     event FeesAdded(address indexed operator, uint256 amount);
     event FeesClaimed(address indexed operator, address indexed staker, uint256 amount);
-    event SlasherSet(address indexed slasher);
+    event SlasherSet(address indexed slasher, bool allowed);
 
     /// @notice Least own stake with which an operator registers and is active.
     function minStake() external view returns (uint256);
@@ -67,8 +67,8 @@ interface IStaking {
     /// @notice Delay between `unbond` and `withdraw`, and the time over which fees stream (seconds).
     function unbondingPeriod() external view returns (uint64);
 
-    /// @notice Who may slash; the zero address until the owner sets it.
-    function slasher() external view returns (address);
+    /// @notice Whether an address may slash.
+    function isSlasher(address slasher) external view returns (bool);
 
     /// @notice Whether the operator is registered and has at least the minimum own stake bonded, after slashing. Never
     /// reverts.
@@ -108,9 +108,10 @@ interface IStaking {
     /// @return amount wei; 0 if all was slashed
     function withdraw(uint256 unbondId) external returns (uint256 amount);
 
-    /// @notice Slashes own, delegated and unbonding stake by `slashWad` (1e18 = all), rounded down. Slasher only.
-    /// @dev Reverts with `NotSlasher`, `NotOperator` or `SlashOutOfRange`.
-    /// @return amount wei taken; never more than the pool holds
+    /// @notice Slashes own, delegated and unbonding stake by `slashWad` (1e18 = all), rounded down, and sends it to the
+    /// caller. Slashers only.
+    /// @dev Reverts with `NotSlasher`, `NotOperator` or `SlashOutOfRange`, or if the caller does not accept the
+    /// payment. @return amount wei taken and sent; never more than the pool holds, 0 if it holds nothing
     function slash(address operator, uint256 slashWad) external returns (uint256 amount);
 
     /// @notice Streams `msg.value` to the operator's stakers over the unbonding period. Anyone may call it.
@@ -121,6 +122,6 @@ interface IStaking {
     /// @dev Reverts with `ZeroAmount` if that is nothing. Fees earned before unbonding stay claimable.
     function claimFees(address operator) external returns (uint256 amount);
 
-    /// @notice Sets who may slash; the zero address for nobody. Owner only.
-    function setSlasher(address slasher_) external;
+    /// @notice Sets whether an address may slash. Owner only.
+    function setSlasher(address slasher, bool allowed) external;
 }

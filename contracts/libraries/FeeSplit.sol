@@ -36,11 +36,22 @@ library FeeSplit {
         pure
         returns (uint64)
     {
-        uint256 fee = Math.ceilDiv(uint256(inputTokens) * inputRate, RATE_TOKENS)
-            + Math.ceilDiv(uint256(outputTokens) * outputRate, RATE_TOKENS) + platformFee;
+        uint256 fee = exactFeeOf(inputTokens, outputTokens, inputRate, outputRate, platformFee);
         require(fee <= type(uint64).max, FeeTooLarge(fee));
 
         return uint64(fee);
+    }
+
+    /// @notice The same F, however large: no call can be charged 2^64 gwei, and a dispute must be able to say so.
+    function exactFeeOf(
+        uint64 inputTokens,
+        uint64 outputTokens,
+        uint64 inputRate,
+        uint64 outputRate,
+        uint64 platformFee
+    ) internal pure returns (uint256) {
+        return Math.ceilDiv(uint256(inputTokens) * inputRate, RATE_TOKENS)
+            + Math.ceilDiv(uint256(outputTokens) * outputRate, RATE_TOKENS) + platformFee;
     }
 
     /// @notice Shares of a fee (gwei): floor(fee * bps / 10_000) each, the remainder to the treasury.

@@ -21,15 +21,16 @@ import {ChannelId, EarnerIndex, ModelId} from "../types/Ids.sol";
 /// |---|---|---|---|---|
 /// | Padding, Carry, FixedPayout | | | | |
 /// | Header | chain id u64, epoch u64, records u32, rows u32 | operator u160 | settlement u160 | total u64 |
-/// | Record | tokens in u32, out u32, price version u32, time u64, from u64 | model id | voucher digest | record hash |
-/// | Share | share kind u8, weight u32, sum of weights u32 | | | |
-/// | PoolShare | credits u8, magnitude u128 | | | |
-/// | Credit | score plus 2^63, u64 | | | |
+/// | Record | tokens in, out, price version u32, time, from u64, ordinal u16 | model | voucher digest | record hash |
+/// | Share | share kind u8, weight u32, sum of weights u32, position u8 | | | |
+/// | PoolShare | credits u8, magnitude u128, position u8 | | | |
+/// | Credit | score plus 2^63, u64, place u8, magnitude through u128 | | | |
 /// | PoolClosing | influence u64, flat u64, weight u64 | | | |
-/// | Payout | influence u64, flat u64, reputation u16, rows u32 | | | |
+/// | Payout | influence u64, flat u64, reputation u16, rows u32 | influence, flat, weight through, u64 each | | |
 ///
 /// Ids and hashes in cells 5 to 7 are cut to their leading 31 bytes. There is one way to write a row: `decode` refuses
-/// cells in which a byte without meaning is not zero.
+/// cells in which a byte without meaning is not zero. What a row says of the rows before it (ordinal, position, place,
+/// sums through) lets a dispute find what it needs in neighbouring rows.
 library LedgerRow {
     enum Kind {
         Padding,
@@ -77,6 +78,7 @@ library LedgerRow {
 
     /// @param time when the payer signed (seconds)
     /// @param from cumulative gwei of the channel before the call
+    /// @param ordinal place among the batch's records, from 0
     /// @param model leading 31 bytes of the id
     /// @param voucher leading 31 bytes of the digest
     /// @param record leading 31 bytes of the hash
@@ -86,6 +88,7 @@ library LedgerRow {
         uint32 priceVersion;
         uint64 time;
         uint64 from;
+        uint16 ordinal;
         bytes31 model;
         bytes31 voucher;
         bytes31 record;
@@ -93,17 +96,29 @@ library LedgerRow {
 
     /// @param weight the owner's, or 0
     /// @param weights sum of the owners', or 0
+    /// @param position rows since the record's first, which is at this row minus `position`
     struct Share {
         ShareKind kind;
         uint32 weight;
         uint32 weights;
+        uint8 position;
     }
 
     /// @param credits number of credit rows that follow
     /// @param magnitude sum of |score| over them
+    /// @param position rows since the record's first, which is at this row minus `position`
     struct PoolShare {
         uint8 credits;
         uint128 magnitude;
+        uint8 position;
+    }
+
+    /// @param place among the record's credits, from 0: its pool row is at this row minus 1 minus `place`
+    /// @param magnitudeThrough sum of |score| over the record's credits up to this one
+    struct Credit {
+        int64 score;
+        uint8 place;
+        uint128 magnitudeThrough;
     }
 
     /// @param influence gwei paid by influence
@@ -117,12 +132,18 @@ library LedgerRow {
 
     /// @param influence gwei paid by influence
     /// @param flat gwei paid by the flat rule
-    /// @param rows the contributor's accepted rows
+    /// @param rows the contributor's accepted rows if a pool of the model closes in the batch, else 0
+    /// @param influenceThrough sum of `influence` over the model's payout rows up to this one
+    /// @param flatThrough sum of `flat` over them
+    /// @param weightThrough sum of `rows` over those of them whose net is not negative
     struct Payout {
         uint64 influence;
         uint64 flat;
         uint16 reputationBps;
         uint32 rows;
+        uint64 influenceThrough;
+        uint64 flatThrough;
+        uint64 weightThrough;
     }
 
     /// @dev Thrown when a cell is not below 2^bits.
@@ -152,7 +173,7 @@ library LedgerRow {
     uint256 private constant BALANCE = 4;
 
     /// @dev Bytes of the fields behind the kind byte in cell 4, one byte per kind.
-    bytes10 private constant FIELD_BYTES = hex"0018001c091108181600";
+    bytes10 private constant FIELD_BYTES = hex"0018001e0a1219181600";
 
     /// @notice Reads a row.
     /// @dev Reverts with an error of this library unless the cells are exactly how a row is written. Whether the row
@@ -214,6 +235,7 @@ library LedgerRow {
         r.priceVersion = uint32(_field(head, 9, 4));
         r.time = uint64(_field(head, 13, 8));
         r.from = uint64(_field(head, 21, 8));
+        r.ordinal = uint16(_field(head, 29, 2));
         r.model = bytes31(uint248(row.info[1]));
         r.voucher = bytes31(uint248(row.info[2]));
         r.record = bytes31(uint248(row.info[3]));
@@ -225,17 +247,22 @@ library LedgerRow {
         s.kind = ShareKind(_field(head, 1, 1));
         s.weight = uint32(_field(head, 2, 4));
         s.weights = uint32(_field(head, 6, 4));
+        s.position = uint8(_field(head, 10, 1));
     }
 
     /// @notice What a row of kind PoolShare says.
     function poolShare(Row memory row) internal pure returns (PoolShare memory p) {
         p.credits = uint8(_field(row.info[0], 1, 1));
         p.magnitude = uint128(_field(row.info[0], 2, 16));
+        p.position = uint8(_field(row.info[0], 18, 1));
     }
 
-    /// @notice The contributor's score in a row of kind Credit.
-    function score(Row memory row) internal pure returns (int64) {
-        return _signed(uint64(_field(row.info[0], 1, 8)));
+    /// @notice What a row of kind Credit says.
+    function credit(Row memory row) internal pure returns (Credit memory c) {
+        uint256 head = row.info[0];
+        c.score = _signed(uint64(_field(head, 1, 8)));
+        c.place = uint8(_field(head, 9, 1));
+        c.magnitudeThrough = uint128(_field(head, 10, 16));
     }
 
     /// @notice What a row of kind PoolClosing says.
@@ -253,6 +280,9 @@ library LedgerRow {
         p.flat = uint64(_field(head, 9, 8));
         p.reputationBps = uint16(_field(head, 17, 2));
         p.rows = uint32(_field(head, 19, 4));
+        p.influenceThrough = uint64(row.info[1] >> 128);
+        p.flatThrough = uint64(row.info[1] >> 64);
+        p.weightThrough = uint64(row.info[1]);
     }
 
     function _isAccount(uint256 key) private pure returns (bool) {
@@ -294,6 +324,7 @@ library LedgerRow {
         }
         for (uint256 j = 5; j < CELLS; ++j) {
             if (kind == Kind.Record) _integer(cells, j, 8 * CELL_BYTES);
+            else if (kind == Kind.Payout && j == 5) _integer(cells, j, 192);
             else require(cells[j] == 0, UnusedBytes(kind, j, cells[j]));
         }
     }

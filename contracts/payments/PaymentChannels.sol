@@ -57,6 +57,16 @@ contract PaymentChannels is IPaymentChannels, EIP712 {
     }
 
     /// @inheritdoc IPaymentChannels
+    function isSigned(Voucher calldata voucher, bytes calldata signature) external view returns (bool) {
+        address payer = _channels[voucher.channelId].payer;
+
+        // A signature that recovers to nobody must not match the payer of a channel that nobody opened.
+        if (payer == address(0)) return false;
+        (bool signed,) = _isSigned(payer, digestOf(voucher), signature);
+        return signed;
+    }
+
+    /// @inheritdoc IPaymentChannels
     function open(address operator, bytes32 salt) external payable returns (ChannelId channel) {
         channel = channelIdOf(msg.sender, operator, salt);
 
@@ -116,17 +126,39 @@ contract PaymentChannels is IPaymentChannels, EIP712 {
     }
 
     /// @inheritdoc IPaymentChannels
-    function draw(address operator, Draw[] calldata draws) external returns (uint64 total) {
+    function draw(address operator, Draw[] calldata draws)
+        external
+        returns (uint64 total, Interval[] memory intervals)
+    {
         require(msg.sender == settlement, NotSettlement(msg.sender));
 
+        intervals = new Interval[](draws.length);
         for (uint256 i; i < draws.length; ++i) {
-            total += _draw(operator, draws[i]);
+            intervals[i] = _draw(operator, draws[i]);
+            require(i == 0 || _isBelow(intervals[i - 1].channel, intervals[i].channel), DrawsMisordered());
+            total += intervals[i].to - intervals[i].from;
         }
 
         Address.sendValue(payable(settlement), total * GWEI);
     }
 
-    function _draw(address operator, Draw calldata draw_) private returns (uint64 amount) {
+    /// @inheritdoc IPaymentChannels
+    function refund(Interval[] calldata intervals) external payable {
+        require(msg.sender == settlement, NotSettlement(msg.sender));
+
+        uint256 total;
+        for (uint256 i; i < intervals.length; ++i) {
+            uint64 amount = intervals[i].to - intervals[i].from;
+            Channel storage stored = _existing(intervals[i].channel);
+            stored.deposit += amount * GWEI;
+            total += amount * GWEI;
+
+            emit Refunded(intervals[i].channel, amount, stored.deposit);
+        }
+        require(msg.value == total, RefundMismatch(msg.value, total));
+    }
+
+    function _draw(address operator, Draw calldata draw_) private returns (Interval memory interval) {
         ChannelId channel = draw_.voucher.channelId;
         Channel storage stored = _existing(channel);
         uint64 drawnTo = draw_.drawnTo;
@@ -135,22 +167,30 @@ contract PaymentChannels is IPaymentChannels, EIP712 {
         require(drawnTo <= draw_.voucher.ceiling, AboveCeiling(channel, drawnTo, draw_.voucher.ceiling));
         require(drawnTo > stored.drawn, NothingToDraw(channel, drawnTo, stored.drawn));
         require(drawnTo * GWEI <= stored.deposit, AboveDeposit(channel, drawnTo, stored.deposit));
-        _checkSignature(channel, stored.payer, digestOf(draw_.voucher), draw_.signature);
+        (bool signed, address signer) = _isSigned(stored.payer, digestOf(draw_.voucher), draw_.signature);
+        require(signed, WrongSigner(channel, signer));
 
-        amount = drawnTo - stored.drawn;
+        interval = Interval({channel: channel, from: stored.drawn, to: drawnTo});
         stored.drawn = drawnTo;
 
-        emit Drawn(channel, amount, drawnTo);
+        emit Drawn(channel, drawnTo - interval.from, drawnTo);
     }
 
     /// @dev A key's own signature is accepted even where its account has code, so that a payer cannot take back signed
     /// vouchers by delegating its account (EIP-7702) to code that refuses them.
-    function _checkSignature(ChannelId channel, address payer, bytes32 digest, bytes calldata signature) private view {
-        (address signer,,) = ECDSA.tryRecoverCalldata(digest, signature);
-        require(
-            signer == payer || SignatureChecker.isValidERC1271SignatureNowCalldata(payer, digest, signature),
-            WrongSigner(channel, signer)
-        );
+    /// @return signed whether `payer` signed
+    /// @return signer whom the signature recovers to
+    function _isSigned(address payer, bytes32 digest, bytes calldata signature)
+        private
+        view
+        returns (bool signed, address signer)
+    {
+        (signer,,) = ECDSA.tryRecoverCalldata(digest, signature);
+        signed = signer == payer || SignatureChecker.isValidERC1271SignatureNowCalldata(payer, digest, signature);
+    }
+
+    function _isBelow(ChannelId a, ChannelId b) private pure returns (bool) {
+        return ChannelId.unwrap(a) < ChannelId.unwrap(b);
     }
 
     function _existing(ChannelId channel) private view returns (Channel storage stored) {

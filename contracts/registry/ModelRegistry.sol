@@ -2,6 +2,8 @@
 pragma solidity 0.8.30;
 
 import {ERC721} from "@openzeppelin/contracts/token/ERC721/ERC721.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 import {IDatanetRegistry} from "../interfaces/IDatanetRegistry.sol";
 import {IEarnerRegistry} from "../interfaces/IEarnerRegistry.sol";
@@ -11,6 +13,11 @@ import {EarnerIndex, ModelId} from "../types/Ids.sol";
 /// @title ModelRegistry
 /// @notice Keeps base models and adapters as tokens, with their indexes and prices.
 contract ModelRegistry is IModelRegistry, ERC721 {
+    using Checkpoints for Checkpoints.Trace208;
+
+    /// @notice Seconds from a transfer of a model until calls signed then pay its new owner.
+    uint64 public constant OWNER_NOTICE = 1 hours;
+
     /// @notice Highest rate (gwei per 1000 tokens) and platform fee (gwei).
     uint64 public constant MAX_PRICE = 1e15;
 
@@ -34,6 +41,9 @@ contract ModelRegistry is IModelRegistry, ERC721 {
     mapping(ModelId model => DatanetVersion[]) private _datanetsOf;
 
     mapping(ModelId model => mapping(uint32 priceVersion => Price)) private _prices;
+
+    /// @dev Earner index of the owner by the time from which it is paid.
+    mapping(ModelId model => Checkpoints.Trace208) private _ownerEarners;
 
     constructor(IEarnerRegistry earners_, IDatanetRegistry datanets_) ERC721("OpenLedger Model", "OLM") {
         earners = earners_;
@@ -70,6 +80,14 @@ contract ModelRegistry is IModelRegistry, ERC721 {
         _known(model);
 
         return earners.earnerOf(_ownerOf(_tokenOf(model)), IEarnerRegistry.Role.ModelOwner);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function ownerEarnerAt(ModelId model, uint64 time) external view returns (EarnerIndex) {
+        _known(model);
+
+        uint48 key = uint48(Math.min(time, type(uint48).max));
+        return EarnerIndex.wrap(uint32(_ownerEarners[model].upperLookupRecent(key)));
     }
 
     /// @inheritdoc IModelRegistry
@@ -175,7 +193,9 @@ contract ModelRegistry is IModelRegistry, ERC721 {
         EarnerIndex earner = earners.earnerOf(to, IEarnerRegistry.Role.ModelOwner);
         require(EarnerIndex.unwrap(earner) != 0, OwnerNotRegistered(to));
 
-        return super._update(to, tokenId, auth);
+        from = super._update(to, tokenId, auth);
+        uint48 paidFrom = from == address(0) ? 0 : uint48(block.timestamp + OWNER_NOTICE);
+        _ownerEarners[ModelId.wrap(bytes32(tokenId))].push(paidFrom, EarnerIndex.unwrap(earner));
     }
 
     function _known(ModelId model) private view returns (Model storage stored) {

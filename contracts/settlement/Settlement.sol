@@ -4,16 +4,18 @@ pragma solidity 0.8.30;
 import {IDaCertVerifier} from "../interfaces/IDaCertVerifier.sol";
 import {IEarnerRegistry} from "../interfaces/IEarnerRegistry.sol";
 import {IPaymentChannels} from "../interfaces/IPaymentChannels.sol";
+import {IPayoutVerifier} from "../interfaces/IPayoutVerifier.sol";
 import {ISettlement} from "../interfaces/ISettlement.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
 import {G1Point, G2Point, Kzg, Opening} from "../libraries/Kzg.sol";
 import {BatchId, EarnerIndex} from "../types/Ids.sol";
+import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
-/// @notice Implements ISettlement over the registry of earners, staking, payment channels and data-availability
-/// certificates that it is deployed with.
-contract Settlement is ISettlement {
+/// @notice Implements ISettlement over the registry of earners, staking, payment channels, data-availability
+/// certificates and verifier of payouts that it is deployed with.
+contract Settlement is ISettlement, Ownable2Step {
     using Kzg for G1Point;
 
     /// @notice Versions of a page's commitment that claims may open.
@@ -21,11 +23,18 @@ contract Settlement is ISettlement {
 
     /// @param epochSeconds length of an epoch
     /// @param disputeWindow seconds from posting to finality
-    /// @param pageSize earners per page, a power of two
+    /// @param exposureWad part of its stake that an operator's batches may come to before they are final
     struct Parameters {
         uint64 epochSeconds;
         uint64 disputeWindow;
-        uint32 pageSize;
+        uint256 exposureWad;
+    }
+
+    /// @param unfinal gwei of posted batches
+    /// @param height of the chain of batches that stand
+    struct Standing {
+        uint128 unfinal;
+        uint64 height;
     }
 
     /// @param latest version, 0 if no batch ever paid the page
@@ -43,9 +52,12 @@ contract Settlement is ISettlement {
     }
 
     uint256 private constant GWEI = 1e9;
-    uint32 private constant MIN_ROWS = 2;
+    uint256 private constant WAD = 1e18;
+    uint32 private constant MIN_ROWS = 8;
     uint32 private constant MAX_ROWS = 65_536;
     uint32 private constant CELLS_PER_ROW = 8;
+    uint32 private constant MIN_SLOT_CELLS = 8;
+    uint32 private constant MAX_SYMBOLS = 1 << 19;
 
     /// @notice Whom earner indices pay.
     IEarnerRegistry public immutable earners;
@@ -56,8 +68,11 @@ contract Settlement is ISettlement {
     /// @notice Where batches draw their totals from.
     IPaymentChannels public immutable channels;
 
-    /// @notice Who tells that a ledger's blob is available.
+    /// @notice Who tells that a batch's blobs are available.
     IDaCertVerifier public immutable daCerts;
+
+    /// @inheritdoc ISettlement
+    IPayoutVerifier public immutable payoutVerifier;
 
     /// @inheritdoc ISettlement
     uint64 public immutable epochSeconds;
@@ -85,29 +100,54 @@ contract Settlement is ISettlement {
     /// @inheritdoc ISettlement
     uint256 public totalClaimed;
 
+    /// @inheritdoc ISettlement
+    uint256 public exposureWad;
+
+    /// @inheritdoc ISettlement
+    mapping(address arbiter => bool) public isArbiter;
+
     mapping(BatchId batch => Batch) private _batches;
+    mapping(address operator => Standing) private _standings;
+
+    /// @dev The batches of an operator that stand, from height 1; what lies above its height is left over from batches
+    /// that were on top of a struck one.
+    mapping(address operator => mapping(uint64 height => BatchId)) private _chains;
     mapping(uint32 page => Page) private _pages;
 
+    modifier onlyArbiter() {
+        require(isArbiter[msg.sender], NotArbiter(msg.sender));
+        _;
+    }
+
     constructor(
+        address owner_,
         IEarnerRegistry earners_,
         IStaking staking_,
         IPaymentChannels channels_,
         IDaCertVerifier daCerts_,
-        Parameters memory parameters,
-        G2Point memory tauG2_
-    ) {
+        IPayoutVerifier payoutVerifier_,
+        Parameters memory parameters
+    ) Ownable(owner_) {
         require(parameters.epochSeconds > 0, ZeroEpochSeconds());
-        require(Kzg.isValid(tauG2_), InvalidSrs());
+        uint64 unbondingPeriod = staking_.unbondingPeriod();
+        require(
+            unbondingPeriod >= parameters.disputeWindow, UnbondingTooShort(unbondingPeriod, parameters.disputeWindow)
+        );
 
         earners = earners_;
         staking = staking_;
         channels = channels_;
         daCerts = daCerts_;
+        payoutVerifier = payoutVerifier_;
         epochSeconds = parameters.epochSeconds;
         disputeWindow = parameters.disputeWindow;
-        pageSize = parameters.pageSize;
-        _pageRoot = Kzg.rootOfUnity(parameters.pageSize);
-        (_tauG2X1, _tauG2X0, _tauG2Y1, _tauG2Y0) = (tauG2_.x1, tauG2_.x0, tauG2_.y1, tauG2_.y0);
+        _setExposure(parameters.exposureWad);
+
+        // What the verifier's proofs are about is what claims open.
+        pageSize = payoutVerifier_.pageSize();
+        _pageRoot = Kzg.rootOfUnity(pageSize);
+        G2Point memory tau = payoutVerifier_.tauG2();
+        (_tauG2X1, _tauG2X0, _tauG2Y1, _tauG2Y0) = (tau.x1, tau.x0, tau.y1, tau.y0);
     }
 
     /// @dev Only draws bring coins: anything else would be stuck, as claims are paid from the totals of batches.
@@ -131,6 +171,21 @@ contract Settlement is ISettlement {
     }
 
     /// @inheritdoc ISettlement
+    function unfinalOf(address operator) external view returns (uint256) {
+        return _standings[operator].unfinal;
+    }
+
+    /// @inheritdoc ISettlement
+    function exposureCapOf(address operator) public view returns (uint256) {
+        return exposureWad * staking.stakeOf(operator) / WAD / GWEI;
+    }
+
+    /// @inheritdoc ISettlement
+    function headOf(address operator) public view returns (BatchId) {
+        return _chains[operator][_standings[operator].height];
+    }
+
+    /// @inheritdoc ISettlement
     function earningsOf(uint32 page) external view returns (uint64 version, G1Point memory commitment) {
         version = _pages[page].latest;
         commitment = _pages[page].ring[version % VERSIONS_KEPT];
@@ -144,51 +199,110 @@ contract Settlement is ISettlement {
     }
 
     /// @inheritdoc ISettlement
-    function submitBatch(Submission calldata submission, IPaymentChannels.Draw[] calldata draws)
-        external
-        returns (BatchId batch)
-    {
+    function submitBatch(
+        Submission calldata submission,
+        IPaymentChannels.Draw[] calldata draws,
+        uint256[] calldata proof
+    ) external returns (BatchId batch) {
         batch = batchIdOf(msg.sender, submission.epoch);
 
         require(staking.isActive(msg.sender), OperatorNotActive(msg.sender));
         require(_batches[batch].status == Status.None, BatchExists(batch));
-        _checkEpoch(submission.epoch);
+        _checkEpoch(submission.epoch, draws);
+        _checkPrevious(submission);
         _checkShape(submission);
-        daCerts.check(submission.ledger, CELLS_PER_ROW * submission.rows, submission.certificate);
+        _checkWitnesses(submission);
+        _checkCertificates(submission);
+        _checkExposure(submission.total);
 
-        _batches[batch] = Batch({
-            operator: msg.sender,
-            epoch: submission.epoch,
-            total: submission.total,
-            finalisableAt: uint64(block.timestamp) + disputeWindow,
-            rows: submission.rows,
-            status: Status.Posted,
-            submissionHash: keccak256(abi.encode(submission.pages, submission.payouts)),
-            ledger: submission.ledger
-        });
-
-        emit BatchPosted(batch, msg.sender, submission.epoch, submission);
-
-        uint64 drawn = channels.draw(msg.sender, draws);
+        // Before the batch is stored, because the proof is about what is drawn. Nobody can call back meanwhile: payers
+        // with code are only asked for signatures, by static calls.
+        (uint64 drawn, IPaymentChannels.Interval[] memory intervals) = channels.draw(msg.sender, draws);
         require(drawn == submission.total, TotalMismatch(submission.total, drawn));
+        require(payoutVerifier.verify(_statementOf(batch, submission, intervals), proof), InvalidProof());
+
+        _append(batch, submission, keccak256(abi.encode(intervals)));
+
+        emit BatchPosted(batch, msg.sender, submission.epoch, submission, intervals);
     }
 
     /// @inheritdoc ISettlement
     function finaliseBatch(BatchId batch, uint32[] calldata pages, G1Point[] calldata payouts) external {
-        Batch storage stored = _batches[batch];
+        Batch storage stored = _posted(batch);
+        (uint64 total, BatchId previous) = (stored.total, stored.previous);
 
-        require(stored.status != Status.None, UnknownBatch(batch));
-        require(stored.status == Status.Posted, NotPosted(batch));
         require(block.timestamp >= stored.finalisableAt, WindowOpen(batch, stored.finalisableAt));
-        require(stored.submissionHash == keccak256(abi.encode(pages, payouts)), WrongPayouts(batch));
+        require(stored.holds == 0, BatchHeld(batch, stored.holds));
+        require(_isZero(previous) || _batches[previous].status == Status.Final, PreviousNotFinal(batch, previous));
+        require(stored.payoutsHash == keccak256(abi.encode(pages, payouts)), WrongPayouts(batch));
 
         stored.status = Status.Final;
-        totalFunded += stored.total;
+        _standings[stored.operator].unfinal -= total;
+        totalFunded += total;
         for (uint256 i; i < pages.length; ++i) {
             _addEarnings(pages[i], payouts[i], batch);
         }
 
-        emit BatchFinal(batch, stored.operator, stored.total);
+        emit BatchFinal(batch, stored.operator, total);
+    }
+
+    /// @inheritdoc ISettlement
+    function strike(BatchId batch) external onlyArbiter {
+        _strike(batch, _posted(batch));
+    }
+
+    /// @inheritdoc ISettlement
+    function strikeOrphan(BatchId batch) external {
+        Batch storage stored = _posted(batch);
+        require(_batches[stored.previous].status == Status.Struck, NotOrphan(batch));
+
+        _strike(batch, stored);
+    }
+
+    /// @inheritdoc ISettlement
+    function refund(BatchId batch, IPaymentChannels.Interval[] calldata intervals) external {
+        Batch storage stored = _known(batch);
+        bytes32 drawsHash = stored.drawsHash;
+        uint64 total = stored.total;
+
+        require(stored.status == Status.Struck, NotStruck(batch));
+        require(drawsHash != 0, AlreadyRefunded(batch));
+        require(drawsHash == keccak256(abi.encode(intervals)), WrongDraws(batch));
+
+        stored.drawsHash = 0;
+
+        emit BatchRefunded(batch, total);
+
+        channels.refund{value: total * GWEI}(intervals);
+    }
+
+    /// @inheritdoc ISettlement
+    function hold(BatchId batch) external onlyArbiter {
+        uint32 holds = ++_posted(batch).holds;
+
+        emit BatchHoldsChanged(batch, holds);
+    }
+
+    /// @inheritdoc ISettlement
+    function release(BatchId batch) external onlyArbiter {
+        Batch storage stored = _known(batch);
+        require(stored.holds > 0, NotHeld(batch));
+
+        uint32 holds = --stored.holds;
+
+        emit BatchHoldsChanged(batch, holds);
+    }
+
+    /// @inheritdoc ISettlement
+    function setArbiter(address arbiter, bool allowed) external onlyOwner {
+        isArbiter[arbiter] = allowed;
+
+        emit ArbiterSet(arbiter, allowed);
+    }
+
+    /// @inheritdoc ISettlement
+    function setExposure(uint256 wad) external onlyOwner {
+        _setExposure(wad);
     }
 
     /// @inheritdoc ISettlement
@@ -218,15 +332,42 @@ contract Settlement is ISettlement {
         }
     }
 
+    function _known(BatchId batch) private view returns (Batch storage stored) {
+        stored = _batches[batch];
+        require(stored.status != Status.None, UnknownBatch(batch));
+    }
+
+    function _posted(BatchId batch) private view returns (Batch storage stored) {
+        stored = _known(batch);
+        require(stored.status == Status.Posted, NotPosted(batch));
+    }
+
+    function _isZero(BatchId batch) private pure returns (bool) {
+        return BatchId.unwrap(batch) == 0;
+    }
+
     /// @dev In 256 bits, because the end of a far epoch does not fit 64.
-    function _checkEpoch(uint64 epoch) private view {
+    function _checkEpoch(uint64 epoch, IPaymentChannels.Draw[] calldata draws) private view {
         uint256 endsAt = (uint256(epoch) + 1) * epochSeconds;
         require(block.timestamp >= endsAt, EpochNotOver(epoch, uint64(Math.min(endsAt, type(uint64).max))));
+
+        for (uint256 i; i < draws.length; ++i) {
+            uint64 time = draws[i].voucher.call.time;
+            require(time / epochSeconds == epoch, VoucherOutsideEpoch(draws[i].voucher.channelId, time));
+        }
+    }
+
+    function _checkPrevious(Submission calldata submission) private view {
+        BatchId head = headOf(msg.sender);
+        require(BatchId.unwrap(submission.previous) == BatchId.unwrap(head), WrongPrevious(submission.previous, head));
+
+        uint64 before = _batches[head].epoch;
+        require(_isZero(head) || submission.epoch > before, EpochMisordered(submission.epoch, before));
     }
 
     function _checkShape(Submission calldata submission) private view {
         uint32 rows = submission.rows;
-        require(rows >= MIN_ROWS && rows <= MAX_ROWS && rows & (rows - 1) == 0, RowsOutOfRange(rows));
+        require(rows >= MIN_ROWS && rows <= MAX_ROWS && _isPowerOfTwo(rows), RowsOutOfRange(rows));
         require(submission.total > 0 && submission.pages.length > 0, EmptyBatch());
         require(
             submission.pages.length == submission.payouts.length,
@@ -238,6 +379,114 @@ contract Settlement is ISettlement {
         for (uint256 i; i < submission.payouts.length; ++i) {
             _checkPoint(submission.payouts[i]);
         }
+    }
+
+    function _checkWitnesses(Submission calldata submission) private pure {
+        (uint32 symbols, uint32 cells) = (submission.witnessSymbols, submission.slotCells);
+        // Slot 0 holds the payload's header, so a blob of one slot would hold no record.
+        require(
+            symbols <= MAX_SYMBOLS && _isPowerOfTwo(symbols) && cells >= MIN_SLOT_CELLS && _isPowerOfTwo(cells)
+                && cells <= symbols / 2,
+            WitnessesOutOfRange(symbols, cells)
+        );
+        require(submission.witnesses.length > 0, NoWitnesses());
+
+        for (uint256 i; i < submission.witnesses.length; ++i) {
+            _checkPoint(submission.witnesses[i]);
+        }
+    }
+
+    function _checkCertificates(Submission calldata submission) private view {
+        bytes[] calldata certificates = submission.certificates;
+        uint256 blobs = 1 + submission.witnesses.length;
+        require(certificates.length == blobs, CertificatesMismatch(blobs, certificates.length));
+
+        daCerts.check(submission.ledger, CELLS_PER_ROW * submission.rows, certificates[0]);
+        for (uint256 i = 1; i < blobs; ++i) {
+            daCerts.check(submission.witnesses[i - 1], submission.witnessSymbols, certificates[i]);
+        }
+    }
+
+    function _checkExposure(uint64 total) private view {
+        uint256 unfinal = uint256(_standings[msg.sender].unfinal) + total;
+        uint256 cap = exposureCapOf(msg.sender);
+        require(unfinal <= cap, AboveExposure(msg.sender, unfinal, cap));
+    }
+
+    function _isPowerOfTwo(uint32 x) private pure returns (bool) {
+        return x > 0 && x & (x - 1) == 0;
+    }
+
+    function _statementOf(BatchId batch, Submission calldata submission, IPaymentChannels.Interval[] memory intervals)
+        private
+        view
+        returns (IPayoutVerifier.Statement memory)
+    {
+        IPayoutVerifier.ChannelDraw[] memory draws = new IPayoutVerifier.ChannelDraw[](intervals.length);
+        for (uint256 i; i < draws.length; ++i) {
+            draws[i] = IPayoutVerifier.ChannelDraw(intervals[i].channel, intervals[i].to - intervals[i].from);
+        }
+
+        return IPayoutVerifier.Statement({
+            settlement: address(this),
+            operator: msg.sender,
+            batch: batch,
+            certificateHash: keccak256(abi.encode(submission.certificates)),
+            rows: submission.rows,
+            total: submission.total,
+            draws: draws,
+            ledger: submission.ledger,
+            witnesses: submission.witnesses,
+            pages: submission.pages,
+            payouts: submission.payouts
+        });
+    }
+
+    /// @dev Stores the caller's batch as the head of its chain.
+    function _append(BatchId batch, Submission calldata submission, bytes32 drawsHash) private {
+        Standing storage standing = _standings[msg.sender];
+        uint64 height = ++standing.height;
+        standing.unfinal += submission.total;
+        _chains[msg.sender][height] = batch;
+
+        Batch storage stored = _batches[batch];
+        stored.operator = msg.sender;
+        stored.epoch = submission.epoch;
+        stored.total = submission.total;
+        stored.finalisableAt = uint64(block.timestamp) + disputeWindow;
+        stored.rows = submission.rows;
+        stored.witnessSymbols = submission.witnessSymbols;
+        stored.slotCells = submission.slotCells;
+        stored.status = Status.Posted;
+        stored.height = height;
+        stored.previous = submission.previous;
+        stored.payoutsHash = keccak256(abi.encode(submission.pages, submission.payouts));
+        stored.witnessesHash = keccak256(abi.encode(submission.witnesses));
+        stored.drawsHash = drawsHash;
+        stored.ledger = submission.ledger;
+    }
+
+    function _strike(BatchId batch, Batch storage stored) private {
+        address operator = stored.operator;
+        uint64 height = stored.height;
+        Standing storage standing = _standings[operator];
+
+        stored.status = Status.Struck;
+        standing.unfinal -= stored.total;
+        // All above it in the chain rests on it. A batch that was cut off before is not in the chain any more.
+        if (height <= standing.height && BatchId.unwrap(_chains[operator][height]) == BatchId.unwrap(batch)) {
+            standing.height = height - 1;
+        }
+
+        emit BatchStruck(batch, operator);
+    }
+
+    function _setExposure(uint256 wad) private {
+        require(wad > 0 && wad <= WAD, ExposureOutOfRange(wad));
+
+        exposureWad = wad;
+
+        emit ExposureSet(wad);
     }
 
     /// @dev The bound by registered earners keeps finalisation affordable however many pages a submission names.

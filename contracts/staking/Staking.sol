@@ -45,9 +45,6 @@ contract Staking is IStaking, Ownable2Step, ReentrancyGuardTransient {
     /// @notice Gives the stakers of an operator the index under which they earn.
     IEarnerRegistry public immutable earners;
 
-    /// @notice Where slashed stake goes.
-    address public immutable slashedTo;
-
     /// @inheritdoc IStaking
     uint256 public immutable minStake;
 
@@ -55,7 +52,7 @@ contract Staking is IStaking, Ownable2Step, ReentrancyGuardTransient {
     uint64 public immutable unbondingPeriod;
 
     /// @inheritdoc IStaking
-    address public slasher;
+    mapping(address slasher => bool) public isSlasher;
 
     uint256 private _unbondCount;
 
@@ -65,20 +62,13 @@ contract Staking is IStaking, Ownable2Step, ReentrancyGuardTransient {
 
     mapping(uint256 unbondId => Unbond) private _unbonds;
 
-    constructor(
-        address owner_,
-        IEarnerRegistry earners_,
-        uint256 minStake_,
-        uint64 unbondingPeriod_,
-        address slashedTo_
-    ) Ownable(owner_) {
+    constructor(address owner_, IEarnerRegistry earners_, uint256 minStake_, uint64 unbondingPeriod_) Ownable(owner_) {
         // A stream needs a period, and an operator something to lose.
         require(minStake_ != 0 && unbondingPeriod_ != 0, ZeroAmount());
 
         earners = earners_;
         minStake = minStake_;
         unbondingPeriod = unbondingPeriod_;
-        slashedTo = slashedTo_;
     }
 
     /// @inheritdoc IStaking
@@ -184,7 +174,7 @@ contract Staking is IStaking, Ownable2Step, ReentrancyGuardTransient {
     function slash(address operator, uint256 slashWad) external nonReentrant returns (uint256 amount) {
         Pool storage pool = _pools[operator];
 
-        require(msg.sender == slasher, NotSlasher(msg.sender));
+        require(isSlasher[msg.sender], NotSlasher(msg.sender));
         require(pool.registered, NotOperator(operator));
         require(slashWad != 0 && slashWad <= WAD, SlashOutOfRange(slashWad));
 
@@ -193,7 +183,7 @@ contract Staking is IStaking, Ownable2Step, ReentrancyGuardTransient {
 
         emit Slashed(operator, slashWad, amount);
 
-        Address.sendValue(payable(slashedTo), amount);
+        Address.sendValue(payable(msg.sender), amount);
     }
 
     /// @inheritdoc IStaking
@@ -226,10 +216,10 @@ contract Staking is IStaking, Ownable2Step, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStaking
-    function setSlasher(address slasher_) external onlyOwner {
-        slasher = slasher_;
+    function setSlasher(address slasher, bool allowed) external onlyOwner {
+        isSlasher[slasher] = allowed;
 
-        emit SlasherSet(slasher_);
+        emit SlasherSet(slasher, allowed);
     }
 
     function _stake(address operator, address staker, uint256 amount) private {

@@ -21,13 +21,6 @@ pub struct Attributed {
     pub scores: Vec<(EarnerIndex, i64)>,
 }
 
-impl Attributed {
-    /// The sketch's bytes, of which the receipt holds the keccak256.
-    pub fn sketch_bytes(&self) -> Vec<u8> {
-        self.sketch.iter().map(|value| value.cast_unsigned()).collect()
-    }
-}
-
 /// An answer to attribute.
 #[derive(Debug)]
 struct Job {

@@ -40,6 +40,15 @@ pub struct Config {
     /// Powers of tau.
     #[serde(default)]
     pub srs: SrsConfig,
+    /// Earnings of all earners.
+    #[serde(default)]
+    pub earnings: EarningsConfig,
+    /// Votes on other operators' records.
+    #[serde(default)]
+    pub validator: ValidatorConfig,
+    /// Checks of other operators' batches.
+    #[serde(default)]
+    pub challenger: ChallengerConfig,
     /// Logs.
     #[serde(default)]
     pub log: LogConfig,
@@ -133,7 +142,8 @@ pub struct DaConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SrsConfig {
-    /// How many powers, a power of two; eight for each row of the largest batch.
+    /// How many powers: eight for each row of the largest batch, as many as a witness blob has
+    /// symbols, and for proofs five for each earner of a page of 65,536, more for smaller pages.
     #[serde(default = "defaults::powers")]
     pub powers: usize,
     /// Seed of a locally made secret; refused on main chains, where anyone who knows it can forge.
@@ -148,6 +158,66 @@ impl Default for SrsConfig {
     fn default() -> Self {
         Self { powers: defaults::powers(), secret_seed: None, path: None, cache_dir: None }
     }
+}
+
+/// Earnings of all earners.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarningsConfig {
+    /// Seconds of the chain's time between two snapshots of a page; shorter than data availability
+    /// keeps blobs.
+    #[serde(default = "defaults::archive_seconds")]
+    pub archive_seconds: u64,
+}
+
+impl Default for EarningsConfig {
+    fn default() -> Self {
+        Self { archive_seconds: defaults::archive_seconds() }
+    }
+}
+
+/// Votes on other operators' records.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidatorConfig {
+    /// Whether this operator is on the roll of validators and votes. Off again, it leaves the roll
+    /// and still votes where it is on a panel.
+    #[serde(default)]
+    pub enabled: bool,
+}
+
+/// Checks of other operators' batches.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChallengerConfig {
+    /// Whether the samples of others' batches are drawn, which takes two transactions each.
+    #[serde(default)]
+    pub draw_samples: bool,
+    /// Calls that are bought from others to be run again; none if absent.
+    pub shopping: Option<ShoppingConfig>,
+}
+
+/// Calls that are bought from other operators to be run again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShoppingConfig {
+    /// Operators' APIs, such as `http://10.0.0.7:8080`.
+    pub endpoints: Vec<String>,
+    /// File with the private key in hex of the account that pays. Not the operator's: whoever is
+    /// checked must not know by whom.
+    pub key_file: PathBuf,
+    /// File with one prompt a line.
+    pub prompts: PathBuf,
+    /// Most gwei that the calls of one epoch may cost, over all endpoints.
+    pub budget_gwei: u64,
+    /// Gwei that the channel to each operator holds.
+    pub deposit_gwei: u64,
+    /// Calls per epoch and endpoint, on average: the times are random.
+    #[serde(default = "defaults::calls_per_epoch")]
+    pub calls_per_epoch: u32,
+    /// Most tokens of an answer.
+    #[serde(default = "defaults::shopping_tokens")]
+    pub max_tokens: u64,
 }
 
 /// How log lines look.
@@ -221,6 +291,15 @@ mod defaults {
     pub(super) const fn powers() -> usize {
         1 << 19
     }
+    pub(super) const fn archive_seconds() -> u64 {
+        7 * 86_400
+    }
+    pub(super) const fn calls_per_epoch() -> u32 {
+        2
+    }
+    pub(super) const fn shopping_tokens() -> u64 {
+        48
+    }
     pub(super) fn level() -> String {
         "info".into()
     }
@@ -262,6 +341,7 @@ impl Config {
             ("model.max_batch", self.model.max_batch as u64, 1, 1 << 12),
             ("model.queue", self.model.queue as u64, 1, 1 << 16),
             ("srs.powers", self.srs.powers as u64, 1 << 10, 1 << 19),
+            ("earnings.archive_seconds", self.earnings.archive_seconds, 60, 14 * 86_400),
             ("model.attribution_threads", self.model.attribution_threads as u64, 1, 256),
         ];
         for (name, value, low, high) in bounds {
@@ -271,6 +351,19 @@ impl Config {
         }
         if self.srs.secret_seed.is_some() && self.srs.path.is_some() {
             return Err(Error::Config("srs has both secret_seed and path".into()));
+        }
+        if let Some(shopping) = &self.challenger.shopping {
+            let bounds = [
+                ("calls_per_epoch", u64::from(shopping.calls_per_epoch), 1, 1_000),
+                ("max_tokens", shopping.max_tokens, 1, 1 << 20),
+                ("deposit_gwei", shopping.deposit_gwei, 1, u64::MAX),
+            ];
+            for (name, value, low, high) in bounds {
+                if !(low..=high).contains(&value) {
+                    let name = format!("challenger.shopping.{name}");
+                    return Err(Error::Config(format!("{name} {value} is not in {low}..={high}")));
+                }
+            }
         }
         Ok(())
     }
@@ -301,7 +394,10 @@ impl Config {
             &mut self.srs.path,
             &mut self.srs.cache_dir,
         ];
-        let listed = self.model.models.iter_mut().chain(&mut self.node.datanets);
+        let shopping = self.challenger.shopping.iter_mut();
+        let shopping = shopping.flat_map(|shopping| [&mut shopping.key_file, &mut shopping.prompts]);
+        let listed =
+            self.model.models.iter_mut().chain(&mut self.node.datanets).chain(shopping);
         for path in fixed.into_iter().chain(optional.into_iter().flatten()).chain(listed) {
             *path = folder.join(&*path);
         }

@@ -1,6 +1,6 @@
 //! Makes posted batches final once their dispute window is over.
 
-use alloy::primitives::{B256, U256};
+use alloy::primitives::{Address, B256, U256};
 use borsh::{BorshDeserialize, BorshSerialize};
 use tracing::{info, warn};
 
@@ -9,12 +9,12 @@ use crate::{
     batcher::{SealedBatch, batches_after},
     chain::{
         ChainClient,
-        bindings::{ISettlement, Status},
+        bindings::{Batch, ISettlement, Status},
     },
     committer::{committed, last_epoch},
     registry::Registry,
     settler::PostedBatch,
-    store::{SharedStore, Table, WriteBatch, get_row, read_sol, write_sol},
+    store::{SharedStore, Table, WriteBatch, decode, get_row, read_sol, write_sol},
 };
 
 /// A batch that is final.
@@ -25,6 +25,21 @@ pub struct FinalBatch {
     pub transaction: B256,
     /// Gas that it used; 0 if somebody else paid it.
     pub gas: u64,
+    /// The last batch on chain that is final with this one: itself, or the one before if it has no
+    /// fees and is not on chain.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub head: B256,
+}
+
+/// What became of a batch.
+enum End {
+    Final(FinalBatch),
+    /// It is struck, or on top of a struck one: it never becomes final.
+    Void,
+    /// It is held, or the one before it is not final.
+    Waiting,
+    /// The chain does not know it.
+    Unknown,
 }
 
 /// The stage from posted to final.
@@ -41,29 +56,39 @@ impl Finaliser {
         Self { store, registry, client }
     }
 
-    /// Makes the next posted batch final, or finds it final. False if there is none or its window
-    /// is open.
+    /// Makes the next posted batch final, or finds it final, passing over those that are void.
+    /// False if there is none, its window is open, or it is held.
     ///
     /// # Errors
     /// [`Error::Reverted`], [`Error::Chain`], [`Error::Store`].
     pub async fn step(&self) -> Result<bool> {
-        let done = last_epoch(&*self.store, Table::Finals)?;
-        let Some(sealed) = batches_after(&*self.store, done)? else { return Ok(false) };
-        let key = sealed.epoch.to_be_bytes();
-        let posted: Option<PostedBatch> = get_row(&*self.store, Table::Postings, &key)?;
-        let Some(posted) = posted else { return Ok(false) };
-        if self.registry.head().timestamp < posted.finalisable_at {
-            return Ok(false);
+        let mut after = last_epoch(&*self.store, Table::Finals)?;
+        while let Some(sealed) = batches_after(&*self.store, after)? {
+            let key = sealed.epoch.to_be_bytes();
+            let posted: Option<PostedBatch> = get_row(&*self.store, Table::Postings, &key)?;
+            let Some(posted) = posted else { break };
+            if self.registry.head().timestamp < posted.finalisable_at {
+                break;
+            }
+            let row = match self.finalise(&sealed).await? {
+                End::Final(row) => row,
+                End::Void => {
+                    after = Some(sealed.epoch);
+                    continue;
+                }
+                End::Waiting => break,
+                End::Unknown => {
+                    self.store.write(self.unposted(sealed.epoch)?)?;
+                    break;
+                }
+            };
+            info!(target: "node::finaliser", epoch = sealed.epoch, batch = %sealed.id, gas = row.gas, "final");
+            let mut batch = WriteBatch::default();
+            batch.put_row(Table::Finals, key, &row);
+            self.store.write(batch)?;
+            return Ok(true);
         }
-        let Some(row) = self.finalise(&sealed).await? else {
-            self.store.write(self.unposted(sealed.epoch)?)?;
-            return Ok(false);
-        };
-        info!(target: "node::finaliser", epoch = sealed.epoch, batch = %sealed.id, gas = row.gas, "final");
-        let mut batch = WriteBatch::default();
-        batch.put_row(Table::Finals, key, &row);
-        self.store.write(batch)?;
-        Ok(true)
+        Ok(false)
     }
 
     /// Forgets that this batch and later ones were posted: a reorganisation has taken them off the
@@ -78,19 +103,30 @@ impl Finaliser {
         Ok(batch)
     }
 
-    /// `None` if the chain does not know the batch.
-    async fn finalise(&self, sealed: &SealedBatch) -> Result<Option<FinalBatch>> {
-        let elsewhere = FinalBatch { transaction: B256::ZERO, gas: 0 };
+    async fn finalise(&self, sealed: &SealedBatch) -> Result<End> {
+        let (transaction, gas) = (B256::ZERO, 0);
         if sealed.total == 0 {
-            return Ok(Some(elsewhere));
+            let last = self.store.last(Table::Finals, &[])?;
+            let last = last.map(|(_, row)| decode::<FinalBatch>(Table::Finals, &row)).transpose()?;
+            let head = last.map_or(B256::ZERO, |last| last.head);
+            return Ok(End::Final(FinalBatch { transaction, gas, head }));
         }
-        let settlement = self.registry.contracts().deployment.settlement;
-        let call = ISettlement::batchOfCall { batch: sealed.id };
-        let on_chain = self.client.call(settlement, &call).await?;
+        let on_chain = self.batch(sealed.id).await?;
         match on_chain.status {
-            Status::Final => return Ok(Some(elsewhere)),
+            Status::Final => {
+                return Ok(End::Final(FinalBatch { transaction, gas, head: sealed.id }));
+            }
+            Status::Struck => return Ok(End::Void),
+            Status::Posted if on_chain.holds > 0 => return Ok(End::Waiting),
             Status::Posted => {}
-            _ => return Ok(None),
+            _ => return Ok(End::Unknown),
+        }
+        if !on_chain.previous.is_zero() {
+            match self.batch(on_chain.previous).await?.status {
+                Status::Final => {}
+                Status::Struck => return Ok(End::Void),
+                _ => return Ok(End::Waiting),
+            }
         }
         let committed = committed(&*self.store, sealed.epoch)?
             .ok_or_else(|| Error::Store(format!("batch {} lost its commitments", sealed.id)))?;
@@ -99,7 +135,16 @@ impl Finaliser {
             pages: committed.pages,
             payouts: committed.payouts,
         };
-        let sent = self.client.send(settlement, &call, U256::ZERO).await?;
-        Ok(Some(FinalBatch { transaction: sent.transaction, gas: sent.gas }))
+        let sent = self.client.send(self.settlement(), &call, U256::ZERO).await?;
+        let (transaction, gas) = (sent.transaction, sent.gas);
+        Ok(End::Final(FinalBatch { transaction, gas, head: sealed.id }))
+    }
+
+    async fn batch(&self, batch: B256) -> Result<Batch> {
+        self.client.call(self.settlement(), &ISettlement::batchOfCall { batch }).await
+    }
+
+    const fn settlement(&self) -> Address {
+        self.registry.contracts().deployment.settlement
     }
 }

@@ -19,6 +19,7 @@ use prometheus_client::{
 
 use crate::{
     Result,
+    settler::Waiting,
     store::{Store, Table, rows},
 };
 
@@ -187,10 +188,14 @@ pub enum BatchStep {
     Committed,
     /// On data availability.
     Published,
+    /// With a proof of its payouts.
+    Proven,
     /// On the chain.
     Posted,
     /// Past its dispute window.
     Final,
+    /// Void, by a proven fault or on top of a void one.
+    Struck,
 }
 
 /// Label of the batches' gauge.
@@ -206,6 +211,9 @@ pub struct PipelineMetrics {
     batches: Family<BatchLabel, Gauge>,
     claims: Gauge,
     claimed: Gauge,
+    waiting: Gauge,
+    unfinal: Gauge,
+    exposure_cap: Gauge,
 }
 
 impl PipelineMetrics {
@@ -215,7 +223,25 @@ impl PipelineMetrics {
             batches: Family::default(),
             claims: Gauge::default(),
             claimed: Gauge::default(),
+            waiting: Gauge::default(),
+            unfinal: Gauge::default(),
+            exposure_cap: Gauge::default(),
         };
+        registry.register(
+            "openledger_batch_waiting_gwei",
+            "Total of the batch that waits because the stake does not cover it, in gwei",
+            metrics.waiting.clone(),
+        );
+        registry.register(
+            "openledger_batch_waiting_unfinal_gwei",
+            "What batches that are not final come to while one waits, in gwei",
+            metrics.unfinal.clone(),
+        );
+        registry.register(
+            "openledger_batch_waiting_cap_gwei",
+            "What they may come to while one waits, in gwei",
+            metrics.exposure_cap.clone(),
+        );
         registry.register(
             "openledger_batches",
             "This node's batches that have reached a step",
@@ -236,14 +262,18 @@ impl PipelineMetrics {
 
     /// Reads the store again.
     ///
+    /// - `waiting`: why the next batch is not posted
+    ///
     /// # Errors
     /// [`crate::Error::Store`].
-    pub fn refresh(&self, store: &dyn Store) -> Result<()> {
+    pub fn refresh(&self, store: &dyn Store, waiting: Option<Waiting>) -> Result<()> {
         let steps = [
             (BatchStep::Committed, Table::Commitments),
             (BatchStep::Published, Table::Certificates),
+            (BatchStep::Proven, Table::Proofs),
             (BatchStep::Posted, Table::Postings),
             (BatchStep::Final, Table::Finals),
+            (BatchStep::Struck, Table::StruckSeen),
         ];
         for (step, table) in steps {
             let count = store.scan(table, &[], &[], usize::MAX)?.len();
@@ -252,7 +282,14 @@ impl PipelineMetrics {
         let claimed: Vec<(Vec<u8>, u64)> = rows(store, Table::Claimed, &[])?;
         self.claims.set(claimed.len() as i64);
         let total = claimed.iter().fold(0u64, |sum, (_, gwei)| sum.saturating_add(*gwei));
-        self.claimed.set(i64::try_from(total).unwrap_or(i64::MAX));
+        self.claimed.set(gauge(total));
+        let (total, unfinal, cap) = match waiting {
+            Some(Waiting::Exposure { total, unfinal, cap, .. }) => (total, unfinal, cap),
+            _ => Default::default(),
+        };
+        self.waiting.set(gauge(total));
+        self.unfinal.set(gauge(unfinal));
+        self.exposure_cap.set(gauge(u64::try_from(cap).unwrap_or(u64::MAX)));
         Ok(())
     }
 }
@@ -287,12 +324,16 @@ impl EngineMetrics {
     /// Asks the engine again.
     pub fn refresh(&self) {
         let stats = self.engine.stats();
-        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         self.steps.set(gauge(stats.steps));
         self.tokens.set(gauge(stats.tokens));
         self.most_sequences.set(gauge(stats.most_sequences as u64));
         self.most_adapters.set(gauge(stats.most_adapters as u64));
     }
+}
+
+/// What a gauge can hold of a number.
+fn gauge(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// The exposition text of all registered metrics.

@@ -17,7 +17,7 @@ use crate::{
         Contracts,
         bindings::{Price, Rules},
     },
-    store::{SharedStore, Table, get_row, read_sol, rows, write_sol},
+    store::{SharedStore, Table, decode, get_row, read_sol, rows, write_sol},
 };
 
 /// A block that the store agrees with.
@@ -133,9 +133,14 @@ impl Registry {
         Ok(row.map(|row| row.price))
     }
 
-    /// Index of whoever owns the model's token now; `None` if it is not registered as model owner.
-    pub fn owner_earner(&self, model: &ModelView) -> Result<Option<EarnerIndex>> {
-        self.earner_of(model.owner, Role::ModelOwner)
+    /// The index that the model share of a call signed at `time` (seconds) goes to; `None` for an
+    /// unknown model.
+    pub fn owner_earner_at(&self, model: B256, time: u64) -> Result<Option<EarnerIndex>> {
+        let owners: Vec<(Vec<u8>, EarnerIndex)> =
+            rows(&*self.store, Table::ModelOwners, model.as_slice())?;
+        let last = owner_key(model, time);
+        let before = |(key, _): &&(Vec<u8>, EarnerIndex)| *key <= last;
+        Ok(owners.iter().rfind(before).map(|&(_, earner)| earner))
     }
 
     /// The rules for a call signed at `time` (seconds), `None` before the first.
@@ -172,6 +177,13 @@ impl Registry {
         Ok(rows(&*self.store, Table::Earners, &[])?.into_iter().map(|(_, view)| view).collect())
     }
 
+    /// Up to `limit` earners with indices above `after`, ascending.
+    pub fn earners_after(&self, after: u32, limit: usize) -> Result<Vec<EarnerView>> {
+        let Some(from) = after.checked_add(1) else { return Ok(Vec::new()) };
+        let found = self.store.scan(Table::Earners, &[], &from.to_be_bytes(), limit)?;
+        found.iter().map(|(_, row)| decode(Table::Earners, row)).collect()
+    }
+
     /// A Datanet by its id.
     pub fn datanet(&self, id: B256) -> Result<Option<DatanetView>> {
         get_row(&*self.store, Table::Datanets, id.as_slice())
@@ -185,6 +197,58 @@ impl Registry {
     /// A batch by its id.
     pub fn batch(&self, id: B256) -> Result<Option<ChainBatch>> {
         get_row(&*self.store, Table::ChainBatches, id.as_slice())
+    }
+
+    /// The batches of an operator, by ascending epoch, with their ids; from `epoch` on.
+    pub fn batches_of(&self, operator: Address, epoch: u64) -> Result<Vec<(B256, ChainBatch)>> {
+        let from = operator_batch_key(operator, epoch);
+        let found =
+            self.store.scan(Table::OperatorBatches, operator.as_slice(), &from, usize::MAX)?;
+        let batch = |(_, id): (Vec<u8>, Vec<u8>)| {
+            let id = hash_in(Table::OperatorBatches, &id)?;
+            let view = self.batch(id)?;
+            Ok((id, view.ok_or_else(|| Error::Store(format!("batch {id} is not indexed")))?))
+        };
+        found.into_iter().map(batch).collect()
+    }
+
+    /// Struck batches of an operator whose draws did not go back yet, by ascending epoch.
+    pub fn refundable(&self, operator: Address) -> Result<Vec<B256>> {
+        let prefix = operator.as_slice();
+        let found = self.store.scan(Table::Refundable, prefix, prefix, usize::MAX)?;
+        found.iter().map(|(_, id)| hash_in(Table::Refundable, id)).collect()
+    }
+
+    /// Why a batch was struck; `None` if it was not, or by another arbiter than Disputes.
+    pub fn strike(&self, batch: B256) -> Result<Option<StrikeView>> {
+        get_row(&*self.store, Table::Strikes, batch.as_slice())
+    }
+
+    /// Snapshots of a page's earnings with their versions and who published them, the latest
+    /// version first.
+    pub fn archives(&self, page: u32) -> Result<Vec<(u64, Address, ArchiveView)>> {
+        let all = rows(&*self.store, Table::Archives, &page.to_be_bytes())?;
+        let damaged = || Error::Store("table archives: damaged key".into());
+        let named = |(key, view): (Vec<u8>, ArchiveView)| {
+            let (version, operator) =
+                key.get(4..).and_then(<[u8]>::split_first_chunk).ok_or_else(damaged)?;
+            let operator = Address::try_from(operator).map_err(|_| damaged())?;
+            Ok((u64::from_be_bytes(*version), operator, view))
+        };
+        all.into_iter().rev().map(named).collect()
+    }
+
+    /// Pages that were ever paid, ascending.
+    pub fn earning_pages(&self) -> Result<Vec<u32>> {
+        let mut pages = Vec::new();
+        let mut from = vec![0; 4];
+        while let [(key, _)] = &self.store.scan(Table::Earnings, &[], &from, 1)?[..] {
+            let page = u32::from_be_bytes(*key.first_chunk().expect("keys of earnings hold a page"));
+            pages.push(page);
+            let Some(next) = page.checked_add(1) else { break };
+            from = next.to_be_bytes().to_vec();
+        }
+        Ok(pages)
     }
 
     /// Cumulative gwei that an earner has claimed.
@@ -218,6 +282,16 @@ pub(crate) fn name_key(name: &str) -> Vec<u8> {
 /// An id and a version of it.
 pub(crate) fn price_key(id: B256, version: u32) -> Vec<u8> {
     [id.as_slice(), &version.to_be_bytes()].concat()
+}
+
+/// A model and the time (seconds) from which an owner is paid.
+pub(crate) fn owner_key(model: B256, activation: u64) -> Vec<u8> {
+    [model.as_slice(), &activation.to_be_bytes()].concat()
+}
+
+/// An operator and an epoch.
+pub(crate) fn operator_batch_key(operator: Address, epoch: u64) -> Vec<u8> {
+    [operator.as_slice(), &epoch.to_be_bytes()].concat()
 }
 
 /// A role and an account in it.

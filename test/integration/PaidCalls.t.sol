@@ -138,13 +138,12 @@ contract PaidCallsTest is SettlementBase {
         returns (BatchId)
     {
         IPaymentChannels.Draw[] memory draws = new IPaymentChannels.Draw[](2);
-        draws[0] = _draw(channel, payerKey, firstFee);
-        draws[1] = _draw(second, secondKey, secondFee);
+        uint256 place = ChannelId.unwrap(channel) < ChannelId.unwrap(second) ? 0 : 1;
+        draws[place] = _draw(channel, payerKey, firstFee, FIRST_EPOCH);
+        draws[1 - place] = _draw(second, secondKey, secondFee, FIRST_EPOCH);
         vm.warp(_endOf(FIRST_EPOCH));
-        ISettlement.Submission memory submission = _submission(FIRST_EPOCH, payouts);
 
-        vm.prank(operator);
-        return settlement.submitBatch(submission, draws);
+        return _submit(_submission(FIRST_EPOCH, payouts), draws);
     }
 
     function _registerAdapter() private returns (ModelId) {

@@ -43,7 +43,7 @@ contract LedgerRowTest is Test {
     }
 
     function test_decode_reverts_whenTheVectorsSaySo() public {
-        bytes[14] memory errors = _expectedErrors();
+        bytes[15] memory errors = _expectedErrors();
         for (uint256 i; i < errors.length; ++i) {
             uint256[8] memory cells = _cells(_at(".invalid", i));
 
@@ -73,6 +73,7 @@ contract LedgerRowTest is Test {
         assertEq(r.priceVersion, 7);
         assertEq(r.time, 1_790_000_000);
         assertEq(r.from, type(uint64).max);
+        assertEq(r.ordinal, type(uint16).max - 1);
         assertEq(r.model, bytes31(json.readBytes32(".model")));
         assertEq(r.voucher, bytes31(hex"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e"));
         assertEq(r.record, bytes31(hex"6465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f808182"));
@@ -81,12 +82,15 @@ contract LedgerRowTest is Test {
     function test_share_readsTheVectors() public view {
         LedgerRow.Share memory treasury = LedgerRow.share(_row(4, LedgerRow.Kind.Share));
         assertTrue(treasury.kind == LedgerRow.ShareKind.Treasury && treasury.weight == 0 && treasury.weights == 0);
+        assertEq(treasury.position, 1);
 
         LedgerRow.Share memory owner = LedgerRow.share(_row(5, LedgerRow.Kind.Share));
         assertTrue(owner.kind == LedgerRow.ShareKind.Owner && owner.weight == 2 && owner.weights == 5);
+        assertEq(owner.position, 2);
 
         LedgerRow.Share memory stakers = LedgerRow.share(_row(6, LedgerRow.Kind.Share));
         assertTrue(stakers.kind == LedgerRow.ShareKind.Stakers && stakers.weight == 0 && stakers.weights == 0);
+        assertEq(stakers.position, 255);
     }
 
     function test_poolShare_readsTheVector() public view {
@@ -94,11 +98,19 @@ contract LedgerRowTest is Test {
 
         assertEq(p.credits, 32);
         assertEq(p.magnitude, 1 << 68);
+        assertEq(p.position, 4);
     }
 
-    function test_score_readsTheVectors() public view {
-        assertEq(LedgerRow.score(_row(8, LedgerRow.Kind.Credit)), -12_345);
-        assertEq(LedgerRow.score(_row(9, LedgerRow.Kind.Credit)), type(int64).min);
+    function test_credit_readsTheVectors() public view {
+        LedgerRow.Credit memory c = LedgerRow.credit(_row(8, LedgerRow.Kind.Credit));
+        assertEq(c.score, -12_345);
+        assertEq(c.place, 31);
+        assertEq(c.magnitudeThrough, (1 << 68) - 1);
+
+        c = LedgerRow.credit(_row(9, LedgerRow.Kind.Credit));
+        assertEq(c.score, type(int64).min);
+        assertEq(c.place, 0);
+        assertEq(c.magnitudeThrough, 1 << 63);
     }
 
     function test_poolClosing_readsTheVector() public view {
@@ -116,6 +128,9 @@ contract LedgerRowTest is Test {
         assertEq(p.flat, 93);
         assertEq(p.reputationBps, 5000);
         assertEq(p.rows, 12);
+        assertEq(p.influenceThrough, type(uint64).max);
+        assertEq(p.flatThrough, 193);
+        assertEq(p.weightThrough, 40);
     }
 
     function testFuzz_decode_reverts_whenACellHasMoreThan31Bytes(uint256 which, uint256 j, uint256 bit) public {
@@ -136,9 +151,12 @@ contract LedgerRowTest is Test {
     }
 
     function testFuzz_decode_reverts_whenABitBehindTheFieldsIsSet(uint256 which, uint256 bit) public {
-        uint8[10] memory fieldBytes = [0, 8 + 8 + 4 + 4, 0, 4 + 4 + 4 + 8 + 8, 1 + 4 + 4, 1 + 16, 8, 8 + 8 + 8, 22, 0];
+        uint8[10] memory fieldBytes =
+            [0, 8 + 8 + 4 + 4, 0, 30, 1 + 4 + 4 + 1, 1 + 16 + 1, 8 + 1 + 16, 8 + 8 + 8, 8 + 8 + 2 + 4, 0];
         uint256[8] memory cells = _cells(_at(".valid", bound(which, 0, 14)));
         uint256 kind = cells[4] >> 240;
+        // A record's fields fill the cell.
+        vm.assume(kind != uint256(LedgerRow.Kind.Record));
         cells[4] |= 1 << bound(bit, 0, 8 * (30 - uint256(fieldBytes[kind])) - 1);
 
         vm.expectRevert(abi.encodeWithSelector(LedgerRow.UnusedBytes.selector, kind, 4, cells[4]));
@@ -146,7 +164,7 @@ contract LedgerRowTest is Test {
     }
 
     /// @dev In the order of the file.
-    function _expectedErrors() private pure returns (bytes[14] memory e) {
+    function _expectedErrors() private pure returns (bytes[15] memory e) {
         e[0] = abi.encodeWithSelector(LedgerRow.CellOutOfRange.selector, 0, 32, 1 << 32);
         e[1] = abi.encodeWithSelector(LedgerRow.CellOutOfRange.selector, 1, 64, 1 << 64);
         e[2] = abi.encodeWithSelector(LedgerRow.UnknownAccount.selector, 5 << 240);
@@ -160,8 +178,9 @@ contract LedgerRowTest is Test {
         e[10] = abi.encodeWithSelector(LedgerRow.UnknownShareKind.selector, 3);
         e[11] = abi.encodeWithSelector(LedgerRow.ReputationTooLarge.selector, 10_001);
         e[12] = abi.encodeWithSelector(LedgerRow.CellOutOfRange.selector, 5, 160, 1 << 160);
-        uint256 head = 6 << 240 | 1 << 239 | 1 << 168;
+        uint256 head = 6 << 240 | 1 << 239 | 1 << 32;
         e[13] = abi.encodeWithSelector(LedgerRow.UnusedBytes.selector, LedgerRow.Kind.Credit, 4, head);
+        e[14] = abi.encodeWithSelector(LedgerRow.CellOutOfRange.selector, 5, 192, 1 << 192);
     }
 
     function _row(uint256 i, LedgerRow.Kind kind) private view returns (LedgerRow.Row memory row) {

@@ -271,6 +271,8 @@ contract ModelRegistryTest is Test {
         vm.expectRevert(expected);
         registry.ownerEarnerOf(unknown);
         vm.expectRevert(expected);
+        registry.ownerEarnerAt(unknown, 0);
+        vm.expectRevert(expected);
         registry.lineageOf(unknown);
     }
 
@@ -287,10 +289,64 @@ contract ModelRegistryTest is Test {
         registry.setPrice(base, _price(1));
     }
 
+    function test_ownerEarnerAt_isTheFirstOwnerFromTheStart() public view {
+        uint64[3] memory times = [0, uint64(block.timestamp), type(uint64).max];
+        for (uint256 i = 0; i < times.length; i++) {
+            assertTrue(registry.ownerEarnerAt(base, times[i]) == _earnerOf(ALICE));
+        }
+    }
+
+    function test_ownerEarnerAt_changesAnHourAfterATransfer() public {
+        vm.warp(1_800_000_000);
+        uint64 notice = registry.OWNER_NOTICE();
+        assertEq(notice, 1 hours);
+        _transfer(ALICE, BOB);
+
+        assertTrue(registry.ownerEarnerAt(base, 1_800_000_000) == _earnerOf(ALICE), "at the transfer");
+        assertTrue(registry.ownerEarnerAt(base, 1_800_000_000 + notice - 1) == _earnerOf(ALICE), "within the notice");
+        assertTrue(registry.ownerEarnerAt(base, 1_800_000_000 + notice) == _earnerOf(BOB), "after it");
+        assertTrue(registry.ownerEarnerAt(base, type(uint64).max) == _earnerOf(BOB), "for ever");
+        assertTrue(registry.ownerEarnerOf(base) == _earnerOf(BOB), "the token's owner at once");
+    }
+
+    function test_ownerEarnerAt_takesTheLastTransferOfABlock() public {
+        _transfer(ALICE, BOB);
+        _transfer(BOB, ALICE);
+
+        assertTrue(registry.ownerEarnerAt(base, type(uint64).max) == _earnerOf(ALICE));
+    }
+
+    /// @dev Transfers at any times, against a search through all of them; what is past never changes.
+    function testFuzz_ownerEarnerAt_findsTheOwnerOfTheTime(uint32[6] memory waits, uint64 time) public {
+        vm.warp(1_800_000_000);
+        time = uint64(bound(time, 1_799_999_000, 1_800_200_000));
+        address[2] memory owners = [ALICE, BOB];
+        EarnerIndex expected = _earnerOf(ALICE);
+        for (uint256 i = 0; i < waits.length; i++) {
+            bool past = time <= block.timestamp;
+            EarnerIndex before = registry.ownerEarnerAt(base, time);
+            skip(bound(waits[i], 0, 30_000));
+            _transfer(owners[i % 2], owners[1 - i % 2]);
+            if (block.timestamp + 1 hours <= time) expected = _earnerOf(owners[1 - i % 2]);
+            if (past) assertTrue(registry.ownerEarnerAt(base, time) == before, "past");
+        }
+
+        assertTrue(registry.ownerEarnerAt(base, time) == expected);
+    }
+
     function test_transferFrom_reverts_whenReceiverIsNotRegistered() public {
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.OwnerNotRegistered.selector, EVE));
         vm.prank(ALICE);
         registry.transferFrom(ALICE, EVE, uint256(ModelId.unwrap(base)));
+    }
+
+    function _transfer(address from, address to) private {
+        vm.prank(from);
+        registry.transferFrom(from, to, uint256(ModelId.unwrap(base)));
+    }
+
+    function _earnerOf(address account) private view returns (EarnerIndex) {
+        return earners.earnerOf(account, IEarnerRegistry.Role.ModelOwner);
     }
 
     function _registerAdapter(bytes32 contentHash, uint256 count) private returns (ModelId) {

@@ -103,33 +103,51 @@ contract PaymentChannelsTest is SettlementBase {
     }
 
     function test_draw_takesLessThanTheCeiling() public {
-        IPaymentChannels.Voucher memory voucher = _voucher(channel, 100);
+        IPaymentChannels.Voucher memory voucher = _voucher(channel, 100, START);
         assertEq(_drawFrom(_list(IPaymentChannels.Draw(voucher, _sign(voucher, payerKey), 60))), 60);
         assertEq(_drawFrom(_list(IPaymentChannels.Draw(voucher, _sign(voucher, payerKey), 100))), 40);
     }
 
-    function test_draw_takesOneChannelTwiceWhenIncreasing() public {
+    function test_draw_returnsTheIntervals() public {
+        ChannelId second = _second();
+        _drawFrom(_list(_draw(channel, payerKey, 10)));
+        IPaymentChannels.Draw[] memory draws = _sorted(_draw(channel, payerKey, 25), _draw(second, payerKey, 7));
+
+        vm.prank(address(settlement));
+        (uint64 total, IPaymentChannels.Interval[] memory intervals) = channels.draw(operator, draws);
+
+        assertEq(total, 22);
+        assertEq(intervals.length, 2);
+        for (uint256 i; i < 2; ++i) {
+            bool first = ChannelId.unwrap(intervals[i].channel) == ChannelId.unwrap(channel);
+            assertEq(ChannelId.unwrap(intervals[i].channel), ChannelId.unwrap(draws[i].voucher.channelId));
+            assertEq(intervals[i].from, first ? 10 : 0);
+            assertEq(intervals[i].to, first ? 25 : 7);
+        }
+    }
+
+    function test_draw_ofNothingSendsNothing() public {
+        assertEq(_drawFrom(new IPaymentChannels.Draw[](0)), 0);
+        assertEq(address(settlement).balance, 0);
+    }
+
+    function test_draw_reverts_whenChannelsFall() public {
+        IPaymentChannels.Draw[] memory draws = _sorted(_draw(channel, payerKey, 25), _draw(_second(), payerKey, 7));
+        (draws[0], draws[1]) = (draws[1], draws[0]);
+        _expectDrawReverts(abi.encodePacked(IPaymentChannels.DrawsMisordered.selector), draws);
+    }
+
+    function test_draw_reverts_whenOneChannelOccursTwice() public {
         IPaymentChannels.Draw[] memory draws = new IPaymentChannels.Draw[](2);
         draws[0] = _draw(channel, payerKey, 10);
         draws[1] = _draw(channel, payerKey, 25);
-
-        assertEq(_drawFrom(draws), 25);
-        _assertChannel(channel, 100 ether, 25);
+        _expectDrawReverts(abi.encodePacked(IPaymentChannels.DrawsMisordered.selector), draws);
     }
 
     function test_draw_takesTheWholeDeposit() public {
         uint64 all = uint64(100 ether / GWEI);
         assertEq(_drawFrom(_list(_draw(channel, payerKey, all))), all);
         assertEq(address(channels).balance, 0);
-    }
-
-    function test_draw_reverts_whenOneChannelOccursTwiceUnordered() public {
-        IPaymentChannels.Draw[] memory draws = new IPaymentChannels.Draw[](2);
-        draws[0] = _draw(channel, payerKey, 25);
-        draws[1] = _draw(channel, payerKey, 10);
-        _expectDrawReverts(
-            abi.encodeWithSelector(IPaymentChannels.NothingToDraw.selector, channel, uint64(10), uint64(25)), draws
-        );
     }
 
     function test_draw_reverts_whenReplayed() public {
@@ -162,7 +180,7 @@ contract PaymentChannelsTest is SettlementBase {
     }
 
     function test_draw_reverts_whenAboveCeiling() public {
-        IPaymentChannels.Voucher memory voucher = _voucher(channel, 100);
+        IPaymentChannels.Voucher memory voucher = _voucher(channel, 100, START);
         _expectDrawReverts(
             abi.encodeWithSelector(IPaymentChannels.AboveCeiling.selector, channel, uint64(101), uint64(100)),
             _list(IPaymentChannels.Draw(voucher, _sign(voucher, payerKey), 101))
@@ -248,6 +266,113 @@ contract PaymentChannelsTest is SettlementBase {
         assertGt(payer.code.length, 0);
 
         assertEq(_drawFrom(_list(_draw(channel, payerKey, 40))), 40);
+    }
+
+    function test_refund_addsToTheDepositAndKeepsWhatWasDrawn() public {
+        _drawFrom(_list(_draw(channel, payerKey, 50)));
+        _drawFrom(_list(_draw(channel, payerKey, 80)));
+
+        vm.expectEmit(address(channels));
+        emit IPaymentChannels.Refunded(channel, 30, 100 ether + 30 * GWEI);
+        _refund(_interval(50, 80), 30 * GWEI);
+        vm.snapshotGasLastCall("PaymentChannels", "refund, one channel");
+
+        _assertChannel(channel, 100 ether + 30 * GWEI, 80);
+        assertEq(address(channels).balance, 100 ether - 50 * GWEI);
+    }
+
+    /// @dev The interval is void, but the coins are worth as much as any deposit.
+    function test_refund_canBeDrawnAgainAboveTheInterval() public {
+        uint64 all = uint64(100 ether / GWEI);
+        _drawFrom(_list(_draw(channel, payerKey, all)));
+        _refund(_interval(0, all), 100 ether);
+
+        _expectDrawReverts(
+            abi.encodeWithSelector(IPaymentChannels.NothingToDraw.selector, channel, all, all),
+            _list(_draw(channel, payerKey, all))
+        );
+        assertEq(_drawFrom(_list(_draw(channel, payerKey, 2 * all))), all);
+        _expectDrawReverts(
+            abi.encodeWithSelector(IPaymentChannels.AboveDeposit.selector, channel, 2 * all + 1, 200 ether),
+            _list(_draw(channel, payerKey, 2 * all + 1))
+        );
+    }
+
+    function test_refund_reachesAChannelInWithdrawal() public {
+        uint64 all = uint64(100 ether / GWEI);
+        vm.prank(payer);
+        channels.requestWithdrawal(channel, 60 ether);
+        _drawFrom(_list(_draw(channel, payerKey, all)));
+        _refund(_interval(0, all), 100 ether);
+
+        vm.warp(START + WITHDRAW_DELAY);
+        vm.prank(payer);
+        assertEq(channels.withdraw(channel), 60 ether, "as asked for before the draw");
+        _assertChannel(channel, 140 ether, all);
+        assertEq(address(channels).balance, 40 ether);
+    }
+
+    function test_refund_reachesAChannelThatWasEmptied() public {
+        _drawFrom(_list(_draw(channel, payerKey, 50)));
+        _withdrawAll();
+        assertEq(address(channels).balance, 0);
+
+        _refund(_interval(0, 50), 50 * GWEI);
+        _withdrawAll();
+
+        _assertChannel(channel, 50 * GWEI, 50);
+        assertEq(address(channels).balance, 0);
+        assertEq(payer.balance, 1000 ether);
+    }
+
+    function test_refund_reverts_whenCallerIsNotSettlement() public {
+        vm.expectRevert(abi.encodeWithSelector(IPaymentChannels.NotSettlement.selector, operator));
+        vm.prank(operator);
+        channels.refund(new IPaymentChannels.Interval[](0));
+    }
+
+    function test_refund_reverts_whenChannelIsUnknown() public {
+        IPaymentChannels.Interval[] memory intervals = _interval(0, 50);
+        intervals[0].channel = ChannelId.wrap("none");
+        vm.deal(address(settlement), 50 * GWEI);
+
+        vm.expectRevert(abi.encodeWithSelector(IPaymentChannels.UnknownChannel.selector, bytes32("none")));
+        vm.prank(address(settlement));
+        channels.refund{value: 50 * GWEI}(intervals);
+    }
+
+    function testFuzz_refund_reverts_whenValueDiffers(uint256 value) public {
+        _drawFrom(_list(_draw(channel, payerKey, 50)));
+        value = bound(value, 0, 100 * GWEI);
+        vm.assume(value != 50 * GWEI);
+        vm.deal(address(settlement), value);
+
+        vm.expectRevert(abi.encodeWithSelector(IPaymentChannels.RefundMismatch.selector, value, 50 * GWEI));
+        vm.prank(address(settlement));
+        channels.refund{value: value}(_interval(0, 50));
+    }
+
+    function test_isSigned_answersAsDrawDoes() public {
+        IPaymentChannels.Voucher memory voucher = _voucher(channel, 100, START);
+        (, uint256 otherKey) = makeAddrAndKey("other");
+        assertTrue(channels.isSigned(voucher, _sign(voucher, payerKey)));
+        assertFalse(channels.isSigned(voucher, _sign(voucher, otherKey)), "another's");
+        assertFalse(channels.isSigned(voucher, ""), "empty");
+        assertFalse(channels.isSigned(_voucher(channel, 101, START), _sign(voucher, payerKey)), "another ceiling");
+
+        (ContractPayer contractPayer, ChannelId opened) = _contractPayer();
+        voucher = _voucher(opened, 100, START);
+        assertTrue(channels.isSigned(voucher, _sign(voucher, payerKey)), "of a contract");
+        contractPayer.refuse();
+        assertFalse(channels.isSigned(voucher, _sign(voucher, payerKey)), "refused by it");
+    }
+
+    /// @dev A signature of nonsense recovers to the zero address, which is also the payer of no channel.
+    function test_isSigned_isFalseForAnUnknownChannel() public view {
+        IPaymentChannels.Voucher memory voucher = _voucher(ChannelId.wrap("none"), 100, START);
+        assertFalse(channels.isSigned(voucher, ""));
+        assertFalse(channels.isSigned(voucher, abi.encodePacked(bytes32(0), bytes32(0), uint8(27))));
+        assertFalse(channels.isSigned(voucher, _sign(voucher, payerKey)));
     }
 
     function test_withdraw_paysAfterTheDelay() public {
@@ -451,7 +576,8 @@ contract PaymentChannelsTest is SettlementBase {
 
     function _drawFrom(IPaymentChannels.Draw[] memory draws) private returns (uint64) {
         vm.prank(address(settlement));
-        return channels.draw(operator, draws);
+        (uint64 total,) = channels.draw(operator, draws);
+        return total;
     }
 
     function _expectDrawReverts(bytes memory error, IPaymentChannels.Draw[] memory draws) private {
@@ -463,5 +589,47 @@ contract PaymentChannelsTest is SettlementBase {
     function _assertChannel(ChannelId id, uint256 deposit, uint64 drawn) private view {
         assertEq(channels.channelOf(id).deposit, deposit);
         assertEq(channels.channelOf(id).drawn, drawn);
+    }
+
+    function _second() private returns (ChannelId) {
+        vm.prank(payer);
+        return channels.open{value: 1 ether}(operator, "second");
+    }
+
+    function _draw(ChannelId channel_, uint256 key, uint64 drawnTo)
+        private
+        view
+        returns (IPaymentChannels.Draw memory)
+    {
+        return _draw(channel_, key, drawnTo, FIRST_EPOCH);
+    }
+
+    function _sorted(IPaymentChannels.Draw memory a, IPaymentChannels.Draw memory b)
+        private
+        pure
+        returns (IPaymentChannels.Draw[] memory draws)
+    {
+        bool inOrder = ChannelId.unwrap(a.voucher.channelId) < ChannelId.unwrap(b.voucher.channelId);
+        draws = new IPaymentChannels.Draw[](2);
+        (draws[0], draws[1]) = inOrder ? (a, b) : (b, a);
+    }
+
+    function _interval(uint64 from, uint64 to) private view returns (IPaymentChannels.Interval[] memory intervals) {
+        intervals = new IPaymentChannels.Interval[](1);
+        intervals[0] = IPaymentChannels.Interval(channel, from, to);
+    }
+
+    function _refund(IPaymentChannels.Interval[] memory intervals, uint256 value) private {
+        vm.prank(address(settlement));
+        channels.refund{value: value}(intervals);
+    }
+
+    function _withdrawAll() private {
+        IPaymentChannels.Channel memory state = channels.channelOf(channel);
+        vm.prank(payer);
+        channels.requestWithdrawal(channel, state.deposit - state.drawn * GWEI);
+        vm.warp(vm.getBlockTimestamp() + WITHDRAW_DELAY);
+        vm.prank(payer);
+        channels.withdraw(channel);
     }
 }

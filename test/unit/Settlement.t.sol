@@ -7,7 +7,7 @@ import {IPaymentChannels} from "../../contracts/interfaces/IPaymentChannels.sol"
 import {ISettlement} from "../../contracts/interfaces/ISettlement.sol";
 import {G1Point, G2Point, Kzg} from "../../contracts/libraries/Kzg.sol";
 import {Settlement} from "../../contracts/settlement/Settlement.sol";
-import {BatchId, EarnerIndex} from "../../contracts/types/Ids.sol";
+import {BatchId, ChannelId, EarnerIndex} from "../../contracts/types/Ids.sol";
 import {DevSrs} from "../DevSrs.sol";
 import {PayoutBook} from "../PayoutBook.sol";
 import {SettlementBase} from "../SettlementBase.t.sol";
@@ -49,14 +49,16 @@ contract SettlementTest is SettlementBase {
         vm.warp(_endOf(FIRST_EPOCH));
         PayoutBook.Payout[] memory payouts = _payoutsToAll();
         ISettlement.Submission memory submission = _submission(FIRST_EPOCH, payouts);
-        IPaymentChannels.Draw[] memory draws = _draws(1000);
+        IPaymentChannels.Draw[] memory draws = _draws(1000, FIRST_EPOCH);
         BatchId id = settlement.batchIdOf(operator, FIRST_EPOCH);
+        IPaymentChannels.Interval[] memory intervals = _intervalsOf(draws);
+        uint256[] memory proof = _proof(submission, draws);
 
         vm.expectEmit(address(settlement));
-        emit ISettlement.BatchPosted(id, operator, FIRST_EPOCH, submission);
+        emit ISettlement.BatchPosted(id, operator, FIRST_EPOCH, submission, intervals);
         vm.prank(operator);
-        BatchId batch = settlement.submitBatch(submission, draws);
-        vm.snapshotGasLastCall("Settlement", "submitBatch, one page and one draw");
+        BatchId batch = settlement.submitBatch(submission, draws, proof);
+        vm.snapshotGasLastCall("Settlement", "submitBatch without the proof, one page, witness blob and draw");
 
         assertEq(BatchId.unwrap(batch), BatchId.unwrap(id));
         ISettlement.Batch memory stored = settlement.batchOf(batch);
@@ -65,12 +67,21 @@ contract SettlementTest is SettlementBase {
         assertEq(stored.total, 1000);
         assertEq(stored.finalisableAt, _endOf(FIRST_EPOCH) + DISPUTE_WINDOW);
         assertEq(stored.rows, ROWS);
+        assertEq(stored.witnessSymbols, WITNESS_SYMBOLS);
+        assertEq(stored.slotCells, SLOT_CELLS);
+        assertEq(stored.holds, 0);
         assertEq(uint8(stored.status), uint8(ISettlement.Status.Posted));
-        assertEq(stored.submissionHash, keccak256(abi.encode(submission.pages, submission.payouts)));
+        assertEq(stored.height, 1);
+        assertEq(BatchId.unwrap(stored.previous), 0);
+        assertEq(stored.payoutsHash, keccak256(abi.encode(submission.pages, submission.payouts)));
+        assertEq(stored.witnessesHash, keccak256(abi.encode(submission.witnesses)));
+        assertEq(stored.drawsHash, keccak256(abi.encode(intervals)));
         assertEq(stored.ledger.x, submission.ledger.x);
         assertEq(address(settlement).balance, 1000 * GWEI);
         assertEq(channels.channelOf(channel).drawn, 1000);
         assertEq(settlement.totalFunded(), 0, "funds claims only when final");
+        assertEq(settlement.unfinalOf(operator), 1000);
+        assertEq(BatchId.unwrap(settlement.headOf(operator)), BatchId.unwrap(id));
     }
 
     function test_batchIdOf_bindsChainAndContract() public view {
@@ -80,9 +91,251 @@ contract SettlementTest is SettlementBase {
         );
     }
 
-    function test_submitBatch_takesEpochsInAnyOrder() public {
-        _post(FIRST_EPOCH + 1, _payouts(contributor, 10));
+    function test_submitBatch_buildsOnTheHead() public {
+        BatchId first = _post(FIRST_EPOCH, _payouts(contributor, 10));
+        BatchId second = _post(FIRST_EPOCH + 5, _payouts(contributor, 20));
+
+        ISettlement.Batch memory stored = settlement.batchOf(second);
+        assertEq(BatchId.unwrap(stored.previous), BatchId.unwrap(first));
+        assertEq(stored.height, 2);
+        assertEq(BatchId.unwrap(settlement.headOf(operator)), BatchId.unwrap(second));
+        assertEq(settlement.unfinalOf(operator), 30);
+    }
+
+    function test_submitBatch_keepsTheChainsOfOperatorsApart() public {
         _post(FIRST_EPOCH, _payouts(contributor, 10));
+        operator = _operator("operator two");
+        vm.prank(payer);
+        channel = channels.open{value: 10 ether}(operator, bytes32(0));
+        BatchId batch = _post(FIRST_EPOCH, _payouts(contributor, 10));
+
+        assertEq(BatchId.unwrap(settlement.batchOf(batch).previous), 0);
+        assertEq(settlement.unfinalOf(operator), 10);
+    }
+
+    function test_submitBatch_takesSeveralWitnessBlobsAndDraws() public {
+        vm.prank(payer);
+        ChannelId second = channels.open{value: 10 ether}(operator, "second");
+        IPaymentChannels.Draw[] memory draws = new IPaymentChannels.Draw[](2);
+        uint256 place = ChannelId.unwrap(channel) < ChannelId.unwrap(second) ? 0 : 1;
+        draws[place] = _draw(channel, payerKey, 4, FIRST_EPOCH);
+        draws[1 - place] = _draw(second, payerKey, 6, FIRST_EPOCH);
+        vm.warp(_endOf(FIRST_EPOCH));
+        ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
+        submission.witnesses = new G1Point[](3);
+        for (uint256 i; i < 3; ++i) {
+            submission.witnesses[i] = Kzg.mul(Kzg.generator(), 50 + i);
+        }
+        _certify(submission);
+        IPaymentChannels.Interval[] memory intervals = _intervalsOf(draws);
+
+        BatchId batch = _submit(submission, draws);
+
+        assertEq(settlement.batchOf(batch).witnessesHash, keccak256(abi.encode(submission.witnesses)));
+        assertEq(settlement.batchOf(batch).drawsHash, keccak256(abi.encode(intervals)));
+    }
+
+    function test_submitBatch_takesTheLargestAndTheSmallestWitnessBlobs() public {
+        vm.warp(_endOf(FIRST_EPOCH + 1));
+        ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
+        (submission.witnessSymbols, submission.slotCells) = (1 << 19, 1 << 18);
+        _certify(submission);
+        _submit(submission);
+        submission = _submission(FIRST_EPOCH + 1, _payouts(contributor, 10));
+        (submission.witnessSymbols, submission.slotCells) = (16, 8);
+        _certify(submission);
+        _submit(submission);
+    }
+
+    /// @dev Each change gives another statement than the one that the proof is of.
+    function test_submitBatch_reverts_whenProofIsOfAnotherBatch() public {
+        vm.warp(_endOf(FIRST_EPOCH));
+        ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
+        IPaymentChannels.Draw[] memory draws = _draws(10, FIRST_EPOCH);
+        uint256[] memory proof = _proof(submission, draws);
+
+        for (uint256 field; field < 5; ++field) {
+            ISettlement.Submission memory changed = _submission(FIRST_EPOCH, _payouts(contributor, 10));
+            if (field == 0) changed.ledger = Kzg.mul(Kzg.generator(), 77);
+            if (field == 1) changed.payouts[0] = Kzg.mul(Kzg.generator(), 77);
+            if (field == 2) changed.witnesses[0] = Kzg.mul(Kzg.generator(), 77);
+            if (field == 3) changed.rows = 32;
+            if (field == 4) {
+                changed.witnesses = new G1Point[](2);
+                changed.witnesses[0] = submission.witnesses[0];
+            }
+            _certify(changed);
+            vm.expectRevert(ISettlement.InvalidProof.selector);
+            vm.prank(operator);
+            settlement.submitBatch(changed, draws, proof);
+        }
+        // Only the certificates: they were issued a second later.
+        vm.warp(_endOf(FIRST_EPOCH) + 1);
+        _certify(submission);
+        vm.expectRevert(ISettlement.InvalidProof.selector);
+        vm.prank(operator);
+        settlement.submitBatch(submission, draws, proof);
+    }
+
+    function test_submitBatch_reverts_whenThereIsNoProof() public {
+        vm.warp(_endOf(FIRST_EPOCH));
+        ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
+        IPaymentChannels.Draw[] memory draws = _draws(10, FIRST_EPOCH);
+
+        vm.expectRevert(ISettlement.InvalidProof.selector);
+        vm.prank(operator);
+        settlement.submitBatch(submission, draws, new uint256[](0));
+    }
+
+    function test_submitBatch_reverts_whenPreviousIsNotTheHead() public {
+        BatchId first = _post(FIRST_EPOCH, _payouts(contributor, 10));
+        BatchId second = _post(FIRST_EPOCH + 1, _payouts(contributor, 10));
+        vm.warp(_endOf(FIRST_EPOCH + 2));
+        ISettlement.Submission memory submission = _submission(FIRST_EPOCH + 2, _payouts(contributor, 10));
+        BatchId[3] memory wrong = [BatchId.wrap(0), first, BatchId.wrap("unknown")];
+        for (uint256 i; i < wrong.length; ++i) {
+            submission.previous = wrong[i];
+            _expectSubmitReverts(
+                abi.encodeWithSelector(ISettlement.WrongPrevious.selector, wrong[i], second), submission
+            );
+        }
+    }
+
+    function test_submitBatch_reverts_whenFirstNamesAPrevious() public {
+        vm.warp(_endOf(FIRST_EPOCH));
+        ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
+        submission.previous = BatchId.wrap("unknown");
+        _expectSubmitReverts(
+            abi.encodeWithSelector(ISettlement.WrongPrevious.selector, submission.previous, bytes32(0)), submission
+        );
+    }
+
+    function test_submitBatch_reverts_whenEpochIsBeforeThePrevious() public {
+        _post(FIRST_EPOCH + 1, _payouts(contributor, 10));
+        _expectSubmitReverts(
+            abi.encodeWithSelector(ISettlement.EpochMisordered.selector, FIRST_EPOCH, FIRST_EPOCH + 1),
+            _submission(FIRST_EPOCH, _payouts(contributor, 10))
+        );
+    }
+
+    function test_submitBatch_reverts_whenVoucherIsOfAnotherEpoch() public {
+        vm.warp(_endOf(FIRST_EPOCH));
+        ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
+        uint64[2] memory wrong = [FIRST_EPOCH * EPOCH_SECONDS - 1, (FIRST_EPOCH + 1) * EPOCH_SECONDS];
+        for (uint256 i; i < wrong.length; ++i) {
+            IPaymentChannels.Draw[] memory draws = _draws(10, FIRST_EPOCH);
+            draws[0].voucher.call.time = wrong[i];
+            draws[0].signature = _sign(draws[0].voucher, payerKey);
+            _expectSubmitReverts(
+                abi.encodeWithSelector(ISettlement.VoucherOutsideEpoch.selector, channel, wrong[i]), submission, draws
+            );
+        }
+    }
+
+    function test_submitBatch_takesAVoucherOfTheLastSecond() public {
+        vm.warp(_endOf(FIRST_EPOCH));
+        IPaymentChannels.Draw[] memory draws = _draws(10, FIRST_EPOCH);
+        draws[0].voucher.call.time = _endOf(FIRST_EPOCH) - 1;
+        draws[0].signature = _sign(draws[0].voucher, payerKey);
+        _submit(_submission(FIRST_EPOCH, _payouts(contributor, 10)), draws);
+    }
+
+    function test_submitBatch_reverts_whenAboveExposure() public {
+        uint64 cap = uint64(MIN_STAKE * EXPOSURE / 1e18 / GWEI);
+        assertEq(settlement.exposureCapOf(operator), cap);
+        channels.deposit{value: 200 ether}(channel);
+        _post(FIRST_EPOCH, _payouts(contributor, cap - 10));
+        vm.warp(_endOf(FIRST_EPOCH + 1));
+
+        _expectSubmitReverts(
+            abi.encodeWithSelector(ISettlement.AboveExposure.selector, operator, cap + 1, cap),
+            _submission(FIRST_EPOCH + 1, _payouts(contributor, 11))
+        );
+        _post(FIRST_EPOCH + 1, _payouts(contributor, 10));
+        assertEq(settlement.unfinalOf(operator), cap);
+    }
+
+    function test_submitBatch_countsDelegatedStakeAndNotWhatIsUnbonding() public {
+        address delegator = makeAddr("delegator");
+        vm.deal(delegator, 3 * MIN_STAKE);
+        vm.startPrank(delegator);
+        staking.stake{value: 3 * MIN_STAKE}(operator);
+        assertEq(settlement.exposureCapOf(operator), 1000e9);
+        staking.unbond(operator, staking.sharesOf(operator, delegator));
+        vm.stopPrank();
+        assertApproxEqAbs(settlement.exposureCapOf(operator), 250e9, 1);
+    }
+
+    function test_submitBatch_isFreeAgainWhenABatchIsFinal() public {
+        uint64 cap = uint64(settlement.exposureCapOf(operator));
+        channels.deposit{value: 500 ether}(channel);
+        _settle(FIRST_EPOCH, _payouts(contributor, cap));
+        assertEq(settlement.unfinalOf(operator), 0);
+        _post(FIRST_EPOCH + 1, _payouts(contributor, cap));
+    }
+
+    function test_submitBatch_reverts_whenWitnessesAreOutOfRange() public {
+        vm.warp(_endOf(FIRST_EPOCH));
+        ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
+        uint32[2][9] memory wrong = [
+            [uint32(0), 8],
+            [uint32(16), 0],
+            [uint32(16), 4],
+            [uint32(16), 16],
+            [uint32(16), 32],
+            [uint32(24), 8],
+            [uint32(64), 12],
+            [uint32(1 << 20), 8],
+            [type(uint32).max, type(uint32).max]
+        ];
+        for (uint256 i; i < wrong.length; ++i) {
+            (submission.witnessSymbols, submission.slotCells) = (wrong[i][0], wrong[i][1]);
+            _expectSubmitReverts(
+                abi.encodeWithSelector(ISettlement.WitnessesOutOfRange.selector, wrong[i][0], wrong[i][1]), submission
+            );
+        }
+    }
+
+    function test_submitBatch_reverts_whenThereIsNoWitnessBlob() public {
+        vm.warp(_endOf(FIRST_EPOCH));
+        ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
+        submission.witnesses = new G1Point[](0);
+        _certify(submission);
+        _expectSubmitReverts(abi.encodePacked(ISettlement.NoWitnesses.selector), submission);
+    }
+
+    function test_submitBatch_reverts_whenWitnessIsNoPoint() public {
+        vm.warp(_endOf(FIRST_EPOCH));
+        ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
+        submission.witnesses[0] = G1Point(1, 3);
+        _expectSubmitReverts(
+            abi.encodeWithSelector(ISettlement.InvalidPoint.selector, uint256(1), uint256(3)), submission
+        );
+    }
+
+    function test_submitBatch_reverts_whenACertificateIsMissing() public {
+        vm.warp(_endOf(FIRST_EPOCH));
+        ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
+        bytes[] memory one = new bytes[](1);
+        one[0] = submission.certificates[0];
+        submission.certificates = one;
+        _expectSubmitReverts(
+            abi.encodeWithSelector(ISettlement.CertificatesMismatch.selector, uint256(2), uint256(1)), submission
+        );
+    }
+
+    function test_submitBatch_reverts_whenWitnessCertificateIsOfAnotherBlob() public {
+        vm.warp(_endOf(FIRST_EPOCH));
+        ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
+        bytes[3] memory wrong = [
+            submission.certificates[0],
+            _certificate(submission.witnesses[0], 2 * WITNESS_SYMBOLS),
+            _certificate(submission.ledger, WITNESS_SYMBOLS)
+        ];
+        for (uint256 i; i < wrong.length; ++i) {
+            submission.certificates[1] = wrong[i];
+            _expectSubmitReverts(abi.encodePacked(IDaCertVerifier.InvalidCertificate.selector), submission);
+        }
     }
 
     function test_submitBatch_takesAnIdentityPayout() public {
@@ -96,7 +349,7 @@ contract SettlementTest is SettlementBase {
         vm.warp(_endOf(FIRST_EPOCH));
         ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
         submission.rows = 65_536;
-        submission.certificate = _certificate(submission.ledger, 8 * 65_536);
+        _certify(submission);
         _submit(submission);
     }
 
@@ -106,7 +359,7 @@ contract SettlementTest is SettlementBase {
 
         vm.expectRevert(abi.encodeWithSelector(ISettlement.OperatorNotActive.selector, stranger));
         vm.prank(stranger);
-        settlement.submitBatch(submission, _noDraws());
+        settlement.submitBatch(submission, _noDraws(), new uint256[](0));
     }
 
     function test_submitBatch_reverts_whenOperatorUnbonded() public {
@@ -132,7 +385,9 @@ contract SettlementTest is SettlementBase {
         ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
         submission.epoch = type(uint64).max;
         _expectSubmitReverts(
-            abi.encodeWithSelector(ISettlement.EpochNotOver.selector, type(uint64).max, type(uint64).max), submission
+            abi.encodeWithSelector(ISettlement.EpochNotOver.selector, type(uint64).max, type(uint64).max),
+            submission,
+            _draws(10, FIRST_EPOCH)
         );
     }
 
@@ -155,7 +410,7 @@ contract SettlementTest is SettlementBase {
     function test_submitBatch_reverts_whenRowsAreOutOfRange() public {
         vm.warp(_endOf(FIRST_EPOCH));
         ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
-        uint32[6] memory wrong = [uint32(0), 1, 3, 48, 131_072, type(uint32).max];
+        uint32[8] memory wrong = [uint32(0), 1, 3, 4, 48, 65_535, 131_072, type(uint32).max];
         for (uint256 i; i < wrong.length; ++i) {
             submission.rows = wrong[i];
             _expectSubmitReverts(abi.encodeWithSelector(ISettlement.RowsOutOfRange.selector, wrong[i]), submission);
@@ -232,7 +487,7 @@ contract SettlementTest is SettlementBase {
     function test_submitBatch_reverts_whenCertificateIsForAnotherLength() public {
         vm.warp(_endOf(FIRST_EPOCH));
         ISettlement.Submission memory submission = _submission(FIRST_EPOCH, _payouts(contributor, 10));
-        submission.certificate = _certificate(submission.ledger, 4 * ROWS);
+        submission.certificates[0] = _certificate(submission.ledger, 4 * ROWS);
         _expectSubmitReverts(abi.encodePacked(IDaCertVerifier.InvalidCertificate.selector), submission);
     }
 
@@ -241,7 +496,7 @@ contract SettlementTest is SettlementBase {
         _expectSubmitReverts(
             abi.encodeWithSelector(ISettlement.TotalMismatch.selector, uint64(10), uint64(9)),
             _submission(FIRST_EPOCH, _payouts(contributor, 10)),
-            _draws(9)
+            _draws(9, FIRST_EPOCH)
         );
     }
 
@@ -250,7 +505,7 @@ contract SettlementTest is SettlementBase {
         _expectSubmitReverts(
             abi.encodeWithSelector(ISettlement.TotalMismatch.selector, uint64(10), uint64(11)),
             _submission(FIRST_EPOCH, _payouts(contributor, 10)),
-            _draws(11)
+            _draws(11, FIRST_EPOCH)
         );
     }
 
@@ -336,6 +591,21 @@ contract SettlementTest is SettlementBase {
 
         vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongPayouts.selector, batch));
         settlement.finaliseBatch(batch, new uint32[](0), new G1Point[](0));
+    }
+
+    function test_finaliseBatch_reverts_beforeThePreviousIsFinal() public {
+        BatchId first = _post(FIRST_EPOCH, _payouts(contributor, 10));
+        BatchId second = _post(FIRST_EPOCH + 1, _payouts(contributor, 10));
+        vm.warp(settlement.batchOf(second).finalisableAt);
+
+        _expectFinaliseReverts(
+            abi.encodeWithSelector(ISettlement.PreviousNotFinal.selector, second, first),
+            second,
+            _payouts(contributor, 10)
+        );
+        _finalise(first, _payouts(contributor, 10));
+        _finalise(second, _payouts(contributor, 10));
+        assertEq(settlement.unfinalOf(operator), 0);
     }
 
     function test_earningsOf_isTheIdentityBeforeAnyBatch() public view {
@@ -663,36 +933,35 @@ contract SettlementTest is SettlementBase {
         assertEq(address(settlement.staking()), address(staking));
         assertEq(address(settlement.channels()), address(channels));
         assertEq(address(settlement.daCerts()), address(daCerts));
+        assertEq(address(settlement.payoutVerifier()), address(payoutVerifier));
+        assertEq(settlement.exposureWad(), EXPOSURE);
+        assertEq(settlement.owner(), owner);
         assertEq(channels.settlement(), address(settlement));
     }
 
     function test_constructor_reverts_whenEpochsAreEmpty() public {
         vm.expectRevert(ISettlement.ZeroEpochSeconds.selector);
-        _deploy(Settlement.Parameters(0, DISPUTE_WINDOW, PAGE_SIZE), DevSrs.tauG2());
+        _deploy(Settlement.Parameters(0, DISPUTE_WINDOW, EXPOSURE));
     }
 
-    function test_constructor_reverts_whenPageSizeIsUnsupported() public {
-        uint32[3] memory wrong = [uint32(0), 1000, 1 << 29];
+    function test_constructor_reverts_whenUnbondingIsShorterThanTheWindow() public {
+        vm.expectRevert(
+            abi.encodeWithSelector(ISettlement.UnbondingTooShort.selector, UNBONDING_PERIOD, UNBONDING_PERIOD + 1)
+        );
+        _deploy(Settlement.Parameters(EPOCH_SECONDS, UNBONDING_PERIOD + 1, EXPOSURE));
+        _deploy(Settlement.Parameters(EPOCH_SECONDS, UNBONDING_PERIOD, EXPOSURE));
+    }
+
+    function test_constructor_reverts_whenExposureIsOutOfRange() public {
+        uint256[2] memory wrong = [uint256(0), 1e18 + 1];
         for (uint256 i; i < wrong.length; ++i) {
-            vm.expectRevert(abi.encodeWithSelector(Kzg.UnsupportedOrder.selector, uint256(wrong[i])));
-            _deploy(Settlement.Parameters(EPOCH_SECONDS, DISPUTE_WINDOW, wrong[i]), DevSrs.tauG2());
+            vm.expectRevert(abi.encodeWithSelector(ISettlement.ExposureOutOfRange.selector, wrong[i]));
+            _deploy(Settlement.Parameters(EPOCH_SECONDS, DISPUTE_WINDOW, wrong[i]));
         }
     }
 
-    function test_constructor_reverts_whenTauIsNoPoint() public {
-        G2Point memory wrong = DevSrs.tauG2();
-        wrong.x0 += 1;
-        vm.expectRevert(ISettlement.InvalidSrs.selector);
-        _deploy(Settlement.Parameters(EPOCH_SECONDS, DISPUTE_WINDOW, PAGE_SIZE), wrong);
-    }
-
-    function test_constructor_reverts_whenTauIsZero() public {
-        vm.expectRevert(ISettlement.InvalidSrs.selector);
-        _deploy(Settlement.Parameters(EPOCH_SECONDS, DISPUTE_WINDOW, PAGE_SIZE), G2Point(0, 0, 0, 0));
-    }
-
-    function _deploy(Settlement.Parameters memory parameters, G2Point memory tauG2) private {
-        new Settlement(earners, staking, channels, daCerts, parameters, tauG2);
+    function _deploy(Settlement.Parameters memory parameters) private {
+        new Settlement(owner, earners, staking, channels, daCerts, payoutVerifier, parameters);
     }
 
     function _contractEarner() private returns (ContractEarner account, uint32 earner) {
@@ -718,14 +987,8 @@ contract SettlementTest is SettlementBase {
         return new IPaymentChannels.Draw[](0);
     }
 
-    function _submit(ISettlement.Submission memory submission) private returns (BatchId) {
-        IPaymentChannels.Draw[] memory draws = _draws(submission.total);
-        vm.prank(operator);
-        return settlement.submitBatch(submission, draws);
-    }
-
     function _expectSubmitReverts(bytes memory error, ISettlement.Submission memory submission) private {
-        _expectSubmitReverts(error, submission, _draws(submission.total));
+        _expectSubmitReverts(error, submission, _draws(submission.total, submission.epoch));
     }
 
     function _expectSubmitReverts(
@@ -733,9 +996,10 @@ contract SettlementTest is SettlementBase {
         ISettlement.Submission memory submission,
         IPaymentChannels.Draw[] memory draws
     ) private {
+        uint256[] memory proof = _proof(submission, draws);
         vm.expectRevert(error);
         vm.prank(operator);
-        settlement.submitBatch(submission, draws);
+        settlement.submitBatch(submission, draws, proof);
     }
 
     function _expectFinaliseReverts(bytes memory error, BatchId batch, PayoutBook.Payout[] memory payouts) private {

@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
+import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Test} from "forge-std/Test.sol";
 
@@ -14,7 +15,7 @@ import {EarnerIndex} from "../../contracts/types/Ids.sol";
 
 contract StakingTest is Test {
     address internal immutable OWNER = makeAddr("owner");
-    address internal immutable TREASURY = makeAddr("treasury");
+    address internal immutable TREASURY = makeAddr("slasher");
     address internal immutable SLASHER = makeAddr("slasher");
     address internal immutable OPERATOR = makeAddr("operator");
     address internal immutable ALICE = makeAddr("alice");
@@ -28,10 +29,10 @@ contract StakingTest is Test {
     function setUp() public {
         vm.warp(1_800_000_000);
         earners = new EarnerRegistry(OWNER, TREASURY);
-        staking = new Staking(OWNER, earners, MIN_STAKE, PERIOD, TREASURY);
+        staking = new Staking(OWNER, earners, MIN_STAKE, PERIOD);
         vm.startPrank(OWNER);
         earners.setStaking(address(staking));
-        staking.setSlasher(SLASHER);
+        staking.setSlasher(SLASHER, true);
         vm.stopPrank();
 
         address[4] memory rich = [OPERATOR, ALICE, BOB, address(this)];
@@ -47,16 +48,15 @@ contract StakingTest is Test {
     function test_constructor_keepsItsParameters() public view {
         assertEq(staking.minStake(), MIN_STAKE, "min stake");
         assertEq(staking.unbondingPeriod(), PERIOD, "period");
-        assertEq(staking.slasher(), SLASHER, "slasher");
-        assertEq(staking.slashedTo(), TREASURY, "slashed to");
+        assertTrue(staking.isSlasher(SLASHER), "slasher");
         assertEq(staking.owner(), OWNER, "owner");
     }
 
     function test_constructor_reverts_whenMinStakeOrPeriodIsZero() public {
         vm.expectRevert(IStaking.ZeroAmount.selector);
-        new Staking(OWNER, earners, 0, PERIOD, TREASURY);
+        new Staking(OWNER, earners, 0, PERIOD);
         vm.expectRevert(IStaking.ZeroAmount.selector);
-        new Staking(OWNER, earners, MIN_STAKE, 0, TREASURY);
+        new Staking(OWNER, earners, MIN_STAKE, 0);
     }
 
     /* OPERATORS */
@@ -308,7 +308,7 @@ contract StakingTest is Test {
         vm.snapshotGasLastCall("Staking", "slash");
 
         assertEq(amount, 500 ether, "a quarter of all");
-        assertEq(TREASURY.balance, 500 ether, "treasury");
+        assertEq(SLASHER.balance, 500 ether, "slasher");
         assertApproxEqAbs(staking.stakeOf(OPERATOR, OPERATOR), 750 ether, 1, "own");
         assertApproxEqAbs(staking.stakeOf(OPERATOR, ALICE), 375 ether, 1, "delegated");
         assertFalse(staking.isActive(OPERATOR), "below the minimum");
@@ -377,7 +377,7 @@ contract StakingTest is Test {
         }
 
         assertLe(slashed, total, "slashed");
-        assertEq(TREASURY.balance, slashed, "treasury");
+        assertEq(SLASHER.balance, slashed, "slasher");
         assertEq(address(staking).balance, total - slashed, "what stays");
         assertLe(
             staking.stakeOf(OPERATOR, OPERATOR) + staking.stakeOf(OPERATOR, ALICE), total - slashed, "what is owed"
@@ -386,19 +386,48 @@ contract StakingTest is Test {
 
     function test_setSlasher_setsAndEmits() public {
         vm.expectEmit(address(staking));
-        emit IStaking.SlasherSet(ALICE);
+        emit IStaking.SlasherSet(SLASHER, false);
         vm.prank(OWNER);
-        staking.setSlasher(ALICE);
+        staking.setSlasher(SLASHER, false);
 
+        assertFalse(staking.isSlasher(SLASHER), "allowed no more");
         vm.expectRevert(abi.encodeWithSelector(IStaking.NotSlasher.selector, SLASHER));
         vm.prank(SLASHER);
         staking.slash(OPERATOR, 1);
     }
 
+    function test_slash_paysWhicheverSlasherCalls() public {
+        vm.prank(OWNER);
+        staking.setSlasher(BOB, true);
+        uint256 before = BOB.balance;
+        _slash(0.5e18);
+
+        vm.prank(BOB);
+        uint256 amount = staking.slash(OPERATOR, 0.5e18);
+
+        assertEq(SLASHER.balance, MIN_STAKE / 2, "first");
+        assertEq(BOB.balance - before, amount, "second");
+        assertEq(amount, MIN_STAKE / 4, "of what the first left");
+    }
+
+    function test_slash_ofASpentOperatorTakesNothing() public {
+        _slash(1e18);
+        assertEq(_slash(0.5e18), 0);
+    }
+
+    function test_slash_reverts_whenSlasherDoesNotAcceptIt() public {
+        vm.prank(OWNER);
+        staking.setSlasher(address(earners), true);
+
+        vm.expectRevert(Errors.FailedCall.selector);
+        vm.prank(address(earners));
+        staking.slash(OPERATOR, 1e18);
+    }
+
     function test_setSlasher_reverts_whenCallerIsNotOwner() public {
         vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, ALICE));
         vm.prank(ALICE);
-        staking.setSlasher(ALICE);
+        staking.setSlasher(ALICE, true);
     }
 
     /* FEES */

@@ -1,7 +1,7 @@
 """Writes ledger.json: records of a small batch and the ledger that they must give.
 
 An implementation of its own, from the design's words: fees, shares, credits, netting, the flat
-rule, the row grammar and the record hash. Run: python3 make_ledger_vectors.py
+rule, the row grammar and the running sums. Run: python3 make_ledger_vectors.py
 """
 import json
 from pathlib import Path
@@ -63,16 +63,6 @@ def settle(record):
     return fee, shares, pool, magnitude, credits
 
 
-def record_hash(record, fee, shares, pool, credits):
-    listed = keccak256(abi(*[v for kind, earner, _, _, amount in shares for v in (kind, earner, amount)]))
-    credited = keccak256(abi(*[v for credit in credits for v in credit]))
-    ids = {name: bytes.fromhex(record[name][2:]) for name in ("channel", "voucher", "model", "prompt", "output", "sketch")}
-    return keccak256(abi(
-        keccak256(b"OpenLedger Record v1"), ids["channel"], record["from"], record["from"] + fee, ids["voucher"],
-        ids["model"], record["priceVersion"], record["time"], record["tokensIn"], record["tokensOut"],
-        ids["prompt"], ids["output"], ids["sketch"], fee, pool, listed, credited))
-
-
 def build(batch):
     rows, fixed, pools, nets, draws = [], {}, {}, {}, {}
 
@@ -87,22 +77,23 @@ def build(batch):
         post(model_key(4, model, earner), net, [left((2, 1))])
         nets[model, earner] = net
     total = 0
-    for record in sorted(batch["records"], key=lambda r: (r["time"], r["voucher"])):
+    for ordinal, record in enumerate(sorted(batch["records"], key=lambda r: (r["time"], r["voucher"]))):
         fee, shares, pool, magnitude, credits = settle(record)
         total += fee
         model, channel = record["model"], bytes.fromhex(record["channel"][2:])
         low, high = draws.get(record["channel"], (record["from"], record["from"]))
         draws[record["channel"]] = (min(low, record["from"]), max(high, record["from"] + fee))
-        bought = [left((3, 1), (record["tokensIn"], 4), (record["tokensOut"], 4), (record["priceVersion"], 4), (record["time"], 8), (record["from"], 8))]
-        hashes = [bytes.fromhex(model[2:64]), bytes.fromhex(record["voucher"][2:64]), record_hash(record, fee, shares, pool, credits)[:31]]
+        bought = [left((3, 1), (record["tokensIn"], 4), (record["tokensOut"], 4), (record["priceVersion"], 4), (record["time"], 8), (record["from"], 8), (ordinal, 2))]
+        hashes = [bytes.fromhex(model[2:64]), bytes.fromhex(record["voucher"][2:64]), bytes.fromhex(record["record"][2:64])]
         post(b"\1" + channel[:30], fee, bought + hashes)
-        for kind, earner, weight, weights, amount in shares:
-            post(cell(2 << 240 | earner), amount, [left((4, 1), (kind, 1), (weight, 4), (weights, 4))])
+        for position, (kind, earner, weight, weights, amount) in enumerate(shares, 1):
+            post(cell(2 << 240 | earner), amount, [left((4, 1), (kind, 1), (weight, 4), (weights, 4), (position, 1))])
             fixed[earner] = fixed.get(earner, 0) + amount
-        post(model_key(3, model), pool, [left((5, 1), (len(credits), 1), (magnitude, 16))])
+        post(model_key(3, model), pool, [left((5, 1), (len(credits), 1), (magnitude, 16), (len(shares) + 1, 1))])
         pools[model] = pools.get(model, 0) + pool
-        for earner, score, credit in credits:
-            post(model_key(4, model, earner), credit, [left((6, 1), (score + BIAS, 8))])
+        for place, (earner, score, credit) in enumerate(credits):
+            through = sum(abs(score) for _, score, _ in credits[: place + 1])
+            post(model_key(4, model, earner), credit, [left((6, 1), (score + BIAS, 8), (place, 1), (through, 16))])
             nets[model, earner] = nets.get((model, earner), 0) + credit
     pay(batch, post, model_key, pools, nets)
     for earner, amount in sorted(fixed.items()):
@@ -122,11 +113,11 @@ def build(batch):
 
 
 def pay(batch, post, model_key, pools, nets):
-    """Pool closing rows, then payout rows of every contributor touched or paid."""
+    """Pool closing rows, then payout rows of every contributor touched or with rows of a model called."""
     reputation = {earner: bps for earner, bps in batch["reputation"]}
     weights = {model: dict(of) for model, of in batch["weights"]}
     influence = {of: max(net, 0) * reputation.get(of[1], 10_000) // 10_000 for of, net in nets.items()}
-    flat = {}
+    flat, weighed = {}, {(model, earner) for model in pools for earner, rows in weights[model].items() if rows}
     for model, pool in sorted(pools.items()):
         by_influence = sum(paid for (m, _), paid in influence.items() if m == model)
         entitled = {e: rows for e, rows in weights[model].items() if nets.get((model, e), 0) >= 0}
@@ -138,11 +129,15 @@ def pay(batch, post, model_key, pools, nets):
         by_rows = sum(paid for (m, _), paid in flat.items() if m == model)
         left_over = pool - by_influence - by_rows
         post(model_key(3, model), -pool, [left((7, 1), (by_influence, 8), (by_rows, 8), (weight, 8))], 1, left_over)
-    for model, earner in sorted(set(nets) | set(flat)):
+    through = {}
+    for model, earner in sorted(set(nets) | weighed):
         by_influence, by_rows = influence.get((model, earner), 0), flat.get((model, earner), 0)
-        bps, rows = reputation.get(earner, 10_000), weights.get(model, {}).get(earner, 0)
-        info = [left((8, 1), (by_influence, 8), (by_rows, 8), (bps, 2), (rows, 4))]
-        post(model_key(4, model, earner), -nets.get((model, earner), 0), info, earner, by_influence + by_rows)
+        bps, rows = reputation.get(earner, 10_000), weights.get(model, {}).get(earner, 0) if model in pools else 0
+        net = nets.get((model, earner), 0)
+        sums = [a + b for a, b in zip(through.get(model, (0, 0, 0)), (by_influence, by_rows, rows if net >= 0 else 0))]
+        through[model] = sums
+        info = [left((8, 1), (by_influence, 8), (by_rows, 8), (bps, 2), (rows, 4)), cell(sums[0] << 128 | sums[1] << 64 | sums[2])]
+        post(model_key(4, model, earner), -net, info, earner, by_influence + by_rows)
 
 
 def inputs():
@@ -153,7 +148,7 @@ def inputs():
         return {
             "channel": word("channel", channel), "from": start, "voucher": word("voucher", i), "model": model,
             "priceVersion": i + 1, "time": time, "tokensIn": tokens[0], "tokensOut": tokens[1],
-            "prompt": word("prompt", i), "output": word("output", i), "sketch": word("sketch", i),
+            "record": word("record", i),
             "price": price, "split": split, "maxCredits": 3, "owners": owners, "stakers": 4, "scores": scores}
 
     # Fees: 2468 + 4627 + 10 = 7105; 2 + 7 + 10 = 19; 2000 + 6001 + 10 = 8011; 20 + 1801 + 10 = 1831.

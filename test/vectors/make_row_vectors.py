@@ -45,21 +45,22 @@ def valid():
     operator, settlement = bytes(range(1, 21)), bytes(range(41, 61))
     head = [left((1, 1), (161_201, 8), (29_000_000, 8), (3, 4), (32, 4))]
     head += [cell(int.from_bytes(operator, "big")), cell(int.from_bytes(settlement, "big")), cell(2**63 - 1)]
-    record = [left((3, 1), (1_000, 4), (2**32 - 1, 4), (7, 4), (1_790_000_000, 8), (2**64 - 1, 8))]
+    record = [left((3, 1), (1_000, 4), (2**32 - 1, 4), (7, 4), (1_790_000_000, 8), (2**64 - 1, 8), (2**16 - 2, 2))]
     record += [MODEL[:31], bytes(range(31)), bytes(range(100, 131))]
+    payout = [left((8, 1), (200, 8), (93, 8), (5_000, 2), (12, 4)), cell((2**64 - 1 << 128) | (193 << 64) | 40)]
     return [
         row("padding", 0, 0, none, 0, []),
         row("header", 0, 0, none, 0, head),
         row("carry", 0, 0, balance, -(2**63 - 1), [left((2, 1))]),
         row("record", 0, 0, draw, 2**63 - 1, record),
-        row("treasury share", 0, 0, {"kind": "fixed", "earner": 1}, 100, [left((4, 1), (0, 1), (0, 4), (0, 4))]),
-        row("owner share", 0, 0, fixed, 0, [left((4, 1), (1, 1), (2, 4), (5, 4))]),
-        row("stakers share", 0, 0, fixed, 200, [left((4, 1), (2, 1), (0, 4), (0, 4))]),
-        row("pool share", 0, 0, pool, 500, [left((5, 1), (32, 1), (2**68, 16))]),
-        row("credit", 0, 0, balance, -250, [left((6, 1), (BIAS - 12_345, 8))]),
-        row("credit of the smallest score", 0, 0, balance, -1, [left((6, 1), (0, 8))]),
+        row("treasury share", 0, 0, {"kind": "fixed", "earner": 1}, 100, [left((4, 1), (0, 1), (0, 4), (0, 4), (1, 1))]),
+        row("owner share", 0, 0, fixed, 0, [left((4, 1), (1, 1), (2, 4), (5, 4), (2, 1))]),
+        row("stakers share", 0, 0, fixed, 200, [left((4, 1), (2, 1), (0, 4), (0, 4), (255, 1))]),
+        row("pool share", 0, 0, pool, 500, [left((5, 1), (32, 1), (2**68, 16), (4, 1))]),
+        row("credit", 0, 0, balance, -250, [left((6, 1), (BIAS - 12_345, 8), (31, 1), (2**68 - 1, 16))]),
+        row("credit of the smallest score", 0, 0, balance, -1, [left((6, 1), (0, 8), (0, 1), (BIAS, 16))]),
         row("pool closing", 1, 7, pool, -500, [left((7, 1), (300, 8), (193, 8), (40, 8))]),
-        row("payout", 70_000, 293, balance, -400, [left((8, 1), (200, 8), (93, 8), (5_000, 2), (12, 4))]),
+        row("payout", 70_000, 293, balance, -400, payout),
         row("fixed payout", 3, 2**63 - 1, fixed, -(2**63 - 1), [left((9, 1))]),
         row("largest integers", 2**32 - 1, 2**64 - 1, {"kind": "fixed", "earner": 2**32 - 1}, 2**63 - 1, [left((9, 1))]),
         row("smallest value", 0, 0, none, -BIAS, []),
@@ -87,7 +88,8 @@ def invalid():
         broken("unknown share", "share kind must be at most 2, got 3", c4=left((4, 1), (3, 1))),
         broken("reputation above the whole", "reputation must be at most 10000, got 10001", c4=left((8, 1), (0, 16), (10_001, 2))),
         broken("operator of 21 bytes", "operator must be below 2^160", c4=left((1, 1)), c5=cell(1 << 160)),
-        broken("credit with trailing bytes", "in cell 4", c4=left((6, 1), (BIAS, 8), (1, 1))),
+        broken("credit with trailing bytes", "in cell 4", c4=left((6, 1), (BIAS, 8), (0, 17), (1, 1))),
+        broken("payout with sums of 193 bits", "sums through a payout must be below 2^192", c4=left((8, 1)), c5=cell(1 << 192)),
     ]
 
 

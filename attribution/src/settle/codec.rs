@@ -14,13 +14,16 @@
 //! | 0 | padding | | | | |
 //! | 1 | header | chain id u64, epoch u64, records u32, rows u32 | operator (u160) | settlement (u160) | total u64 |
 //! | 2 | carry | | | | |
-//! | 3 | record | tokens in u32, tokens out u32, price version u32, time u64, from u64 | model id, leading 31 bytes | voucher digest, leading 31 bytes | record hash, leading 31 bytes |
-//! | 4 | share | share kind u8 (0 treasury, 1 owner, 2 stakers), weight u32, sum of weights u32 | | | |
-//! | 5 | pool share | credits u8, magnitude u128 | | | |
-//! | 6 | credit | score plus 2^63, u64 | | | |
+//! | 3 | record | tokens in u32, tokens out u32, price version u32, time u64, from u64, ordinal u16 | model id, leading 31 bytes | voucher digest, leading 31 bytes | record hash, leading 31 bytes |
+//! | 4 | share | share kind u8 (0 treasury, 1 owner, 2 stakers), weight u32, sum of weights u32, position u8 | | | |
+//! | 5 | pool share | credits u8, magnitude u128, position u8 | | | |
+//! | 6 | credit | score plus 2^63, u64; place u8, magnitude through u128 | | | |
 //! | 7 | pool closing | influence u64, flat u64, weight u64 | | | |
-//! | 8 | payout | influence u64, flat u64, reputation u16, rows u32 | | | |
+//! | 8 | payout | influence u64, flat u64, reputation u16, rows u32 | sums through (u192): influence u64, flat u64, weight u64 | | |
 //! | 9 | fixed payout | | | | |
+//!
+//! Ordinal, position, place and sums through say of a row what follows from the rows before it, so
+//! that a dispute finds the rows that it needs and checks each sum against one neighbour.
 
 use super::{Account, EarnerIndex, Info, Row};
 use crate::{Error, Result};

@@ -97,12 +97,6 @@ impl Words {
         self.word(word)
     }
 
-    pub(crate) fn int(self, value: i64) -> Self {
-        let mut word = [if value < 0 { 0xff } else { 0 }; 32];
-        word[24..].copy_from_slice(&value.to_be_bytes());
-        self.word(word)
-    }
-
     pub(crate) fn address(self, address: [u8; 20]) -> Self {
         let mut word = [0; 32];
         word[12..].copy_from_slice(&address);

@@ -1,7 +1,7 @@
 //! Information cells by the table of the row codec.
 
 use super::{
-    BatchHeader, CELL_BYTES, Cell, FULL_BPS, Info, ShareKind,
+    BatchHeader, CELL_BYTES, Cell, FULL_BPS, Info, ShareKind, Through,
     codec::{integer, offset, read_integer, signed},
 };
 use crate::{Error, Result};
@@ -41,32 +41,36 @@ impl Info {
                 self.put_purchase(&mut fields);
                 *rest = [*model, *voucher, *record];
             }
-            Self::Share { kind, weight, weights } => {
+            Self::Share { kind, weight, weights, position } => {
                 fields.put([*kind as u8]).put(weight.to_be_bytes()).put(weights.to_be_bytes());
+                fields.put([*position]);
             }
-            Self::PoolShare { credits, magnitude } => {
-                fields.put([*credits]).put(magnitude.to_be_bytes());
+            Self::PoolShare { credits, magnitude, position } => {
+                fields.put([*credits]).put(magnitude.to_be_bytes()).put([*position]);
             }
-            Self::Credit { score } => {
-                fields.put(offset(*score).to_be_bytes());
+            Self::Credit { score, place, magnitude_through } => {
+                fields.put(offset(*score).to_be_bytes()).put([*place]);
+                fields.put(magnitude_through.to_be_bytes());
             }
             Self::PoolClosing { influence, flat, weight } => {
                 fields.put(influence.to_be_bytes()).put(flat.to_be_bytes());
                 fields.put(weight.to_be_bytes());
             }
-            Self::Payout { influence, flat, reputation, rows } => {
+            Self::Payout { influence, flat, reputation, rows, through } => {
                 fields.put(influence.to_be_bytes()).put(flat.to_be_bytes());
                 fields.put(reputation.to_be_bytes()).put(rows.to_be_bytes());
+                rest[0] = through.to_cell();
             }
         }
         cells
     }
 
     fn put_purchase(&self, fields: &mut Fields<'_>) {
-        if let Self::Record { tokens_in, tokens_out, price_version, time, from, .. } = self {
+        if let Self::Record { tokens_in, tokens_out, price_version, time, from, ordinal, .. } = self
+        {
             fields.put(tokens_in.to_be_bytes()).put(tokens_out.to_be_bytes());
             fields.put(price_version.to_be_bytes()).put(time.to_be_bytes());
-            fields.put(from.to_be_bytes());
+            fields.put(from.to_be_bytes()).put(ordinal.to_be_bytes());
         }
     }
 
@@ -103,6 +107,7 @@ impl Info {
                 price_version: fields.u32(),
                 time: fields.u64(),
                 from: fields.u64(),
+                ordinal: u16::from_be_bytes(fields.take()),
                 model: *a,
                 voucher: *b,
                 record: *c,
@@ -111,12 +116,18 @@ impl Info {
                 kind: share_kind(fields.u8())?,
                 weight: fields.u32(),
                 weights: fields.u32(),
+                position: fields.u8(),
             },
             5 => Self::PoolShare {
                 credits: fields.u8(),
                 magnitude: u128::from_be_bytes(fields.take()),
+                position: fields.u8(),
             },
-            6 => Self::Credit { score: signed(fields.u64()) },
+            6 => Self::Credit {
+                score: signed(fields.u64()),
+                place: fields.u8(),
+                magnitude_through: u128::from_be_bytes(fields.take()),
+            },
             7 => Self::PoolClosing {
                 influence: fields.u64(),
                 flat: fields.u64(),
@@ -127,10 +138,29 @@ impl Info {
                 flat: fields.u64(),
                 reputation: reputation(u16::from_be_bytes(fields.take()))?,
                 rows: fields.u32(),
+                through: Through::from_cell(a)?,
             },
             9 => Self::FixedPayout,
             kind => return Err(Error::RowKind { kind }),
         })
+    }
+}
+
+impl Through {
+    fn to_cell(self) -> Cell {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&self.influence.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.flat.to_be_bytes());
+        bytes[16..].copy_from_slice(&self.weight.to_be_bytes());
+        integer(&bytes)
+    }
+
+    fn from_cell(cell: &Cell) -> Result<Self> {
+        let bytes: [u8; 24] = read_integer("sums through a payout", cell)?;
+        let part = |at: usize| {
+            u64::from_be_bytes(*bytes[at..].first_chunk().expect("three times 8 bytes"))
+        };
+        Ok(Self { influence: part(0), flat: part(8), weight: part(16) })
     }
 }
 
@@ -148,7 +178,7 @@ fn reputation(bps: u16) -> Result<u16> {
     Ok(bps)
 }
 
-/// Writes fields one after the other; the widest kind takes 29 of the 31 bytes.
+/// Writes fields one after the other; the widest kind takes all 31 bytes.
 struct Fields<'a> {
     cell: &'a mut Cell,
     at: usize,

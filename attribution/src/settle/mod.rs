@@ -6,6 +6,7 @@
 #![deny(clippy::float_arithmetic, clippy::cast_possible_truncation)]
 
 mod account;
+pub mod audit;
 mod batch;
 mod check;
 pub mod codec;
@@ -22,8 +23,10 @@ mod record;
 mod row;
 mod shares;
 mod sheet;
+mod slots;
 mod statement;
 mod tiling;
+mod witness;
 
 pub use account::{Account, Balance, ModelKey};
 pub use batch::{BatchInputs, build};
@@ -32,9 +35,11 @@ pub use codec::{CELL_BYTES, CELLS_PER_ROW, Cell, Cells};
 pub use credits::{Credit, signed_credits};
 pub use fee::{FULL_BPS, FeeShares, Price, Split, floor_bps};
 pub use ids::{ChannelId, EarnerIndex, Hash, ModelId, keccak};
-pub use info::Info;
+pub use info::{Info, Through};
 pub use ledger::{BatchHeader, Carries, Draw, Ledger, MAX_ROWS, MIN_ROWS};
 pub use record::{Call, Record, Terms};
 pub use row::Row;
 pub use shares::{MAX_OWNERS, ModelOwner, Payees, Share, ShareKind};
+pub use slots::{MAX_SYMBOLS, MIN_SLOT_CELLS, SYMBOL_BYTES, Slot, SlotLayout, witness_of_cells};
 pub use statement::Statement;
+pub use witness::{MAX_SKETCH, Witness};

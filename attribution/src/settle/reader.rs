@@ -1,9 +1,14 @@
-use alloc::{collections::BTreeMap, vec::Vec};
-
-use super::{
-    Account, BatchHeader, Carries, EarnerIndex, Info, ModelKey, Row, ShareKind, floor_bps,
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
 };
+
+use super::{Account, BatchHeader, Carries, EarnerIndex, Info, ModelKey, Row, ShareKind, Through};
 use crate::{Error, Result};
+
+mod closing;
+
+use closing::Pool;
 
 /// Intervals of records by channel, each with its row.
 pub(super) type Tiles = BTreeMap<[u8; 30], Vec<(u64, u64, usize)>>;
@@ -23,11 +28,25 @@ pub(super) struct Reader<'a> {
     at: usize,
     tiles: Tiles,
     carries: Carries,
+    /// Models of the records.
+    called: BTreeSet<ModelKey>,
+    /// Pools closed.
+    pools: BTreeMap<ModelKey, Pool>,
+    /// Sums over the payouts read of each model.
+    through: BTreeMap<ModelKey, Through>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) const fn new(rows: &'a [Row]) -> Self {
-        Self { rows, at: 0, tiles: BTreeMap::new(), carries: Carries::new() }
+        Self {
+            rows,
+            at: 0,
+            tiles: BTreeMap::new(),
+            carries: Carries::new(),
+            called: BTreeSet::new(),
+            pools: BTreeMap::new(),
+            through: BTreeMap::new(),
+        }
     }
 
     pub(super) fn read(mut self) -> Result<Read> {
@@ -83,8 +102,8 @@ impl<'a> Reader<'a> {
 
     fn records(&mut self, count: u32) -> Result<()> {
         let mut last = None;
-        for _ in 0..count {
-            let place = self.record()?;
+        for ordinal in 0..count {
+            let place = self.record(ordinal)?;
             self.require(last < Some(place), "records increase strictly by time and voucher")?;
             last = Some(place);
         }
@@ -92,35 +111,39 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads one record and returns its place in the canonical order.
-    fn record(&mut self) -> Result<(u64, [u8; 31])> {
+    fn record(&mut self, expected: u32) -> Result<(u64, [u8; 31])> {
         const RULE: &str = "the header counts the records";
         let row = self.posting(RULE)?;
-        let (&Info::Record { time, from, voucher, model, .. }, Account::Draw(channel)) =
+        let (&Info::Record { time, from, voucher, model, ordinal, .. }, Account::Draw(channel)) =
             (&row.info, row.account)
         else {
             return Err(Error::Grammar { row: self.at, rule: "a record posts its fee to a draw" });
         };
+        self.require(u32::from(ordinal) == expected, "records are numbered from 0")?;
         let to = u64::try_from(row.value).ok().and_then(|fee| from.checked_add(fee));
         let to = to.ok_or(Error::Grammar { row: self.at, rule: "a fee is not negative" })?;
         self.tiles.entry(channel).or_default().push((from, to, self.at));
         self.at += 1;
-        let fixed = self.shares()?;
-        let pool = self.pool(&model)?;
+        let (fixed, position) = self.shares()?;
+        let pool = self.pool(&model, position)?;
         let whole = fixed + i128::from(pool) == i128::from(row.value);
         self.require(whole, "shares and pool of a record sum to its fee")?;
         Ok((time, voucher))
     }
 
-    /// Sum of the fixed shares.
-    fn shares(&mut self) -> Result<i128> {
+    /// Sum of the fixed shares, and the position of the row after them.
+    fn shares(&mut self) -> Result<(i128, u8)> {
         const RULE: &str = "a record's fixed shares are treasury, owners by index, stakers";
-        let (mut sum, mut last) = (0, None);
+        let (mut sum, mut last, mut expected) = (0, None, 1);
         loop {
             let row = self.posting(RULE)?;
-            let (&Info::Share { kind, .. }, Account::Fixed(earner)) = (&row.info, row.account)
+            let (&Info::Share { kind, position, .. }, Account::Fixed(earner)) =
+                (&row.info, row.account)
             else {
                 return Err(Error::Grammar { row: self.at, rule: RULE });
             };
+            self.require(position == expected, "a record's rows are numbered")?;
+            expected = expected.saturating_add(1);
             // The treasury's share comes first and once, the stakers' once and last.
             let first = kind == ShareKind::Treasury;
             self.require(first == last.is_none() && last < Some((kind, earner)), RULE)?;
@@ -131,22 +154,24 @@ impl<'a> Reader<'a> {
             last = Some((kind, earner));
             self.at += 1;
             if kind == ShareKind::Stakers {
-                return Ok(sum);
+                return Ok((sum, expected));
             }
         }
     }
 
     /// Reads a record's pool and credits and returns the pool.
-    fn pool(&mut self, model: &[u8; 31]) -> Result<i64> {
+    fn pool(&mut self, model: &[u8; 31], expected: u8) -> Result<i64> {
         const RULE: &str = "a record's pool follows its fixed shares";
         let row = self.posting(RULE)?;
-        let (&Info::PoolShare { credits, magnitude }, Account::Pool(key)) =
+        let (&Info::PoolShare { credits, magnitude, position }, Account::Pool(key)) =
             (&row.info, row.account)
         else {
             return Err(Error::Grammar { row: self.at, rule: RULE });
         };
+        self.require(position == expected, "a record's rows are numbered")?;
         self.require(model.starts_with(&key.0), "a record's pool is its model's")?;
         self.require(row.value >= 0, "a pool is not negative")?;
+        self.called.insert(key);
         self.at += 1;
         let sum = self.credits(credits, key, row.value, magnitude)?;
         self.require(sum == magnitude, "a pool's magnitude is that of its credits")?;
@@ -157,12 +182,16 @@ impl<'a> Reader<'a> {
     fn credits(&mut self, count: u8, model: ModelKey, pool: i64, magnitude: u128) -> Result<u128> {
         const RULE: &str = "the pool row counts the credits";
         let (mut last, mut sum) = (None, 0_u128);
-        for _ in 0..count {
+        for expected in 0..count {
             let row = self.posting(RULE)?;
-            let (&Info::Credit { score }, Account::Balance(balance)) = (&row.info, row.account)
+            let (
+                &Info::Credit { score, place: number, magnitude_through },
+                Account::Balance(balance),
+            ) = (&row.info, row.account)
             else {
                 return Err(Error::Grammar { row: self.at, rule: RULE });
             };
+            self.require(number == expected, "a record's credits are numbered")?;
             self.require(balance.model == model, "a credit is of its record's model")?;
             let place = Some((core::cmp::Reverse(score.unsigned_abs()), balance.earner));
             self.require(last < place, "credits fall by score, then rise by index")?;
@@ -171,61 +200,10 @@ impl<'a> Reader<'a> {
             self.require(share, "a credit is trunc(pool * score / magnitude)")?;
             last = place;
             sum += u128::from(score.unsigned_abs());
+            self.require(magnitude_through == sum, "a credit sums the scores up to it")?;
             self.at += 1;
         }
         Ok(sum)
-    }
-
-    fn closings(&mut self) -> Result<()> {
-        let mut last = None;
-        while let Some(row) = self.peek() {
-            let (stage, posts) = match (&row.info, row.account) {
-                (Info::PoolClosing { influence, flat, .. }, account) => {
-                    self.pool_closing(row, *influence, *flat)?;
-                    (0, matches!(account, Account::Pool(_)))
-                }
-                (Info::Payout { influence, flat, reputation, .. }, account) => {
-                    self.payout(row, *influence, *flat, *reputation)?;
-                    (1, matches!(account, Account::Balance(_)))
-                }
-                (Info::FixedPayout, account) => {
-                    let paid = i128::from(row.amount) == -i128::from(row.value);
-                    self.require(paid, "fixed shares are paid whole")?;
-                    (2, account == Account::Fixed(row.earner))
-                }
-                _ => break,
-            };
-            self.require(posts, "a closing row posts to the account of its kind")?;
-            let place = Some((stage, row.account));
-            self.require(last < place, "pools, balances, fixed accounts close in rising order")?;
-            last = place;
-            self.at += 1;
-        }
-        Ok(())
-    }
-
-    fn pool_closing(&self, row: &Row, influence: u64, flat: u64) -> Result<()> {
-        let paid: i128 = [influence, flat, row.amount].map(i128::from).iter().sum();
-        self.require(paid == -i128::from(row.value), "a pool is paid out whole")?;
-        let treasury = row.earner == EarnerIndex::TREASURY;
-        self.require(treasury, "what a pool leaves is the treasury's")
-    }
-
-    fn payout(&mut self, row: &Row, influence: u64, flat: u64, reputation: u16) -> Result<()> {
-        let Account::Balance(balance) = row.account else {
-            return Err(Error::Grammar { row: self.at, rule: "a payout closes a balance" });
-        };
-        let net = row.value.checked_neg();
-        let net = net.ok_or(Error::Grammar { row: self.at, rule: "a net is above -2^63" })?;
-        let due = floor_bps(net.max(0).unsigned_abs(), reputation);
-        self.require(influence == due, "influence pay is the positive net times reputation")?;
-        self.require(net >= 0 || flat == 0, "a negative net gets no flat pay")?;
-        let paid = influence.checked_add(flat) == Some(row.amount);
-        self.require(paid && row.earner == balance.earner, "a payout pays influence and flat")?;
-        if net < 0 {
-            self.carries.insert(balance, net);
-        }
-        Ok(())
     }
 
     fn padding(&mut self) -> Result<()> {

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize, io};
 
 use super::{
-    ChannelId, Credit, EarnerIndex, Hash, ModelId, Payees, Price, Share, Split, ids,
+    ChannelId, Credit, EarnerIndex, Hash, ModelId, Payees, Price, Share, Split,
     shares::fixed_shares, signed_credits,
 };
 use crate::{Error, Result};
@@ -27,12 +27,9 @@ pub struct Call {
     pub tokens_in: u32,
     /// Generated tokens.
     pub tokens_out: u32,
-    /// Hash of the request that the payer signed.
-    pub prompt_hash: Hash,
-    /// Hash of the answer.
-    pub output_hash: Hash,
-    /// Hash of the query's sketch.
-    pub sketch_hash: Hash,
+    /// The record hash, [`Witness::hash`](super::Witness::hash): binds the signed voucher, the
+    /// answer and the query's sketch.
+    pub record: Hash,
 }
 
 /// The governed rules and the price in force when the payer signed.
@@ -140,43 +137,6 @@ impl Record {
     #[must_use]
     pub fn credits(&self) -> &[Credit] {
         &self.credits
-    }
-
-    /// keccak256 of `abi.encode` of: keccak256("OpenLedger Record v1"), channel, from, to, voucher,
-    /// model, price version, time, tokens in, tokens out, prompt hash, output hash, sketch hash,
-    /// fee, pool, keccak256 of the shares (each kind, earner, amount), keccak256 of the credits
-    /// (each earner, score, credit), all as 32-byte words.
-    #[must_use]
-    pub fn hash(&self) -> Hash {
-        let call = &self.call;
-        let (from, to) = self.interval();
-        let mut shares = ids::Words::default();
-        for share in &self.shares {
-            shares = shares.uint(share.kind as u64).uint(share.earner.0).uint(share.amount);
-        }
-        let mut credits = ids::Words::default();
-        for credit in &self.credits {
-            credits = credits.uint(credit.earner.0).int(credit.score).int(credit.credit);
-        }
-        let head = ids::Words::default()
-            .word(ids::keccak(&[b"OpenLedger Record v1"]))
-            .word(call.channel.0)
-            .uint(from)
-            .uint(to)
-            .word(call.voucher)
-            .word(call.model.0)
-            .uint(call.price_version)
-            .uint(call.time)
-            .uint(call.tokens_in)
-            .uint(call.tokens_out);
-        head.word(call.prompt_hash)
-            .word(call.output_hash)
-            .word(call.sketch_hash)
-            .uint(self.fee)
-            .uint(self.pool)
-            .word(shares.hash())
-            .word(credits.hash())
-            .hash()
     }
 }
 

@@ -2,7 +2,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 
 use super::{
     Account, Balance, BatchInputs, Carries, Credit, EarnerIndex, FULL_BPS, Info, ModelKey, Record,
-    Row, Share, pool::PoolShares,
+    Row, Share, Through, pool::PoolShares,
 };
 use crate::{Error, Result};
 
@@ -16,6 +16,7 @@ pub(super) struct Sheet {
     fixed: BTreeMap<EarnerIndex, u64>,
     pub(super) pools: BTreeMap<ModelKey, u64>,
     pub(super) nets: BTreeMap<Balance, i64>,
+    records: u16,
 }
 
 impl Sheet {
@@ -33,24 +34,40 @@ impl Sheet {
             price_version: call.price_version,
             time: call.time,
             from: call.from,
+            ordinal: self.records,
             model: leading(call.model.0),
             voucher: leading(call.voucher),
-            record: leading(record.hash()),
+            record: leading(call.record),
         };
+        // The batch that comes of a count that wraps has too many rows and is refused.
+        self.records = self.records.wrapping_add(1);
         self.rows.push(Row::posting(Account::draw(call.channel), posted(record.fee()), info));
+        let mut positions = 1..;
+        let mut position = || positions.next().expect("a record has few fixed shares");
         for &Share { kind, earner, weight, weights, amount } in record.shares() {
-            let info = Info::Share { kind, weight, weights };
+            let info = Info::Share { kind, weight, weights, position: position() };
             self.rows.push(Row::posting(Account::Fixed(earner), posted(amount), info));
             *self.fixed.entry(earner).or_default() += amount;
         }
+        self.pool(record, model, position());
+        self.credits(record, model)
+    }
+
+    fn pool(&mut self, record: &Record, model: ModelKey, position: u8) {
         let magnitude = record.credits().iter().map(|c| u128::from(c.score.unsigned_abs())).sum();
         let credits = u8::try_from(record.credits().len()).expect("at most max_credits");
-        let info = Info::PoolShare { credits, magnitude };
+        let info = Info::PoolShare { credits, magnitude, position };
         self.rows.push(Row::posting(Account::Pool(model), posted(record.pool()), info));
         *self.pools.entry(model).or_default() += record.pool();
-        for &Credit { earner, score, credit } in record.credits() {
+    }
+
+    fn credits(&mut self, record: &Record, model: ModelKey) -> Result<()> {
+        let mut magnitude_through = 0;
+        for (place, &Credit { earner, score, credit }) in (0..).zip(record.credits()) {
             let balance = Balance { model, earner };
-            self.rows.push(Row::posting(Account::Balance(balance), credit, Info::Credit { score }));
+            magnitude_through += u128::from(score.unsigned_abs());
+            let info = Info::Credit { score, place, magnitude_through };
+            self.rows.push(Row::posting(Account::Balance(balance), credit, info));
             self.add_net(balance, credit)?;
         }
         Ok(())
@@ -84,32 +101,40 @@ impl Sheet {
         }
     }
 
-    /// Pays and closes every balance that was posted to or gets flat pay; returns the negative ones.
+    /// Pays and closes every balance that was posted to, and those of all contributors with
+    /// accepted rows of the models called; returns the negative ones.
     pub(super) fn close_balances(
         &mut self,
         inputs: &BatchInputs<'_>,
         shares: &BTreeMap<ModelKey, PoolShares>,
     ) -> Result<Carries> {
-        let rows_of: BTreeMap<ModelKey, _> =
-            inputs.weights.iter().map(|(&model, rows)| (model.into(), rows)).collect();
-        for (&model, shares) in shares {
-            for &earner in shares.flat.keys() {
+        let rows_of: BTreeMap<ModelKey, _> = inputs
+            .weights
+            .iter()
+            .map(|(&model, rows)| (model.into(), rows))
+            .filter(|(model, _)| self.pools.contains_key(model))
+            .collect();
+        for (&model, rows) in &rows_of {
+            for (&earner, _) in rows.iter().filter(|(_, rows)| **rows > 0) {
                 self.nets.entry(Balance { model, earner }).or_default();
             }
         }
         let mut carries = Carries::new();
+        let (mut last, mut through) = (None, Through::default());
         for (&balance, &net) in &self.nets {
             let Balance { model, earner } = balance;
             let paid = |by: fn(&PoolShares) -> &BTreeMap<EarnerIndex, u64>| {
                 shares.get(&model).and_then(|s| by(s).get(&earner)).copied().unwrap_or(0)
             };
             let (influence, flat) = (paid(|s| &s.influence), paid(|s| &s.flat));
-            let info = Info::Payout {
-                influence,
-                flat,
-                reputation: inputs.reputation.get(&earner).copied().unwrap_or(FULL_BPS),
-                rows: rows_of.get(&model).and_then(|rows| rows.get(&earner)).copied().unwrap_or(0),
-            };
+            let rows = rows_of.get(&model).and_then(|rows| rows.get(&earner)).copied().unwrap_or(0);
+            let before = if last == Some(model) { through } else { Through::default() };
+            through = before
+                .with(influence, flat, rows, net)
+                .expect("a model's payouts are within its pool, and rows are below 2^32 each");
+            last = Some(model);
+            let reputation = inputs.reputation.get(&earner).copied().unwrap_or(FULL_BPS);
+            let info = Info::Payout { influence, flat, reputation, rows, through };
             let row = Row::posting(Account::Balance(balance), -net, info);
             self.rows.push(row.paying(earner, influence + flat));
             if net < 0 {

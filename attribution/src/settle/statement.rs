@@ -8,8 +8,9 @@ use crate::{Error, Result};
 
 /// What the rows of a ledger say, read from anybody's rows.
 ///
-/// Every check that needs nothing but the rows is made: grammar, order, closing accounts, credits,
-/// influence pay, totals. Prices, splits, scores, weights and reputations need their sources.
+/// Every check that needs nothing but the rows is made: grammar, order, numbers and sums, closing
+/// accounts, credits, influence and flat pay, totals. Prices, splits, scores, weights, reputations
+/// and witnesses need their sources, which [`audit`](super::audit) asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// Which batch.

@@ -29,9 +29,7 @@ fn record(value: &Value) -> Record {
         time: number(&value["time"]),
         tokens_in: number(&value["tokensIn"]),
         tokens_out: number(&value["tokensOut"]),
-        prompt_hash: bytes(&value["prompt"]),
-        output_hash: bytes(&value["output"]),
-        sketch_hash: bytes(&value["sketch"]),
+        record: bytes(&value["record"]),
     };
     let terms = Terms {
         price: Price { input_rate: rates[0], output_rate: rates[1], platform_fee: rates[2] },

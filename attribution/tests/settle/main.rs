@@ -1,5 +1,6 @@
 //! Behaviour of `attribution::settle` from outside.
 
+mod audit;
 mod batch;
 mod credits;
 mod fee;
@@ -8,3 +9,4 @@ mod merkle;
 mod record;
 mod row_codec;
 mod vectors;
+mod witness;

@@ -1,5 +1,6 @@
 use attribution::settle::{
     Account, Balance, BatchHeader, Cells, ChannelId, EarnerIndex, Info, ModelId, Row, ShareKind,
+    Through,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -29,18 +30,31 @@ fn info_of(name: &str) -> Info {
             price_version: 7,
             time: 1_790_000_000,
             from: u64::MAX,
+            ordinal: u16::MAX - 1,
             model: run(0x20),
             voucher: run(0),
             record: run(100),
         },
-        "treasury share" => Info::Share { kind: ShareKind::Treasury, weight: 0, weights: 0 },
-        "owner share" => Info::Share { kind: ShareKind::Owner, weight: 2, weights: 5 },
-        "stakers share" => Info::Share { kind: ShareKind::Stakers, weight: 0, weights: 0 },
-        "pool share" => Info::PoolShare { credits: 32, magnitude: 1 << 68 },
-        "credit" => Info::Credit { score: -12_345 },
-        "credit of the smallest score" => Info::Credit { score: i64::MIN },
+        "treasury share" => {
+            Info::Share { kind: ShareKind::Treasury, weight: 0, weights: 0, position: 1 }
+        }
+        "owner share" => Info::Share { kind: ShareKind::Owner, weight: 2, weights: 5, position: 2 },
+        "stakers share" => {
+            Info::Share { kind: ShareKind::Stakers, weight: 0, weights: 0, position: 255 }
+        }
+        "pool share" => Info::PoolShare { credits: 32, magnitude: 1 << 68, position: 4 },
+        "credit" => Info::Credit { score: -12_345, place: 31, magnitude_through: (1 << 68) - 1 },
+        "credit of the smallest score" => {
+            Info::Credit { score: i64::MIN, place: 0, magnitude_through: 1 << 63 }
+        }
         "pool closing" => Info::PoolClosing { influence: 300, flat: 193, weight: 40 },
-        "payout" => Info::Payout { influence: 200, flat: 93, reputation: 5_000, rows: 12 },
+        "payout" => Info::Payout {
+            influence: 200,
+            flat: 93,
+            reputation: 5_000,
+            rows: 12,
+            through: Through { influence: u64::MAX, flat: 193, weight: 40 },
+        },
         "fixed payout" | "largest integers" => Info::FixedPayout,
         other => panic!("a vector without its meaning here: {other}"),
     }

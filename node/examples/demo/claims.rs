@@ -49,7 +49,8 @@ pub(crate) async fn claim_everything(
 
     let payer = Payer::connect(&chain.url, deployment.clone(), relayer.key.clone()).await?;
     let rest =
-        claim_all(node, &payer, &open[11..], &mut |done, _| bar.set_position(11 + done)).await?;
+        claim_all(node, &payer, &open[11..], None, &mut |done, _| bar.set_position(11 + done))
+            .await?;
     Ok(Claims { one: one.gas, ten: ten.gas, made: 11 + rest.earners })
 }
 

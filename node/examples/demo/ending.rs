@@ -86,16 +86,15 @@ fn summary(
             "untrained": world.perplexity.untrained,
         },
         "gas": gas,
+        "proof_milliseconds": outcome.most(|batch| batch["proof"]["milliseconds"].as_u64()),
         "seconds": story.elapsed().as_secs(),
     })
 }
 
 fn gas(outcome: &Outcome, claims: &Claims) -> BTreeMap<&'static str, u64> {
-    let most = |stage: &str| {
-        outcome.batches.iter().filter_map(|b| b[stage]["gas"].as_u64()).max().unwrap_or_default()
-    };
+    let most = |stage: &str| outcome.most(|batch| batch[stage]["gas"].as_u64());
     BTreeMap::from([
-        ("post a batch", most("posted")),
+        ("post a batch with its proof", most("posted")),
         ("finalise a batch", most("final")),
         ("claim one", claims.one),
         ("claim ten", claims.ten),

@@ -36,8 +36,10 @@ use crate::{
 
 /// Seed of the reference string's known secret; only a dev chain takes such a string.
 const SRS_SEED: &str = "openledger dev";
-/// Enough for a page of earners and for ledgers of 16,384 rows.
+/// Enough for proofs of a page and for ledgers of 16,384 rows.
 const SRS_POWERS: usize = 1 << 17;
+/// Earners of a page. Proofs of larger pages take longer, by the page and not by the batch.
+const PAGE_SIZE: u32 = 1 << 12;
 const BASE: &str = "models/openledger-tiny";
 const CLOCK: Clock = Clock { epoch: 8, dispute_window: 4 };
 /// How far a signed time may be from the chain's: a batch is sealed this long after its epoch.

@@ -59,6 +59,12 @@ pub(crate) async fn serve(
         open(outcome.fees()),
         outcome.batches.len()
     ));
+    story.say(format!(
+        "each posted with a proof of its payouts: {} rows proven in {:.1} s at most, {} gas to post",
+        outcome.most(|batch| batch["rows"].as_u64()),
+        outcome.most(|batch| batch["proof"]["milliseconds"].as_u64()) as f64 / 1_000.0,
+        outcome.most(|batch| batch["posted"]["gas"].as_u64()),
+    ));
     Ok(outcome)
 }
 

@@ -52,6 +52,11 @@ impl Outcome {
         self.replies.iter().map(|reply| reply.statement.receipt.fee.0).sum()
     }
 
+    /// The most that a batch has of something.
+    pub(crate) fn most(&self, of: impl Fn(&Value) -> Option<u64>) -> u64 {
+        self.batches.iter().filter_map(of).max().unwrap_or_default()
+    }
+
     /// Everything that must not depend on kills, a line each: records, batches, earnings.
     fn essence(&self) -> Vec<String> {
         let record = |reply: &Reply| {

@@ -20,6 +20,7 @@ use node::{
 use tokio::process::Command;
 
 use crate::{
+    PAGE_SIZE,
     accounts::{Account, Cast},
     calls::Wallet,
     chain::Chain,
@@ -35,12 +36,19 @@ pub(crate) struct Clock {
     pub(crate) dispute_window: u64,
 }
 
+/// What the contracts need of the reference string, as the deploy script takes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Reference {
+    pub(crate) tau_g2: String,
+    pub(crate) identity: String,
+}
+
 /// Runs the deploy script; returns where the contracts are.
 pub(crate) async fn deploy(
     chain: &Chain,
     cast: &Cast,
     clock: Clock,
-    tau_g2: &str,
+    reference: &Reference,
     work: &Path,
 ) -> Result<(PathBuf, Deployment)> {
     let output = Command::new("tools/forge")
@@ -53,7 +61,9 @@ pub(crate) async fn deploy(
         .env("DEPLOY_UNBONDING_PERIOD", "60")
         .env("DEPLOY_WITHDRAW_DELAY", "3600")
         .env("DEPLOY_MIN_STAKE", (10 * OPEN).to_string())
-        .env("DEPLOY_TAU_G2", tau_g2)
+        .env("DEPLOY_PAGE_SIZE", PAGE_SIZE.to_string())
+        .env("DEPLOY_TAU_G2", &reference.tau_g2)
+        .env("DEPLOY_IDENTITY", &reference.identity)
         .output()
         .await?;
     if !output.status.success() {

@@ -6,15 +6,19 @@ use alloy::primitives::{B256, U256};
 use eyre::{Result, ensure};
 use inference::tokenizer::Tokenizer;
 use node::{catalog::DatanetVersion, chain::Deployment, datanet::Datanet};
+use prover::{
+    argument::VerifierKey,
+    evm::{G1, G2},
+};
 
 use crate::{
-    BASE, CLOCK, SRS_POWERS, SRS_SEED,
+    BASE, CLOCK, PAGE_SIZE, SRS_POWERS, SRS_SEED,
     accounts::Cast,
     calls::Wallet,
     chain::Chain,
     data,
     models::{self, Perplexity},
-    setup::{self, OPEN},
+    setup::{self, OPEN, Reference},
     story::Story,
 };
 
@@ -56,7 +60,7 @@ impl World {
         story.say(format!("L1Block.version() answers {}", chain.op_stack_version().await?));
         chain.fund(cast, U256::from(100 * OPEN)).await?;
         let (deployment_file, deployment) =
-            setup::deploy(&chain, cast, CLOCK, &tau_g2(folders.cache)?, folders.work).await?;
+            setup::deploy(&chain, cast, CLOCK, &reference(folders.cache)?, folders.work).await?;
         story.say(format!("Settlement at {}", deployment.settlement));
 
         story.chapter("Two Datanets, from the sources that the set-up installed");
@@ -143,11 +147,16 @@ async fn train(
     Ok(registered)
 }
 
-/// `tau G2` as the deploy script takes it. The powers are kept where the node will look for them.
-fn tau_g2(cache: &Path) -> Result<String> {
+/// What the contracts need of the powers, which are kept where the node will look for them.
+fn reference(cache: &Path) -> Result<Reference> {
     let path = cache.join(format!("srs-dev-{SRS_POWERS}.bin"));
     let srs = prover::Srs::dev_cached(&path, 161_201, SRS_SEED.as_bytes(), SRS_POWERS)?;
-    let g2 = srs.tau_g2_evm();
-    let words = [g2.x1, g2.x0, g2.y1, g2.y0];
-    Ok(words.map(|word| format!("0x{}", hex::encode(word))).join(","))
+    let G2 { x1, x0, y1, y0 } = srs.tau_g2_evm();
+    let G1 { x, y } = VerifierKey::new(&srs, PAGE_SIZE)?.identity().into();
+    Ok(Reference { tau_g2: list(&[x1, x0, y1, y0]), identity: list(&[x, y]) })
+}
+
+/// Coordinates as the deploy script takes them.
+fn list(words: &[[u8; 32]]) -> String {
+    words.iter().map(|word| format!("0x{}", hex::encode(word))).collect::<Vec<_>>().join(",")
 }

@@ -3,13 +3,17 @@
 use alloy::primitives::{Address, U256};
 use attribution::settle::EarnerIndex;
 use axum::{
-    Json,
-    extract::{Path, State},
+    Json, Router,
+    extract::{Path, Query, State},
+    routing::get,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Api, answer::Decimal, error::ApiError};
-use crate::{earnings::EarnerEarnings, registry::Role};
+use super::{answer::Decimal, error::ApiError};
+use crate::{
+    earnings::{EarnerEarnings, Earnings},
+    registry::Role,
+};
 
 /// A point of BN254's first group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,13 +53,34 @@ impl EarningsJson {
     }
 }
 
-/// All earners.
+/// Some earners, and where the next are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EarningsPage {
     /// `list`
     pub object: String,
     /// By ascending index.
     pub data: Vec<EarningsJson>,
+    /// What `after` is in the next request; none after the last earner.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<u32>,
+}
+
+/// Most earners in one answer.
+const MAX_EARNERS: usize = 1_000;
+/// Most earners with witnesses in one answer.
+const MAX_WITNESSES: usize = 256;
+
+/// `?after=INDEX&limit=COUNT&unclaimed=BOOL&witness=BOOL`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Selection {
+    /// Earners with greater indices.
+    after: u32,
+    limit: Option<usize>,
+    /// Only those that can claim.
+    unclaimed: bool,
+    /// Those that can claim, with what a claim needs.
+    witness: bool,
 }
 
 impl From<EarnerEarnings> for EarningsJson {
@@ -79,19 +104,43 @@ impl From<EarnerEarnings> for EarningsJson {
     }
 }
 
-pub(super) async fn all(State(api): State<Api>) -> Result<Json<EarningsPage>, ApiError> {
-    let data = api.earnings.all().await?.into_iter().map(EarningsJson::from).collect();
-    Ok(Json(EarningsPage { object: "list".into(), data }))
+/// The routes, which need nothing else of a node.
+pub fn routes(earnings: Earnings) -> Router {
+    Router::new()
+        .route("/v1/earnings", get(list))
+        .route("/v1/earnings/{earner}", get(one))
+        .with_state(earnings)
 }
 
-pub(super) async fn one(
-    State(api): State<Api>,
+async fn list(
+    State(earnings): State<Earnings>,
+    Query(selection): Query<Selection>,
+) -> Result<Json<EarningsPage>, ApiError> {
+    let Selection { after, limit, unclaimed, witness } = selection;
+    let max = if witness { MAX_WITNESSES } else { MAX_EARNERS };
+    let limit = limit.unwrap_or(max).clamp(1, max);
+    let (found, next) = if witness {
+        earnings.claimable(after, limit).await?
+    } else {
+        let found = match unclaimed {
+            true => earnings.unclaimed(after, limit).await?,
+            false => earnings.list(after, limit).await?,
+        };
+        let next = found.last().filter(|_| found.len() == limit).map(|last| last.earner.0);
+        (found, next)
+    };
+    let data = found.into_iter().map(EarningsJson::from).collect();
+    Ok(Json(EarningsPage { object: "list".into(), data, next }))
+}
+
+async fn one(
+    State(earnings): State<Earnings>,
     Path(text): Path<String>,
 ) -> Result<Json<EarningsJson>, ApiError> {
     let earner = text
         .parse()
         .map_err(|_| ApiError::invalid("earner", format!("earner {text:?} is not an index")))?;
-    let found = api.earnings.of(EarnerIndex(earner)).await?;
+    let found = earnings.of(EarnerIndex(earner)).await?;
     let unknown = || ApiError::not_found("earner_not_found", format!("earner {earner} is unknown"));
     Ok(Json(found.ok_or_else(unknown)?.into()))
 }

@@ -26,6 +26,7 @@ use crate::{
     earnings::Earnings,
     metrics::{EngineMetrics, PipelineMetrics},
     serving::Serving,
+    settler::Waits,
     store::SharedStore,
 };
 
@@ -38,6 +39,8 @@ pub struct Api {
     pub store: SharedStore,
     /// What earners have earned.
     pub earnings: Earnings,
+    /// Why the next batch is not posted.
+    pub waits: Waits,
     /// What `/metrics` shows.
     pub metrics: Arc<MetricsRegistry>,
     /// Its part that is read from the store.
@@ -50,6 +53,7 @@ pub struct Api {
 
 /// The routes.
 pub fn router(api: Api) -> Router {
+    let earnings = earnings::routes(api.earnings.clone());
     Router::new()
         .route("/v1/chat/completions", post(calls::chat))
         .route("/v1/completions", post(calls::text))
@@ -57,14 +61,13 @@ pub fn router(api: Api) -> Router {
         .route("/v1/rows/{hash}", get(read::row))
         .route("/v1/records/{digest}", get(read::record))
         .route("/v1/batches", get(read::batches))
-        .route("/v1/earnings", get(earnings::all))
-        .route("/v1/earnings/{earner}", get(earnings::one))
         .route("/health", get(read::health))
         .route("/metrics", get(read::metrics))
         .fallback(unknown)
         // Bodies are read by the handlers, which bound them by the configured size.
         .layer(DefaultBodyLimit::disable())
         .with_state(api)
+        .merge(earnings)
 }
 
 async fn unknown() -> error::ApiError {

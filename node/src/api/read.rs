@@ -152,6 +152,7 @@ pub(super) async fn health(State(api): State<Api>) -> Response {
         },
         "models": parts.catalog.models().len(),
         "refused_models": refused,
+        "settlement": { "waiting": api.waits.get().map(super::batch::waiting_json) },
     });
     let status = if fresh { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
@@ -159,7 +160,8 @@ pub(super) async fn health(State(api): State<Api>) -> Response {
 
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, ApiError> {
     let pipeline = api.pipeline.clone();
-    read(&api, move |store| pipeline.refresh(store)).await?;
+    let waiting = api.waits.get();
+    read(&api, move |store| pipeline.refresh(store, waiting)).await?;
     api.engine.refresh();
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], metrics::expose(&api.metrics)).into_response())

@@ -96,6 +96,24 @@ pub enum Endpoint {
     Text,
 }
 
+impl Endpoint {
+    /// Where a body can be sent to; there is one such place at most.
+    ///
+    /// # Errors
+    /// 400 if the body is not JSON or neither asks a chat nor for a continuation.
+    pub fn of(bytes: &[u8]) -> Result<Self, ApiError> {
+        let body: Value = serde_json::from_slice(bytes)
+            .map_err(|error| ApiError::invalid("body", format!("body is not JSON: {error}")))?;
+        match (&body["messages"], &body["prompt"]) {
+            (Value::Null, Value::Null) => {
+                Err(ApiError::invalid("messages", "neither messages nor prompt is there"))
+            }
+            (Value::Null, _) => Ok(Self::Text),
+            _ => Ok(Self::Chat),
+        }
+    }
+}
+
 impl CallRequest {
     /// Reads and checks a body.
     ///
@@ -133,6 +151,14 @@ fn prompt(
     messages: Option<Vec<ChatMessage>>,
     text: Option<String>,
 ) -> Result<Prompt, ApiError> {
+    // The endpoint is not part of what is signed: the body alone must say what is asked.
+    let stray = match endpoint {
+        Endpoint::Chat => text.is_some().then_some("prompt"),
+        Endpoint::Text => messages.is_some().then_some("messages"),
+    };
+    if let Some(field) = stray {
+        return Err(ApiError::invalid(field, format!("{field} is of the other endpoint")));
+    }
     if endpoint == Endpoint::Text {
         let text = text.ok_or_else(|| ApiError::invalid("prompt", "prompt is missing"))?;
         return Ok(Prompt::Text(text));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, B256};
 use attribution::settle::{
-    self, BatchHeader, BatchInputs, Carries, EarnerIndex, Ledger, Record, Statement, check_balanced,
+    self, BatchHeader, BatchInputs, Carries, EarnerIndex, Ledger, Record, SlotLayout, Statement,
+    check_balanced,
 };
 
 use super::{BatchDraw, SealedBatch, Weights};
@@ -14,6 +15,8 @@ use crate::{Error, Result, chain::Contracts, recorder::CallRecord};
 #[derive(Debug)]
 pub(super) struct Inputs<'a> {
     pub(super) header: BatchHeader,
+    /// The batch that left the carries.
+    pub(super) previous: B256,
     pub(super) carries: &'a Carries,
     pub(super) calls: &'a [CallRecord],
     /// Gwei that earlier batches draw from each channel.
@@ -37,8 +40,8 @@ pub(super) struct Built {
     pub(super) sealed: SealedBatch,
     /// The ledger as a blob.
     pub(super) blob: Vec<u8>,
-    /// Negative nets that open the next batch.
-    pub(super) carries: Carries,
+    /// The records' witnesses as blobs.
+    pub(super) witnesses: Vec<Vec<u8>>,
 }
 
 /// Builds a batch.
@@ -57,17 +60,31 @@ pub(super) fn seal(inputs: &Inputs<'_>) -> Result<Built> {
         reputation: inputs.reputation,
     })?;
     check(&ledger, &records)?;
+    let (layout, witnesses) = witnesses(inputs.calls)?;
     let sealed = SealedBatch {
         epoch: inputs.header.epoch,
         id: B256::new(inputs.header.batch_id()),
+        previous: inputs.previous,
         rows: narrow(ledger.rows().len())?,
         total: ledger.total(),
         calls: narrow(inputs.calls.len())?,
+        witness_symbols: narrow(layout.symbols())?,
+        slot_cells: narrow(layout.cells())?,
         payouts: ledger.payouts().iter().map(|(&earner, &gwei)| (earner, gwei)).collect(),
         draws: draws(&ledger, &by_channel)?,
     };
     let blob = prover::blob_from_rows(ledger.rows())?;
-    Ok(Built { sealed, blob, carries: ledger.carries().clone() })
+    Ok(Built { sealed, blob, witnesses })
+}
+
+/// The witnesses in the order of the ledger's records, in blobs.
+fn witnesses(calls: &[CallRecord]) -> Result<(SlotLayout, Vec<Vec<u8>>)> {
+    let mut ordered: Vec<_> = calls.iter().collect();
+    ordered.sort_unstable_by_key(|call| (call.voucher.call.time, call.digest()));
+    let witnesses: Vec<_> = ordered.into_iter().map(|call| call.witness().encode()).collect();
+    let longest = witnesses.iter().map(Vec::len).max().unwrap_or(0);
+    let layout = SlotLayout::fitting(witnesses.len(), longest)?;
+    Ok((layout, layout.write(&witnesses)?))
 }
 
 type ByChannel<'a> = BTreeMap<B256, Vec<&'a CallRecord>>;
@@ -140,7 +157,7 @@ fn draws(ledger: &Ledger, channels: &ByChannel<'_>) -> Result<Vec<BatchDraw>> {
         }
         draws.push(BatchDraw {
             voucher: highest.voucher.clone(),
-            signature: highest.signature.clone(),
+            signature: highest.signature.to_vec(),
             from: draw.from,
             to: draw.to,
         });

@@ -1,8 +1,8 @@
 //! Seals an epoch's calls into one ledger.
 //!
 //! What a batch is depends on the calls of its epoch, on what earlier batches left (how far each
-//! channel is drawn, negative nets), and on nothing else: not on the order in which calls were
-//! served, not on restarts.
+//! channel is drawn, negative nets of the last one that stands), and on nothing else: not on the
+//! order in which calls were served, not on restarts.
 
 mod build;
 mod rows;
@@ -12,17 +12,18 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::B256;
 use attribution::settle::{Carries, EarnerIndex, ModelId};
 use tracing::info;
 
-pub use rows::{BatchDraw, SealedBatch, batches_after, ledger_blob, sealed_through};
+pub use rows::{BatchDraw, SealedBatch, batches_after, ledger_blob, sealed_through, witness_blobs};
 
 use crate::{
     Result,
     recorder::{CallRecord, RecorderHandle},
     registry::Registry,
-    store::{SharedStore, Table, WriteBatch, decode, rows as stored_rows},
+    standing::Standing,
+    store::{SharedStore, Table, WriteBatch, rows as stored_rows},
     worker::blocking,
 };
 
@@ -40,30 +41,32 @@ pub struct Batcher {
     store: SharedStore,
     registry: Registry,
     recorder: RecorderHandle,
-    operator: Address,
+    standing: Standing,
     max_skew: u64,
     weights: Arc<RwLock<Weights>>,
 }
 
 impl Batcher {
-    /// The stage for one operator's calls. `max_skew` (seconds) is the recorder's.
+    /// The stage for the operator whose batches `standing` follows. `max_skew` (seconds) is the
+    /// recorder's.
     pub fn new(
         store: SharedStore,
         registry: Registry,
         recorder: RecorderHandle,
-        operator: Address,
+        standing: Standing,
         max_skew: u64,
         weights: Weights,
     ) -> Self {
         let weights = Arc::new(RwLock::new(weights));
-        Self { store, registry, recorder, operator, max_skew, weights }
+        Self { store, registry, recorder, standing, max_skew, weights }
     }
 
     /// Seals the earliest epoch that has calls and is over. False if there is none yet.
     ///
     /// # Errors
     /// [`crate::Error::Store`], [`crate::Error::Settle`] if no ledger can be built,
-    /// [`crate::Error::Money`] if what it pays is not what is drawn; then nothing was written.
+    /// [`crate::Error::Money`] if what it pays is not what is drawn, [`crate::Error::Availability`]
+    /// if the batch before it is needed and cannot be had; then nothing was written.
     pub async fn step(&self) -> Result<bool> {
         let Some(epoch) = self.next_epoch()? else { return Ok(false) };
         let seconds = self.registry.contracts().epoch_seconds;
@@ -72,8 +75,14 @@ impl Batcher {
         if self.registry.head().timestamp < over || !self.recorder.seal(epoch).await? {
             return Ok(false);
         }
+        let chain = self.standing.chain()?;
+        if chain.broken.is_some() {
+            // Earlier epochs are about to be sealed again.
+            return Ok(false);
+        }
+        let carries = self.standing.carries(chain.head).await?;
         let stage = self.clone();
-        blocking(move || stage.seal(epoch)).await?;
+        blocking(move || stage.seal(epoch, chain.head, &carries)).await?;
         Ok(true)
     }
 
@@ -85,13 +94,14 @@ impl Batcher {
     }
 
     /// Builds the batch of a sealed epoch and writes it with everything that follows from it.
-    fn seal(&self, epoch: u64) -> Result<()> {
+    fn seal(&self, epoch: u64, previous: B256, carries: &Carries) -> Result<()> {
         let calls = self.calls(epoch)?;
-        let carries = self.carries()?;
         let from = self.drawn_before(&calls)?;
+        let operator = self.standing.operator();
         let inputs = build::Inputs {
-            header: build::header(self.registry.contracts(), self.operator, epoch),
-            carries: &carries,
+            header: build::header(self.registry.contracts(), operator, epoch),
+            previous,
+            carries,
             calls: &calls,
             from: &from,
             weights: &self.weights_of(&calls)?,
@@ -108,20 +118,12 @@ impl Batcher {
             total_gwei = sealed.total,
             "sealed"
         );
-        self.store.write(writes(&built, &carries))
+        self.store.write(writes(&built))
     }
 
     fn calls(&self, epoch: u64) -> Result<Vec<CallRecord>> {
         let calls = stored_rows(&*self.store, Table::Calls, &epoch.to_be_bytes())?;
         Ok(calls.into_iter().map(|(_, call)| call).collect())
-    }
-
-    fn carries(&self) -> Result<Carries> {
-        let entries = self.store.scan(Table::Carries, &[], &[], usize::MAX)?;
-        let pair = |(key, value): &(Vec<u8>, Vec<u8>)| {
-            Ok((decode(Table::Carries, key)?, decode(Table::Carries, value)?))
-        };
-        entries.iter().map(pair).collect()
     }
 
     /// Gwei that earlier batches draw from each channel of the calls, in total.
@@ -151,20 +153,18 @@ impl Batcher {
     }
 }
 
-/// The batch, how far its channels are drawn, and the carries in place of those before.
-fn writes(built: &build::Built, before: &Carries) -> WriteBatch {
-    let build::Built { sealed, blob, carries: after } = built;
+/// The batch, and how far its channels are drawn.
+fn writes(built: &build::Built) -> WriteBatch {
+    let build::Built { sealed, blob, witnesses } = built;
     let mut batch = WriteBatch::default();
-    for account in before.keys() {
-        batch.delete(Table::Carries, crate::store::encode(account));
-    }
-    for (account, net) in after {
-        batch.put_row(Table::Carries, crate::store::encode(account), net);
-    }
     for draw in &sealed.draws {
         batch.put_row(Table::Drawn, draw.voucher.channelId.as_slice(), &draw.to);
     }
     batch.put(Table::Ledgers, sealed.epoch.to_be_bytes(), blob.as_slice());
+    for (number, blob) in (0_u32..).zip(witnesses) {
+        let key = [&sealed.epoch.to_be_bytes()[..], &number.to_be_bytes()].concat();
+        batch.put(Table::Witnesses, key, blob.as_slice());
+    }
     batch.put_row(Table::Batches, sealed.epoch.to_be_bytes(), sealed);
     batch
 }

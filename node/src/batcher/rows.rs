@@ -19,12 +19,19 @@ pub struct SealedBatch {
     /// keccak256 of chain, Settlement, operator and epoch.
     #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
     pub id: B256,
+    /// The batch that it is built on, whose negative nets it opens with; zero for the first.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub previous: B256,
     /// Rows of the ledger, a power of two.
     pub rows: u32,
     /// Gwei drawn and paid.
     pub total: u64,
     /// Calls in it.
     pub calls: u32,
+    /// Symbols of each witness blob, a power of two.
+    pub witness_symbols: u32,
+    /// Cells of a witness's slot, a power of two.
+    pub slot_cells: u32,
     /// Gwei that each earner gets, by index, without zeros.
     pub payouts: Vec<(EarnerIndex, u64)>,
     /// What is drawn from each channel, by channel, without zeros.
@@ -70,6 +77,19 @@ pub fn batches_after(store: &dyn Store, epoch: Option<u64>) -> Result<Option<Sea
 pub fn ledger_blob(store: &dyn Store, epoch: u64) -> Result<Vec<u8>> {
     let blob = store.get(Table::Ledgers, &epoch.to_be_bytes())?;
     blob.ok_or_else(|| Error::Store(format!("epoch {epoch} has no ledger")))
+}
+
+/// The blobs of the records' witnesses of a sealed batch, by number: `witness_symbols` symbols of
+/// 32 bytes each.
+///
+/// # Errors
+/// [`Error::Store`], also if there is no such batch.
+pub fn witness_blobs(store: &dyn Store, epoch: u64) -> Result<Vec<Vec<u8>>> {
+    let blobs = store.scan(Table::Witnesses, &epoch.to_be_bytes(), &[], usize::MAX)?;
+    if blobs.is_empty() {
+        return Err(Error::Store(format!("epoch {epoch} has no witnesses")));
+    }
+    Ok(blobs.into_iter().map(|(_, blob)| blob).collect())
 }
 
 /// The epoch that a key starts with.

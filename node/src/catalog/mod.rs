@@ -63,6 +63,7 @@ impl ServedModel {
 pub struct Catalog {
     tokenizer: Arc<Tokenizer>,
     max_positions: usize,
+    longest_token: usize,
     models: Vec<Arc<ServedModel>>,
     refused: BTreeMap<PathBuf, String>,
 }
@@ -100,7 +101,8 @@ impl Catalog {
         }
         let tokenizer = Arc::clone(engine.tokenizer());
         let max_positions = engine.decoder().spec().max_positions;
-        Ok(Self { tokenizer, max_positions, models, refused })
+        let longest_token = longest_token(&tokenizer);
+        Ok(Self { tokenizer, max_positions, longest_token, models, refused })
     }
 
     /// The model with this id (`0x` and 64 hex digits) or name.
@@ -129,6 +131,11 @@ impl Catalog {
         self.max_positions
     }
 
+    /// Most bytes that one token can add to an answer's text.
+    pub const fn longest_token(&self) -> usize {
+        self.longest_token
+    }
+
     /// Accepted rows of each model's contributors: the weights of the flat rule.
     pub fn weights(&self) -> Weights {
         let adapters = self.models.iter().filter_map(|model| {
@@ -138,6 +145,16 @@ impl Catalog {
         });
         adapters.collect()
     }
+}
+
+/// Broken bytes become U+FFFD, so each byte that is not ASCII, which alone is never broken, may come
+/// out as the three of that character.
+fn longest_token(tokenizer: &Tokenizer) -> usize {
+    let written = |id: usize| {
+        let bytes = tokenizer.token_bytes(u32::try_from(id).unwrap_or(u32::MAX));
+        bytes.iter().map(|byte| if byte.is_ascii() { 1 } else { 3 }).sum::<usize>()
+    };
+    (0..tokenizer.vocab_size()).map(written).max().unwrap_or(0).max(1)
 }
 
 fn unused(models: &[Arc<ServedModel>], model: ServedModel, dir: &Path) -> Result<ServedModel> {

@@ -20,6 +20,7 @@ sol! {
     }
     struct Voucher { bytes32 channelId; uint64 ceiling; Call call; }
     struct Draw { Voucher voucher; bytes signature; uint64 drawnTo; }
+    struct Interval { bytes32 channel; uint64 from; uint64 to; }
     struct Channel {
         address payer;
         address operator;
@@ -29,7 +30,7 @@ sol! {
         uint256 withdrawal;
     }
 
-    #[sol(rpc)]
+    #[sol(rpc, abi)]
     interface IPaymentChannels {
         error NotSettlement(address caller);
         error ChannelExists(bytes32 channel);
@@ -40,6 +41,8 @@ sol! {
         error AboveCeiling(bytes32 channel, uint64 drawnTo, uint64 ceiling);
         error AboveDeposit(bytes32 channel, uint64 drawnTo, uint256 deposit);
         error NothingToDraw(bytes32 channel, uint64 drawnTo, uint64 drawn);
+        error DrawsMisordered();
+        error RefundMismatch(uint256 value, uint256 intervals);
         error NoDeposit();
         error NoWithdrawal(bytes32 channel);
         error WithdrawalTooEarly(bytes32 channel, uint64 withdrawableAt);
@@ -49,12 +52,14 @@ sol! {
         event ChannelOpened(bytes32 indexed channel, address indexed payer, address indexed operator, uint256 deposit);
         event Deposited(bytes32 indexed channel, uint256 amount, uint256 deposit);
         event Drawn(bytes32 indexed channel, uint64 amount, uint64 drawn);
+        event Refunded(bytes32 indexed channel, uint64 amount, uint256 deposit);
         event WithdrawalRequested(bytes32 indexed channel, uint256 amount, uint64 withdrawableAt);
         event Withdrawn(bytes32 indexed channel, uint256 amount);
 
         function channelOf(bytes32 channel) external view returns (Channel memory);
         function channelIdOf(address payer, address operator, bytes32 salt) external view returns (bytes32);
         function digestOf(Voucher calldata voucher) external view returns (bytes32);
+        function isSigned(Voucher calldata voucher, bytes calldata signature) external view returns (bool);
         function open(address operator, bytes32 salt) external payable returns (bytes32 channel);
         function deposit(bytes32 channel) external payable;
         function requestWithdrawal(bytes32 channel, uint256 amount) external;
@@ -63,33 +68,60 @@ sol! {
 
     struct Submission {
         uint64 epoch;
+        bytes32 previous;
         uint32 rows;
         uint64 total;
+        uint32 witnessSymbols;
+        uint32 slotCells;
         G1Point ledger;
+        G1Point[] witnesses;
         uint32[] pages;
         G1Point[] payouts;
-        bytes certificate;
+        bytes[] certificates;
     }
-    enum Status { None, Posted, Final }
+    enum Status { None, Posted, Final, Struck }
     struct Batch {
         address operator;
         uint64 epoch;
         uint64 total;
         uint64 finalisableAt;
         uint32 rows;
+        uint32 witnessSymbols;
+        uint32 slotCells;
+        uint32 holds;
         Status status;
-        bytes32 submissionHash;
+        uint64 height;
+        bytes32 previous;
+        bytes32 payoutsHash;
+        bytes32 witnessesHash;
+        bytes32 drawsHash;
         G1Point ledger;
     }
     struct Claim { uint32 earner; uint64 cumulativeEarnings; uint64 version; G1Point witness; }
 
-    #[sol(rpc)]
+    #[sol(rpc, abi)]
     interface ISettlement {
         error OperatorNotActive(address operator);
         error EpochNotOver(uint64 epoch, uint64 endsAt);
         error BatchExists(bytes32 batch);
         error UnknownBatch(bytes32 batch);
         error NotPosted(bytes32 batch);
+        error WrongPrevious(bytes32 previous, bytes32 head);
+        error EpochMisordered(uint64 epoch, uint64 previous);
+        error VoucherOutsideEpoch(bytes32 channel, uint64 time);
+        error InvalidProof();
+        error AboveExposure(address operator, uint256 unfinal, uint256 cap);
+        error BatchHeld(bytes32 batch, uint32 holds);
+        error NotHeld(bytes32 batch);
+        error PreviousNotFinal(bytes32 batch, bytes32 previous);
+        error NotArbiter(address caller);
+        error NotOrphan(bytes32 batch);
+        error NotStruck(bytes32 batch);
+        error AlreadyRefunded(bytes32 batch);
+        error WrongDraws(bytes32 batch);
+        error WitnessesOutOfRange(uint32 symbols, uint32 slotCells);
+        error NoWitnesses();
+        error CertificatesMismatch(uint256 blobs, uint256 certificates);
         error WindowOpen(bytes32 batch, uint64 finalisableAt);
         error RowsOutOfRange(uint32 rows);
         error PagesMisordered();
@@ -104,8 +136,19 @@ sol! {
         error NoClaims();
         error PaymentFailed(uint32 earner, address account);
 
-        event BatchPosted(bytes32 indexed batch, address indexed operator, uint64 indexed epoch, Submission submission);
+        event BatchPosted(
+            bytes32 indexed batch,
+            address indexed operator,
+            uint64 indexed epoch,
+            Submission submission,
+            Interval[] draws
+        );
         event BatchFinal(bytes32 indexed batch, address indexed operator, uint64 total);
+        event BatchStruck(bytes32 indexed batch, address indexed operator);
+        event BatchRefunded(bytes32 indexed batch, uint64 total);
+        event BatchHoldsChanged(bytes32 indexed batch, uint32 holds);
+        event ArbiterSet(address indexed arbiter, bool allowed);
+        event ExposureSet(uint256 wad);
         event EarningsUpdated(uint32 indexed page, uint64 indexed version, G1Point commitment, bytes32 batch);
         event Claimed(uint32 indexed earner, address indexed account, uint64 amount, uint64 cumulativeEarnings);
 
@@ -113,30 +156,75 @@ sol! {
         error AboveFunding(uint32 earner, uint64 amount, uint256 available);
         error NotChannels(address sender);
         error ZeroEpochSeconds();
-        error InvalidSrs();
 
         function epochSeconds() external view returns (uint64);
         function disputeWindow() external view returns (uint64);
         function pageSize() external view returns (uint32);
+        function payoutVerifier() external view returns (address);
+        function unfinalOf(address operator) external view returns (uint64);
+        function exposureCapOf(address operator) external view returns (uint256);
+        function headOf(address operator) external view returns (bytes32);
+        function isArbiter(address arbiter) external view returns (bool);
         function batchOf(bytes32 batch) external view returns (Batch memory);
         function batchIdOf(address operator, uint64 epoch) external view returns (bytes32);
         function earningsOf(uint32 page) external view returns (uint64 version, G1Point memory commitment);
         function earningsAt(uint32 page, uint64 version) external view returns (G1Point memory commitment);
         function claimed(uint32 earner) external view returns (uint64);
-        function submitBatch(Submission calldata submission, Draw[] calldata draws) external returns (bytes32 batch);
+        function submitBatch(Submission calldata submission, Draw[] calldata draws, uint256[] calldata proof)
+            external returns (bytes32 batch);
         function finaliseBatch(bytes32 batch, uint32[] calldata pages, G1Point[] calldata payouts) external;
+        function strike(bytes32 batch) external;
+        function strikeOrphan(bytes32 batch) external;
+        function refund(bytes32 batch, Interval[] calldata intervals) external;
+        function hold(bytes32 batch) external;
+        function release(bytes32 batch) external;
+        function setArbiter(address arbiter, bool allowed) external;
+        function setExposure(uint256 wad) external;
         function claim(Claim calldata claim_) external returns (uint64 amount);
         function claimMany(Claim[] calldata claims) external returns (uint64 amount);
     }
 
-    #[sol(rpc)]
+    /// What PayoutVerifier was made with.
+    #[sol(rpc, abi)]
+    interface IPayoutVerifier {
+        function pageSize() external view returns (uint32);
+        function identity() external view returns (G1Point memory);
+    }
+
+    /// `rule` is the number of attribution::settle::Rule.
+    #[sol(rpc, abi)]
+    interface IDisputes {
+        event Struck(
+            bytes32 indexed batch, uint8 indexed rule, address indexed challenger, uint256 slashed, uint256 paid
+        );
+    }
+
+    #[sol(rpc, abi)]
+    interface IEarningsArchive {
+        error OperatorNotActive(address operator);
+        error InvalidPoint(uint256 x, uint256 y);
+
+        event EarningsArchived(
+            uint32 indexed page,
+            uint64 indexed version,
+            address indexed operator,
+            uint64 archivedAt,
+            G1Point blob,
+            bytes certificate
+        );
+
+        function symbols() external view returns (uint32);
+        function archive(uint32 page, uint64 version, G1Point calldata blob, bytes calldata certificate) external;
+    }
+
+    #[sol(rpc, abi)]
     interface IDaCertVerifier {
         error InvalidCertificate();
         error CertificateExpired(uint64 storedAt);
         function check(G1Point calldata commitment, uint32 symbols, bytes calldata certificate) external view;
     }
 
-    #[sol(rpc)]
+    #[sol(rpc, abi)]
     interface IEarnerRegistry {
         event EarnerRegistered(uint32 indexed earner, address indexed account, uint8 indexed role);
         function earnerOf(address account, uint8 role) external view returns (uint32 earner);
@@ -148,7 +236,7 @@ sol! {
     struct Split { uint16 platformBps; uint16 modelBps; uint16 stakersBps; uint16 contributorsBps; }
     struct Rules { Split split; uint8 maxCredits; }
 
-    #[sol(rpc)]
+    #[sol(rpc, abi)]
     interface IFeeSchedule {
         event RulesScheduled(uint64 indexed activation, Rules rules);
         function rulesAt(uint64 time) external view returns (Rules memory rules);
@@ -166,7 +254,7 @@ sol! {
         string name;
     }
 
-    #[sol(rpc)]
+    #[sol(rpc, abi)]
     interface IModelRegistry {
         error OwnerNotRegistered(address owner);
         error DuplicateContent(bytes32 contentHash);
@@ -184,6 +272,7 @@ sol! {
         function datanetsOf(bytes32 model) external view returns (DatanetVersion[] memory);
         function priceAt(bytes32 model, uint32 priceVersion) external view returns (Price memory);
         function ownerEarnerOf(bytes32 model) external view returns (uint32);
+        function ownerEarnerAt(bytes32 model, uint64 time) external view returns (uint32);
         function lineageOf(bytes32 model) external view returns (bytes32[] memory);
         function registerBase(bytes32 contentHash, string calldata name, Price calldata price)
             external returns (bytes32 model);
@@ -203,7 +292,7 @@ sol! {
     struct Version { bytes32 rowsRoot; uint32 rowCount; uint64 publishedAt; }
     struct Row { uint64 index; bytes32 rowHash; address contributor; bytes32 clusterHash; }
 
-    #[sol(rpc)]
+    #[sol(rpc, abi)]
     interface IDatanetRegistry {
         event DatanetCreated(
             bytes32 indexed datanet, address indexed owner, string name, string licence, bytes32 metadataHash
@@ -219,8 +308,10 @@ sol! {
         function publish(bytes32 datanet, bytes32 rowsRoot, uint32 rowCount) external returns (uint32 version);
     }
 
-    #[sol(rpc)]
+    #[sol(rpc, abi)]
     interface IStaking {
+        event Slashed(address indexed operator, uint256 slashWad, uint256 amount);
+
         function isActive(address operator) external view returns (bool);
         function registerOperator() external payable;
         function feesOf(address operator, address staker) external view returns (uint256);
@@ -240,4 +331,223 @@ sol! {
 
     /// What the development attestor signs about a blob.
     struct Blob { uint256 x; uint256 y; uint32 symbols; uint64 storedAt; }
+
+    /// Cells of a committed blob, opened together.
+    struct CellOpening { uint32[] indices; uint256[] values; G1Point quotient; G1Point remainder; }
+    /// One slot of a witness blob, opened.
+    struct SlotOpening { uint256[] values; G1Point quotient; G1Point remainder; }
+    struct IndexContributor {
+        uint32 ordinal;
+        uint32 earner;
+        uint32 acceptedRows;
+        bytes32 sumsHash;
+        bytes32 left;
+        bytes32 right;
+    }
+    struct ContributorProof { IndexContributor contributor; bytes32[] proof; }
+
+    #[sol(rpc, abi)]
+    interface IRowFaults {
+        function proveMalformed(bytes32 batch, CellOpening calldata ledger) external;
+        function proveHeader(bytes32 batch, CellOpening calldata ledger) external;
+        function proveRow(bytes32 batch, CellOpening calldata ledger) external;
+        function proveNeighbours(bytes32 batch, CellOpening calldata ledger) external;
+        function proveSequence(bytes32 batch, CellOpening calldata ledger) external;
+        function proveRecordCount(bytes32 batch, CellOpening calldata ledger) external;
+    }
+
+    #[sol(rpc, abi)]
+    interface IAmountFaults {
+        function proveSplit(bytes32 batch, CellOpening calldata ledger) external;
+        function proveCredit(bytes32 batch, CellOpening calldata ledger) external;
+        function proveCreditCount(bytes32 batch, CellOpening calldata ledger) external;
+        function proveFlat(bytes32 batch, CellOpening calldata ledger) external;
+        function proveClosing(bytes32 batch, CellOpening calldata ledger) external;
+    }
+
+    #[sol(rpc, abi)]
+    interface IRecordFaults {
+        function proveFee(bytes32 batch, CellOpening calldata ledger, bytes calldata witness) external;
+        function provePayee(bytes32 batch, CellOpening calldata ledger, bytes32 model) external;
+        function proveOverlap(bytes32 batch, CellOpening calldata ledger) external;
+        function proveOutside(bytes32 batch, CellOpening calldata ledger, Interval[] calldata draws) external;
+        function proveVoucher(bytes32 batch, CellOpening calldata ledger, bytes calldata witness) external;
+        function proveWitness(
+            bytes32 batch, CellOpening calldata ledger, G1Point[] calldata witnesses, SlotOpening calldata slot
+        ) external;
+        function proveWitnessMissing(bytes32 batch, CellOpening calldata ledger, G1Point[] calldata witnesses) external;
+        function proveNotEarning(bytes32 batch, CellOpening calldata ledger, bytes32 model) external;
+    }
+
+    #[sol(rpc, abi)]
+    interface IReceiptFaults {
+        function proveReceipt(
+            bytes32 batch,
+            CellOpening calldata ledger,
+            bytes calldata witness,
+            Receipt calldata receipt,
+            bytes calldata signature
+        ) external;
+        function proveOmitted(
+            bytes32 batch,
+            CellOpening calldata ledger,
+            Voucher calldata voucher,
+            Receipt calldata receipt,
+            bytes calldata signature
+        ) external;
+    }
+
+    #[sol(rpc, abi)]
+    interface ICarryFaults {
+        function proveCarry(bytes32 batch, CellOpening calldata ledger, CellOpening calldata previous) external;
+        function proveCarryUnfounded(bytes32 batch, CellOpening calldata ledger, CellOpening calldata previous) external;
+        function proveCarryLeftOut(bytes32 batch, CellOpening calldata ledger, CellOpening calldata previous) external;
+    }
+
+    #[sol(rpc, abi)]
+    interface ICreditFaults {
+        function proveScore(
+            bytes32 batch,
+            CellOpening calldata ledger,
+            bytes calldata witness,
+            ContributorProof calldata contributor,
+            bytes calldata sums
+        ) external;
+        function proveStranger(
+            bytes32 batch,
+            CellOpening calldata ledger,
+            bytes32 model,
+            ContributorProof[] calldata lower,
+            ContributorProof[] calldata upper
+        ) external;
+        function proveWrongRows(
+            bytes32 batch, CellOpening calldata ledger, bytes32 model, ContributorProof calldata contributor
+        ) external;
+        function proveLeftOut(
+            bytes32 batch,
+            CellOpening calldata ledger,
+            bytes calldata witness,
+            ContributorProof calldata contributor,
+            bytes calldata sums
+        ) external;
+        function proveTooMany(bytes32 batch, CellOpening calldata ledger) external;
+        function proveUnpaid(
+            bytes32 batch, CellOpening calldata ledger, bytes32 model, ContributorProof calldata contributor
+        ) external;
+    }
+
+    #[sol(rpc, abi)]
+    interface ISketchVotes {
+        enum Stage { None, Answering, Voting, Struck, Upheld, Undecided, Void, Abandoned }
+        enum Choice { None, Holds, False }
+        struct Vote {
+            bytes32 batch;
+            address operator;
+            uint64 endsAt;
+            Stage stage;
+            bool held;
+            address challenger;
+            uint32 row;
+            uint128 panelStake;
+            uint128 revealedStake;
+            uint128 falseStake;
+            bytes32 answerHash;
+        }
+        struct Ballot { bytes32 commitment; uint128 stake; Choice choice; }
+
+        error BatchNotPosted(bytes32 batch);
+        error WindowOver(bytes32 batch, uint64 finalisableAt);
+        error WrongBond(uint256 given, uint256 bond);
+        error VoteOpen(uint256 vote);
+        error WrongCells(uint32 row);
+        error NotRecord(uint32 row);
+        error WrongWitness(uint32 row, bytes32 recordHash);
+        error PanelTooSmall(uint256 panelStake, uint256 minPanelStake);
+        error WrongStage(uint256 vote, Stage stage);
+        error TooLate(uint256 vote, uint256 endedAt);
+        error TooEarly(uint256 vote, uint256 beginsAt);
+        error NotAccused(uint256 vote, address caller);
+        error AnswerTooLong(uint256 length);
+        error WrongAnswer(uint256 vote);
+        error NotOnPanel(uint256 vote, address caller);
+        error ZeroCommitment();
+        error AlreadyCommitted(uint256 vote, address validator);
+        error AlreadyRevealed(uint256 vote, address validator);
+        error WrongReveal(uint256 vote, address validator);
+        error NoChoice();
+        error NotHeld(uint256 vote);
+        error NothingOwed(address account);
+
+        event Challenged(
+            uint256 indexed vote,
+            bytes32 indexed batch,
+            address indexed operator,
+            address challenger,
+            uint32 row,
+            uint32 tokensIn,
+            uint32 tokensOut,
+            bytes witness,
+            uint64 answerEndsAt
+        );
+        event PanelFixed(uint256 indexed vote, address[] validators, uint256[] stakes);
+        event Answered(
+            uint256 indexed vote,
+            bytes32 indexed batch,
+            bytes request,
+            bytes answer,
+            uint64 commitEndsAt,
+            uint64 revealEndsAt
+        );
+        event Committed(uint256 indexed vote, address indexed validator, bytes32 commitment);
+        event Revealed(uint256 indexed vote, address indexed validator, Choice choice, uint256 stake);
+        event Resolved(
+            uint256 indexed vote,
+            bytes32 indexed batch,
+            Stage indexed stage,
+            uint256 panelStake,
+            uint256 revealedStake,
+            uint256 falseStake
+        );
+
+        function MAX_ANSWER_BYTES() external view returns (uint256);
+        function bond() external view returns (uint256);
+        function openVoteOn(bytes32 batch, uint32 row) external view returns (uint256 vote);
+        function voteOf(uint256 vote) external view returns (Vote memory);
+        function panelOf(uint256 vote) external view returns (address[] memory);
+        function ballotOf(uint256 vote, address validator) external view returns (Ballot memory);
+        function commitmentOf(uint256 vote, address validator, Choice choice, bytes32 salt)
+            external view returns (bytes32);
+        function owed(address account) external view returns (uint256);
+        function challenge(bytes32 batch, uint32 row, CellOpening calldata ledger, bytes calldata witness)
+            external payable returns (uint256 vote);
+        function answer(uint256 vote, bytes calldata request, bytes calldata text) external;
+        function strikeSilent(uint256 vote) external;
+        function commit(uint256 vote, bytes32 commitment) external;
+        function reveal(uint256 vote, Choice choice, bytes32 salt) external;
+        function resolve(uint256 vote) external;
+        function withdraw(address account) external returns (uint256 amount);
+    }
+
+    #[sol(rpc, abi)]
+    interface IValidatorRoll {
+        error OperatorNotActive(address operator);
+        error AlreadyEnrolled(address validator);
+        error RollFull(uint256 stake, uint256 leastStake);
+
+        function isEnrolled(address account) external view returns (bool);
+        function enrol() external;
+        function leave() external;
+    }
+
+    #[sol(rpc, abi)]
+    interface IRecordSamples {
+        error AlreadyDrawn(bytes32 batch);
+        error NotReady(bytes32 batch, uint256 blockNumber);
+
+        function seedOf(bytes32 batch) external view returns (bytes32);
+        function blockOf(bytes32 batch) external view returns (uint256);
+        function sampleOf(bytes32 batch, address auditor, uint32 records, uint32 count)
+            external view returns (uint32[] memory ordinals);
+        function draw(bytes32 batch) external returns (bytes32 seed);
+    }
 }

@@ -51,6 +51,15 @@ pub struct Sent {
     pub logs: Vec<Log>,
 }
 
+/// What a transaction would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Estimate {
+    /// Use so much gas.
+    Gas(u64),
+    /// Revert with this data.
+    Reverts(Bytes),
+}
+
 /// A chain behind JSON-RPC, and optionally the key that sends to it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ChainClient {
@@ -179,6 +188,32 @@ impl ChainClient {
             gas: receipt.gas_used,
             logs: receipt.inner.logs().to_vec(),
         })
+    }
+
+    /// What a transaction of the client's account would do on top of what is pending.
+    pub async fn estimate<C: SolCall>(&self, to: Address, call: &C) -> Result<Estimate> {
+        let request = request(to, call, U256::ZERO).from(self.sender.unwrap_or_default());
+        match self.provider.estimate_gas(request).block(BlockId::pending()).await {
+            Ok(gas) => Ok(Estimate::Gas(gas)),
+            Err(error) => match error.as_error_resp() {
+                Some(payload) if payload.as_revert_data().is_some() => {
+                    Ok(Estimate::Reverts(payload.as_revert_data().unwrap_or_default()))
+                }
+                // Whatever gas there is does not suffice, or the reason is not told.
+                Some(payload) if ["gas", "revert"].iter().any(|s| payload.message.contains(s)) => {
+                    Ok(Estimate::Reverts(Bytes::new()))
+                }
+                _ => Err(revert::error(error)),
+            },
+        }
+    }
+
+    /// Gas that the latest block may use.
+    pub async fn gas_limit(&self) -> Result<u64> {
+        let tag = BlockNumberOrTag::Latest;
+        let block = self.provider.get_block_by_number(tag).await.map_err(Error::chain)?;
+        let block = block.ok_or_else(|| Error::Chain("it has no latest block".into()))?;
+        Ok(block.header.gas_limit)
     }
 
     async fn simulate(&self, request: TransactionRequest, at: BlockId) -> Result<Bytes> {

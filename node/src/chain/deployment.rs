@@ -32,8 +32,18 @@ pub struct Deployment {
     pub payment_channels: Address,
     /// Settlement.
     pub settlement: Address,
+    /// Disputes, which strikes batches.
+    pub disputes: Address,
+    /// EarningsArchive.
+    pub earnings_archive: Address,
     /// The verifier of data-availability certificates that Settlement asks.
     pub da_cert_verifier: Address,
+    /// SketchVotes, if it is deployed.
+    pub sketch_votes: Option<Address>,
+    /// ValidatorRoll, if it is deployed.
+    pub validator_roll: Option<Address>,
+    /// RecordSamples, if it is deployed.
+    pub record_samples: Option<Address>,
 }
 
 /// The file as the deploy script writes it.
@@ -55,7 +65,12 @@ struct Addresses {
     staking: Address,
     payment_channels: Address,
     settlement: Address,
+    disputes: Address,
+    earnings_archive: Address,
     dev_cert_verifier: Address,
+    sketch_votes: Option<Address>,
+    validator_roll: Option<Address>,
+    record_samples: Option<Address>,
 }
 
 impl From<File> for Deployment {
@@ -72,7 +87,12 @@ impl From<File> for Deployment {
             staking: at.staking,
             payment_channels: at.payment_channels,
             settlement: at.settlement,
+            disputes: at.disputes,
+            earnings_archive: at.earnings_archive,
             da_cert_verifier: at.dev_cert_verifier,
+            sketch_votes: at.sketch_votes,
+            validator_roll: at.validator_roll,
+            record_samples: at.record_samples,
         }
     }
 }

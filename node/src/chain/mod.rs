@@ -5,5 +5,5 @@ mod client;
 mod deployment;
 mod revert;
 
-pub use client::{BlockHeader, ChainClient, Sent};
+pub use client::{BlockHeader, ChainClient, Estimate, Sent};
 pub use deployment::{Contracts, Deployment};

@@ -6,7 +6,10 @@ use alloy::{
     transports::{RpcError, TransportErrorKind},
 };
 
-use super::bindings::{IDaCertVerifier, IModelRegistry, IPaymentChannels, ISettlement};
+use super::bindings::{
+    IDaCertVerifier, IEarningsArchive, IModelRegistry, IPaymentChannels, IRecordSamples, ISettlement,
+    ISketchVotes, IValidatorRoll,
+};
 use crate::Error;
 
 /// [`Error::Reverted`] with the contract's error if there is one, else [`Error::Chain`].
@@ -28,5 +31,9 @@ fn name(data: &[u8]) -> String {
         .or_else(|| decode::<IPaymentChannels::IPaymentChannelsErrors>(data))
         .or_else(|| decode::<IDaCertVerifier::IDaCertVerifierErrors>(data))
         .or_else(|| decode::<IModelRegistry::IModelRegistryErrors>(data))
+        .or_else(|| decode::<IEarningsArchive::IEarningsArchiveErrors>(data))
+        .or_else(|| decode::<ISketchVotes::ISketchVotesErrors>(data))
+        .or_else(|| decode::<IValidatorRoll::IValidatorRollErrors>(data))
+        .or_else(|| decode::<IRecordSamples::IRecordSamplesErrors>(data))
         .unwrap_or_else(|| hex::encode_prefixed(data))
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Error, Result,
     api::{answer::Quote, request::ChatMessage},
-    voucher::{self, Call, Receipt, Voucher},
+    voucher::{self, Call, Receipt, SignedVoucher, Voucher},
 };
 
 /// How often a call is signed again after a refusal that a fresh voucher can cure.
@@ -83,6 +83,19 @@ impl ChatCall {
     }
 }
 
+/// A paid call with what both sides signed.
+#[derive(Clone, Debug)]
+pub struct Bought {
+    /// What the payer signed.
+    pub voucher: SignedVoucher,
+    /// Body of the request.
+    pub request: Vec<u8>,
+    /// What the operator says about the call; its signature is in the reply.
+    pub receipt: Receipt,
+    /// The answer.
+    pub reply: Reply,
+}
+
 /// A payer's calls to one node from one channel. Cheap to clone; clones may call at the same time.
 #[derive(Clone, Debug)]
 pub struct PaidClient {
@@ -116,6 +129,11 @@ impl PaidClient {
         Ok(Self { node, payer: Arc::new(payer), operator, channel, session: Session::default() })
     }
 
+    /// Whom the channel pays.
+    pub const fn operator(&self) -> Address {
+        self.operator
+    }
+
     /// The channel that pays.
     pub const fn channel(&self) -> B256 {
         self.channel
@@ -145,6 +163,20 @@ impl PaidClient {
         deadline: Duration,
         on_text: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Reply> {
+        Ok(self.buy(call, u64::MAX, deadline, on_text).await?.reply)
+    }
+
+    /// Makes a paid chat call of at most `limit` gwei, and keeps all that proves what was agreed.
+    ///
+    /// # Errors
+    /// As [`Self::chat`]; [`Error::Remote`] before anything is signed if the call may cost more.
+    pub async fn buy(
+        &self,
+        call: &ChatCall,
+        limit: u64,
+        deadline: Duration,
+        on_text: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Bought> {
         let path = "/v1/chat/completions";
         let (body, started) = (call.body(), Instant::now());
         let mut refusal = None;
@@ -152,6 +184,10 @@ impl PaidClient {
             let left = deadline.saturating_sub(started.elapsed());
             let quote = self.node.quote(path, &body, self.channel, left).await?;
             self.check_quote(&quote)?;
+            if quote.max_fee.0 > limit {
+                let fee = quote.max_fee.0;
+                return Err(Error::Remote(format!("it may cost {fee} gwei, above {limit}")));
+            }
             let held = self
                 .session
                 .hold(quote.max_fee.0)
@@ -161,9 +197,9 @@ impl PaidClient {
             let left = deadline.saturating_sub(started.elapsed());
             match self.node.call(path, &body, &signed, left, on_text).await? {
                 Ok(reply) => {
-                    self.check_reply(&reply, &signed.voucher, &quote)?;
+                    let receipt = self.check_reply(&reply, &signed.voucher, &quote)?;
                     self.session.learn(reply.statement.charged.0);
-                    return Ok(reply);
+                    return Ok(Bought { voucher: signed, request: body, receipt, reply });
                 }
                 Err(refused) if CURABLE.contains(&refused.code.as_str()) => {
                     refusal = Some(refused);
@@ -213,7 +249,7 @@ impl PaidClient {
     }
 
     /// The receipt must be the operator's, about this voucher and this text, within the quote.
-    fn check_reply(&self, reply: &Reply, voucher: &Voucher, quote: &Quote) -> Result<()> {
+    fn check_reply(&self, reply: &Reply, voucher: &Voucher, quote: &Quote) -> Result<Receipt> {
         let wrong = |what: &str| Err(Error::Remote(format!("receipt: {what}")));
         let json = &reply.statement.receipt;
         let receipt = Receipt {
@@ -241,7 +277,7 @@ impl PaidClient {
         if signer != Some(self.operator) {
             return wrong("the operator did not sign it");
         }
-        Ok(())
+        Ok(receipt)
     }
 
     /// A JSON answer of the node, such as `/v1/earnings`.

@@ -139,7 +139,12 @@ mod tests {
             staking: address,
             payment_channels: address,
             settlement: address,
+            disputes: address,
+            earnings_archive: address,
             da_cert_verifier: address,
+            sketch_votes: None,
+            validator_roll: None,
+            record_samples: None,
         };
         let domain = voucher::domain(deployment.chain_id, deployment.payment_channels);
         Payer { signer, chain, deployment, domain }

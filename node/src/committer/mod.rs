@@ -1,4 +1,5 @@
-//! Commits to sealed batches: one commitment to the ledger, one to the payouts of each earner page.
+//! Commits to sealed batches: one commitment to the ledger, one to each witness blob, one to the
+//! payouts of each earner page.
 
 mod kzg;
 
@@ -6,10 +7,11 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use tracing::info;
 
 pub use kzg::Kzg;
+pub(crate) use kzg::affine;
 
 use crate::{
     Error, Result,
-    batcher::{SealedBatch, batches_after, ledger_blob},
+    batcher::{SealedBatch, batches_after, ledger_blob, witness_blobs},
     chain::bindings::G1Point,
     store::{SharedStore, Store, Table, WriteBatch, get_row, read_sol, write_sol},
     worker::blocking,
@@ -21,6 +23,9 @@ pub struct CommittedBatch {
     /// To the ledger's blob.
     #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
     pub ledger: G1Point,
+    /// To the witness blobs.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub witnesses: Vec<G1Point>,
     /// Pages of earners that are paid, strictly increasing.
     pub pages: Vec<u32>,
     /// To the payouts of each page.
@@ -55,11 +60,13 @@ impl Committer {
 
     fn commit(&self, sealed: &SealedBatch) -> Result<()> {
         let ledger = self.kzg.commit_ledger(ledger_blob(&*self.store, sealed.epoch)?)?;
+        let witnesses = witness_blobs(&*self.store, sealed.epoch)?.into_iter();
+        let witnesses = witnesses.map(|blob| self.kzg.commit_blob(blob)).collect::<Result<_>>()?;
         let payouts = sealed.payouts.iter().copied().collect();
         let (pages, payouts): (Vec<_>, Vec<_>) =
             self.kzg.commit_payouts(&payouts)?.into_iter().unzip();
         info!(target: "node::committer", epoch = sealed.epoch, batch = %sealed.id, ?pages, "committed");
-        let row = CommittedBatch { ledger, pages, payouts };
+        let row = CommittedBatch { ledger, witnesses, pages, payouts };
         let mut batch = WriteBatch::default();
         batch.put_row(Table::Commitments, sealed.epoch.to_be_bytes(), &row);
         self.store.write(batch)

@@ -8,7 +8,7 @@ use std::{fmt::Debug, sync::Arc};
 use futures::future::BoxFuture;
 
 pub use local::LocalAvailability;
-pub use publisher::{Attestor, Publisher};
+pub use publisher::{Attestor, Publisher, certificates};
 
 use crate::{Result, chain::bindings::G1Point};
 

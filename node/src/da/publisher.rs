@@ -11,11 +11,11 @@ use tracing::info;
 use super::SharedAvailability;
 use crate::{
     Error, Result,
-    batcher::{SealedBatch, batches_after, ledger_blob},
+    batcher::{SealedBatch, batches_after, ledger_blob, witness_blobs},
     chain::bindings::{Blob, G1Point},
     committer::{committed, last_epoch},
     registry::Registry,
-    store::{SharedStore, Table, WriteBatch},
+    store::{SharedStore, Store, Table, WriteBatch, get_row},
     worker::blocking,
 };
 
@@ -70,21 +70,60 @@ impl Publisher {
         self.publish(&sealed).await
     }
 
-    /// Publishes a batch, also one that was published before, for a fresh certificate. False if it
-    /// is not committed yet.
+    /// Publishes all blobs of a batch, also one that was published before, for fresh certificates.
+    /// False if it is not committed yet. A batch that pays nothing is not posted, so nobody would
+    /// look for its blobs: it gets no certificates.
     ///
     /// # Errors
     /// As [`Self::step`].
     pub async fn publish(&self, sealed: &SealedBatch) -> Result<bool> {
         let Some(committed) = committed(&*self.store, sealed.epoch)? else { return Ok(false) };
-        let time = self.registry.head().timestamp;
-        let (store, epoch) = (Arc::clone(&self.store), sealed.epoch);
-        let blob = blocking(move || ledger_blob(&*store, epoch)).await?;
-        let certificate = self.layer.put(committed.ledger, blob, time).await?;
-        info!(target: "node::da", epoch = sealed.epoch, batch = %sealed.id, "published");
-        let mut batch = WriteBatch::default();
-        batch.put(Table::Certificates, sealed.epoch.to_be_bytes(), certificate);
+        let (store, epoch, is_free) = (Arc::clone(&self.store), sealed.epoch, sealed.total == 0);
+        let blobs = blocking(move || match is_free {
+            true => Ok(Vec::new()),
+            false => blobs(&*store, epoch),
+        });
+        let commitments = std::iter::once(&committed.ledger).chain(&committed.witnesses);
+        let (mut certificates, mut batch) = (Vec::new(), WriteBatch::default());
+        for (number, (blob, commitment)) in (0_u32..).zip(blobs.await?.into_iter().zip(commitments))
+        {
+            let key = [&epoch.to_be_bytes()[..], &number.to_be_bytes()].concat();
+            certificates.push(self.certificate(&key, commitment, blob).await?);
+            batch.delete(Table::Dispersals, key);
+        }
+        let blobs = certificates.len();
+        info!(target: "node::da", epoch, batch = %sealed.id, blobs, "published");
+        batch.put_row(Table::Certificates, epoch.to_be_bytes(), &certificates);
         self.store.write(batch)?;
         Ok(true)
     }
+
+    /// A blob's certificate, kept under `key` at once: a layer may want minutes and money for each,
+    /// and a kill between two blobs must not cost the first one again.
+    async fn certificate(&self, key: &[u8], of: &G1Point, blob: Vec<u8>) -> Result<Vec<u8>> {
+        if let Some(certificate) = self.store.get(Table::Dispersals, key)? {
+            return Ok(certificate);
+        }
+        let time = self.registry.head().timestamp;
+        let certificate = self.layer.put(of.clone(), blob, time).await?;
+        let mut batch = WriteBatch::default();
+        batch.put(Table::Dispersals, key, certificate.as_slice());
+        self.store.write(batch)?;
+        Ok(certificate)
+    }
+}
+
+/// The ledger's blob, then the witness blobs.
+fn blobs(store: &dyn Store, epoch: u64) -> Result<Vec<Vec<u8>>> {
+    let mut blobs = vec![ledger_blob(store, epoch)?];
+    blobs.extend(witness_blobs(store, epoch)?);
+    Ok(blobs)
+}
+
+/// The certificates of an epoch's batch, in the order of its blobs; `None` before it is published.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn certificates(store: &dyn Store, epoch: u64) -> Result<Option<Vec<Vec<u8>>>> {
+    get_row(store, Table::Certificates, &epoch.to_be_bytes())
 }

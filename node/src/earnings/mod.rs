@@ -1,29 +1,31 @@
 //! What every earner has earned in final batches, with openings of the chain's commitments to it.
 
+mod archiver;
 mod history;
+mod openings;
+pub mod snapshot;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use alloy::primitives::{Address, B256};
 use attribution::settle::EarnerIndex;
 use prover::EarningsPage;
 
 use crate::{
-    Result,
+    Error, Result,
     chain::bindings::{Claim, G1Point},
     committer::Kzg,
     da::SharedAvailability,
-    registry::{EarnerView, EarningsView, Registry, Role},
+    registry::{EarnerView, Registry, Role},
     store::SharedStore,
     worker::blocking,
 };
-use history::History;
+pub use archiver::Archiver;
+use history::{Amounts, History};
+use openings::Openings;
 
-/// Openings kept in memory.
-const MAX_OPENINGS: usize = 1 << 14;
+/// Earners looked at in one read of the registry.
+const SCAN: usize = 4_096;
 
 /// One earner's final earnings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,17 +60,29 @@ impl EarnerEarnings {
     }
 }
 
-/// A page's cumulative earnings at one version.
+/// A page's cumulative earnings at one version, equal to what the chain committed to.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
-    /// The batches that made it, oldest first.
-    pub(crate) batches: Vec<B256>,
+    /// Its number.
+    number: u32,
+    /// The batches that made it, oldest first; as many as its version.
+    batches: Vec<B256>,
     /// Gwei by earner.
-    pub(crate) earnings: Arc<BTreeMap<EarnerIndex, u64>>,
-    /// The same as a polynomial, once an opening needs it.
-    pub(crate) polynomial: Arc<OnceLock<EarningsPage>>,
+    earnings: Arc<Amounts>,
+    /// The same as a polynomial, from which openings are made.
+    polynomial: Arc<EarningsPage>,
     /// What the chain committed to.
-    pub(crate) commitment: G1Point,
+    commitment: G1Point,
+}
+
+impl Page {
+    const fn version(&self) -> u64 {
+        self.batches.len() as u64
+    }
+
+    fn of(&self, earner: EarnerIndex) -> u64 {
+        self.earnings.get(&earner).copied().unwrap_or_default()
+    }
 }
 
 /// Answers for earnings. Cheap to clone; pages and openings are cached.
@@ -78,48 +92,142 @@ pub struct Earnings {
     kzg: Kzg,
     history: History,
     pages: Arc<tokio::sync::Mutex<HashMap<u32, Page>>>,
-    openings: Arc<Mutex<HashMap<(u32, B256), G1Point>>>,
+    openings: Openings,
 }
 
 impl Earnings {
     /// Earnings as the registry's head has them. Payouts of this node's batches are in the store,
-    /// those of other operators' are read from data availability.
+    /// those of other operators' and what is older are read from data availability.
     pub fn new(
         store: SharedStore,
         registry: Registry,
         kzg: Kzg,
         layer: SharedAvailability,
     ) -> Self {
-        let history = History::new(store, registry.clone(), layer);
-        Self { registry, kzg, history, pages: Arc::default(), openings: Arc::default() }
+        let history = History::new(store, registry.clone(), kzg.clone(), layer);
+        let openings = Openings::new(kzg.clone());
+        Self { registry, kzg, history, pages: Arc::default(), openings }
+    }
+
+    /// Up to `limit` earners with indices above `after`, by index, without witnesses.
+    ///
+    /// # Errors
+    /// [`crate::Error::Store`]; [`crate::Error::Availability`] if a batch's ledger cannot be had;
+    /// [`crate::Error::Money`] if it is not what the chain committed to.
+    pub async fn list(&self, after: u32, limit: usize) -> Result<Vec<EarnerEarnings>> {
+        let mut list: Vec<EarnerEarnings> = Vec::new();
+        let mut page = None;
+        for view in self.registry.earners_after(after, limit)? {
+            let number = self.page_of(view.earner);
+            if list.last().is_none_or(|before| before.page != number) {
+                page = self.page(number).await?;
+            }
+            list.push(self.earnings(view, page.as_ref())?);
+        }
+        Ok(list)
     }
 
     /// All earners by index, without witnesses.
     ///
     /// # Errors
-    /// [`crate::Error::Store`]; [`crate::Error::Availability`] if a batch's ledger cannot be had;
-    /// [`crate::Error::Money`] if it is not what the chain committed to.
+    /// As [`Self::list`].
     pub async fn all(&self) -> Result<Vec<EarnerEarnings>> {
-        let mut all = Vec::new();
-        for view in self.registry.earners()? {
-            let page = self.page(self.page_of(view.earner)).await?;
-            all.push(self.earnings(view, page.as_ref())?);
-        }
-        Ok(all)
+        self.list(0, usize::MAX).await
     }
 
-    /// One earner with a witness; `None` for an index not given out.
+    /// Up to `limit` earners with indices above `after` that have earned more than they claimed, by
+    /// index, without witnesses.
     ///
     /// # Errors
-    /// As [`Self::all`], and [`crate::Error::Prover`] if the opening cannot be made.
+    /// As [`Self::list`].
+    pub async fn unclaimed(&self, mut after: u32, limit: usize) -> Result<Vec<EarnerEarnings>> {
+        let mut open = Vec::new();
+        while open.len() < limit {
+            let list = self.list(after, SCAN).await?;
+            let Some(last) = list.last() else { break };
+            after = last.earner.0;
+            open.extend(list.into_iter().filter(|one| one.cumulative > one.claimed));
+        }
+        open.truncate(limit);
+        Ok(open)
+    }
+
+    /// As [`Self::unclaimed`], with witnesses, and the index after which there may be more. Where many earners of a page can claim, all openings
+    /// of the page are made at once and given out for a few versions more, so that an answer may
+    /// fall a little short of the latest earnings; Settlement takes such claims.
+    ///
+    /// # Errors
+    /// As [`Self::list`], and [`crate::Error::Prover`] if the openings cannot be made.
+    pub async fn claimable(
+        &self,
+        after: u32,
+        limit: usize,
+    ) -> Result<(Vec<EarnerEarnings>, Option<u32>)> {
+        let mut open = self.unclaimed(after, limit).await?;
+        let next = open.last().filter(|_| open.len() == limit).map(|last| last.earner.0);
+        let mut rest = &mut open[..];
+        while let Some(first) = rest.first() {
+            let number = first.page;
+            let length = rest.iter().take_while(|one| one.page == number).count();
+            let (ours, others) = rest.split_at_mut(length);
+            rest = others;
+            let page = self.page(number).await?;
+            let page = page.ok_or_else(|| Error::Store(format!("page {number} went away")))?;
+            self.open(&page, ours).await?;
+        }
+        // An older version may have nothing for some of them.
+        open.retain(|one| one.cumulative > one.claimed);
+        Ok((open, next))
+    }
+
+    /// One earner with a witness of the latest version; `None` for an index not given out.
+    ///
+    /// # Errors
+    /// As [`Self::claimable`].
     pub async fn of(&self, earner: EarnerIndex) -> Result<Option<EarnerEarnings>> {
         let Some(view) = self.registry.earner(earner)? else { return Ok(None) };
         let page = self.page(self.page_of(earner)).await?;
         let mut earnings = self.earnings(view, page.as_ref())?;
         if let Some(page) = page {
-            earnings.witness = Some(self.open(earner, page).await?);
+            let witnesses = self.openings.of(&page, vec![earner]).await?;
+            earnings.witness = witnesses.into_iter().next();
         }
         Ok(Some(earnings))
+    }
+
+    /// Puts witnesses to earners of one page, and what they show.
+    async fn open(&self, page: &Page, earners: &mut [EarnerEarnings]) -> Result<()> {
+        let indices: Vec<_> = earners.iter().map(|one| one.earner).collect();
+        let opened = match self.openings.recent(page) {
+            Some(opened) => Some(opened),
+            None if self.is_wanted_whole(page)? => Some(self.openings.whole(page).await?),
+            None => None,
+        };
+        let Some(opened) = opened else {
+            let witnesses = self.openings.of(page, indices).await?;
+            for (one, witness) in earners.iter_mut().zip(witnesses) {
+                one.witness = Some(witness);
+            }
+            return Ok(());
+        };
+        for one in earners {
+            one.cumulative = opened.page.of(one.earner);
+            one.version = opened.page.version();
+            one.witness = opened.witness(one.earner, self.kzg.page_size());
+        }
+        Ok(())
+    }
+
+    /// Whether so many earners of a page can claim that making all openings at once is cheaper.
+    fn is_wanted_whole(&self, page: &Page) -> Result<bool> {
+        let mut open = 0;
+        for (&earner, &gwei) in &*page.earnings {
+            open += usize::from(gwei > self.registry.claimed(earner)?);
+            if open >= openings::WHOLE_PAGE {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     const fn page_of(&self, earner: EarnerIndex) -> u32 {
@@ -132,68 +240,62 @@ impl Earnings {
             earner,
             account,
             role,
-            cumulative: page
-                .and_then(|page| page.earnings.get(&earner).copied())
-                .unwrap_or_default(),
+            cumulative: page.map_or(0, |page| page.of(earner)),
             claimed: self.registry.claimed(earner)?,
             page: self.page_of(earner),
-            version: page.map_or(0, |page| page.batches.len() as u64),
+            version: page.map_or(0, Page::version),
             witness: None,
         })
     }
 
     /// The latest version of a page, `None` if no batch ever paid it.
-    async fn page(&self, page: u32) -> Result<Option<Page>> {
+    pub(crate) async fn page(&self, number: u32) -> Result<Option<Page>> {
         let mut pages = self.pages.lock().await;
-        let versions = self.registry.earnings_versions(page)?;
-        let Some(EarningsView { commitment, .. }) = versions.last().cloned() else {
-            pages.remove(&page);
+        let versions = self.registry.earnings_versions(number)?;
+        let Some(last) = versions.last() else {
+            pages.remove(&number);
             return Ok(None);
         };
         let batches: Vec<B256> = versions.iter().map(|version| version.batch).collect();
         // A reorganisation may have replaced versions; then the cached page is no prefix.
-        let known = pages.remove(&page).filter(|known| batches.starts_with(&known.batches));
-        let mut earnings =
-            known.as_ref().map_or_else(BTreeMap::new, |known| (*known.earnings).clone());
-        let done = known.as_ref().map_or(0, |known| known.batches.len());
-        if let Some(known) = known.filter(|known| known.batches.len() == batches.len()) {
-            pages.insert(page, known.clone());
-            return Ok(Some(known));
+        let known = pages.remove(&number).filter(|known| batches.starts_with(&known.batches));
+        if let Some(known) = &known
+            && known.batches.len() == batches.len()
+        {
+            pages.insert(number, known.clone());
+            return Ok(Some(known.clone()));
         }
+        let (done, mut earnings) = match known {
+            Some(known) => (known.batches.len(), (*known.earnings).clone()),
+            None => self.history.start(number, &versions).await?,
+        };
         for &batch in &batches[done..] {
-            self.history.add(batch, page, self.kzg.page_size(), &mut earnings).await?;
+            self.history.add(batch, number, &mut earnings).await?;
         }
-        let current =
-            Page { batches, earnings: Arc::new(earnings), polynomial: Arc::default(), commitment };
-        pages.insert(page, current.clone());
-        Ok(Some(current))
+        let page = self.checked(number, batches, earnings, last.commitment.clone()).await?;
+        pages.insert(number, page.clone());
+        Ok(Some(page))
     }
 
-    /// A witness, checked against the chain's commitment before it is given out.
-    async fn open(&self, earner: EarnerIndex, page: Page) -> Result<G1Point> {
-        let last = *page.batches.last().expect("a page with a version has a batch");
-        let key = (earner.0, last);
-        let openings = || self.openings.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(witness) = openings().get(&key) {
-            return Ok(witness.clone());
-        }
-        let (kzg, number) = (self.kzg.clone(), self.page_of(earner));
-        let witness = blocking(move || {
-            let polynomial = match page.polynomial.get() {
-                Some(polynomial) => polynomial,
-                None => {
-                    let made = kzg.page(number, &page.earnings)?;
-                    page.polynomial.get_or_init(|| made)
-                }
-            };
-            kzg.open(polynomial, &page.commitment, earner)
+    /// A page that is what the chain committed to.
+    async fn checked(
+        &self,
+        number: u32,
+        batches: Vec<B256>,
+        earnings: Amounts,
+        commitment: G1Point,
+    ) -> Result<Page> {
+        let kzg = self.kzg.clone();
+        blocking(move || {
+            let polynomial = kzg.page(number, &earnings)?;
+            if kzg.commit_page(&polynomial)? != commitment {
+                return Err(Error::Money(format!(
+                    "earnings of page {number} are not what the chain committed to"
+                )));
+            }
+            let (earnings, polynomial) = (Arc::new(earnings), Arc::new(polynomial));
+            Ok(Page { number, batches, earnings, polynomial, commitment })
         })
-        .await?;
-        let mut openings = openings();
-        if openings.len() >= MAX_OPENINGS {
-            openings.clear();
-        }
-        openings.insert(key, witness.clone());
-        Ok(witness)
+        .await
     }
 }

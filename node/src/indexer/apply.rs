@@ -3,7 +3,7 @@
 use alloy::{
     primitives::{Address, B256, U256},
     rpc::types::Log,
-    sol_types::SolEventInterface,
+    sol_types::{SolEvent, SolEventInterface},
 };
 use attribution::settle::EarnerIndex;
 
@@ -14,7 +14,9 @@ use crate::{
         Deployment,
         bindings::{
             IDatanetRegistry::{self, IDatanetRegistryEvents},
+            IDisputes::{self, IDisputesEvents},
             IEarnerRegistry::{self, IEarnerRegistryEvents},
+            IEarningsArchive::{self, IEarningsArchiveEvents},
             IFeeSchedule::{self, IFeeScheduleEvents},
             IModelRegistry::{self, IModelRegistryEvents},
             IPaymentChannels::{self, IPaymentChannelsEvents},
@@ -22,12 +24,12 @@ use crate::{
             Price,
         },
     },
-    registry::{HEAD_KEY, earner_key, name_key, price_key},
+    registry::{HEAD_KEY, earner_key, name_key, operator_batch_key, owner_key, price_key},
     store::{Store, Table, WriteBatch},
 };
 
 /// The tables that events write.
-const TABLES: [Table; 13] = [
+const TABLES: [Table; 18] = [
     Table::Earners,
     Table::EarnerIndices,
     Table::Datanets,
@@ -41,7 +43,16 @@ const TABLES: [Table; 13] = [
     Table::Earnings,
     Table::Claimed,
     Table::Blocks,
+    Table::ModelOwners,
+    Table::OperatorBatches,
+    Table::Strikes,
+    Table::Archives,
+    Table::Refundable,
 ];
+
+/// Seconds between the transfer of a model's token and the first call that pays the new owner, as
+/// ModelRegistry's `OWNER_NOTICE`.
+const OWNER_NOTICE: u64 = 3_600;
 
 /// The contracts whose events are indexed.
 pub(super) fn sources(deployment: &Deployment) -> Vec<Address> {
@@ -52,7 +63,15 @@ pub(super) fn sources(deployment: &Deployment) -> Vec<Address> {
         deployment.fee_schedule,
         deployment.payment_channels,
         deployment.settlement,
+        deployment.disputes,
+        deployment.earnings_archive,
     ]
+}
+
+/// Whether what an event does depends on the time of its block.
+pub(super) fn needs_time(deployment: &Deployment, log: &Log) -> bool {
+    log.address() == deployment.model_registry
+        && log.topic0() == Some(&IModelRegistry::Transfer::SIGNATURE_HASH)
 }
 
 /// Removes everything that was indexed.
@@ -67,21 +86,31 @@ pub(super) fn clear(store: &dyn Store) -> Result<WriteBatch> {
     Ok(batch)
 }
 
-/// Applies one event; events that no table is about are passed over.
-pub(super) fn event(tables: &mut Overlay<'_>, deployment: &Deployment, log: &Log) -> Result<()> {
+/// Applies one event; events that no table is about are passed over. `time` is its block's
+/// (seconds); it is only read for events that [`needs_time`] names.
+pub(super) fn event(
+    tables: &mut Overlay<'_>,
+    deployment: &Deployment,
+    log: &Log,
+    time: u64,
+) -> Result<()> {
     let source = log.address();
     if source == deployment.payment_channels {
         decoded(log, IPaymentChannelsEvents::SELECTORS)?.map_or(Ok(()), |e| channels(tables, e))
     } else if source == deployment.settlement {
         decoded(log, ISettlementEvents::SELECTORS)?.map_or(Ok(()), |e| settlement(tables, e))
     } else if source == deployment.model_registry {
-        decoded(log, IModelRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| models(tables, e))
+        decoded(log, IModelRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| models(tables, e, time))
     } else if source == deployment.datanet_registry {
         decoded(log, IDatanetRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| datanets(tables, e))
     } else if source == deployment.earner_registry {
         decoded(log, IEarnerRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| earners(tables, e))
     } else if source == deployment.fee_schedule {
         decoded(log, IFeeScheduleEvents::SELECTORS)?.map_or(Ok(()), |e| rules(tables, e))
+    } else if source == deployment.disputes {
+        decoded(log, IDisputesEvents::SELECTORS)?.map_or(Ok(()), |e| disputes(tables, e))
+    } else if source == deployment.earnings_archive {
+        decoded(log, IEarningsArchiveEvents::SELECTORS)?.map_or(Ok(()), |e| archives(tables, e))
     } else {
         Ok(())
     }
@@ -97,7 +126,9 @@ fn decoded<E: SolEventInterface>(log: &Log, selectors: &[[u8; 32]]) -> Result<Op
 }
 
 fn channels(tables: &mut Overlay<'_>, event: IPaymentChannelsEvents) -> Result<()> {
-    use IPaymentChannels::{ChannelOpened, Deposited, Drawn, WithdrawalRequested, Withdrawn};
+    use IPaymentChannels::{
+        ChannelOpened, Deposited, Drawn, Refunded, WithdrawalRequested, Withdrawn,
+    };
     type Event = IPaymentChannelsEvents;
     match event {
         Event::ChannelOpened(ChannelOpened { channel, payer, operator, deposit }) => {
@@ -105,6 +136,9 @@ fn channels(tables: &mut Overlay<'_>, event: IPaymentChannelsEvents) -> Result<(
             tables.put(Table::ChainChannels, channel.as_slice(), &view)
         }
         Event::Deposited(Deposited { channel, deposit, .. }) => {
+            change_channel(tables, channel, |view| view.deposit = deposit)
+        }
+        Event::Refunded(Refunded { channel, deposit, .. }) => {
             change_channel(tables, channel, |view| view.deposit = deposit)
         }
         Event::Drawn(Drawn { channel, drawn, .. }) => {
@@ -133,25 +167,47 @@ fn change_channel(
 }
 
 fn settlement(tables: &mut Overlay<'_>, event: ISettlementEvents) -> Result<()> {
-    use ISettlement::{BatchFinal, BatchPosted, Claimed, EarningsUpdated};
+    use ISettlement::{
+        BatchFinal, BatchHoldsChanged, BatchPosted, BatchRefunded, BatchStruck, Claimed,
+        EarningsUpdated,
+    };
     match event {
-        ISettlementEvents::BatchPosted(BatchPosted { batch, operator, epoch, submission }) => {
+        ISettlementEvents::BatchPosted(BatchPosted {
+            batch,
+            operator,
+            epoch,
+            submission,
+            draws,
+        }) => {
+            let status = BatchStatus::Posted;
             let view = ChainBatch {
                 operator,
                 epoch,
-                total: submission.total,
-                rows: submission.rows,
-                ledger: submission.ledger,
-                pages: submission.pages,
-                is_final: false,
+                submission,
+                draws,
+                status,
+                holds: 0,
+                refunded: false,
             };
+            tables.put(Table::OperatorBatches, &operator_batch_key(operator, epoch), &batch.0)?;
             tables.put(Table::ChainBatches, batch.as_slice(), &view)
         }
         ISettlementEvents::BatchFinal(BatchFinal { batch, .. }) => {
-            let mut view: ChainBatch = existing(tables, Table::ChainBatches, batch.as_slice())?;
-            view.is_final = true;
-            tables.put(Table::ChainBatches, batch.as_slice(), &view)
+            change_batch(tables, batch, |view| view.status = BatchStatus::Final).map(drop)
         }
+        ISettlementEvents::BatchStruck(BatchStruck { batch, .. }) => {
+            let key = change_batch(tables, batch, |view| view.status = BatchStatus::Struck)?;
+            tables.put(Table::Refundable, &key, &batch.0)
+        }
+        ISettlementEvents::BatchRefunded(BatchRefunded { batch, .. }) => {
+            let key = change_batch(tables, batch, |view| view.refunded = true)?;
+            tables.delete(Table::Refundable, &key)
+        }
+        ISettlementEvents::BatchHoldsChanged(BatchHoldsChanged { batch, holds }) => {
+            change_batch(tables, batch, |view| view.holds = holds).map(drop)
+        }
+        // Who may strike and how much may be open is asked of the chain when it matters.
+        ISettlementEvents::ArbiterSet(_) | ISettlementEvents::ExposureSet(_) => Ok(()),
         ISettlementEvents::EarningsUpdated(EarningsUpdated {
             page,
             version,
@@ -167,7 +223,42 @@ fn settlement(tables: &mut Overlay<'_>, event: ISettlementEvents) -> Result<()> 
     }
 }
 
-fn models(tables: &mut Overlay<'_>, event: IModelRegistryEvents) -> Result<()> {
+/// Changes a batch; returns its operator and epoch as a key.
+fn change_batch(
+    tables: &mut Overlay<'_>,
+    batch: B256,
+    change: impl FnOnce(&mut ChainBatch),
+) -> Result<Vec<u8>> {
+    let mut view: ChainBatch = existing(tables, Table::ChainBatches, batch.as_slice())?;
+    change(&mut view);
+    tables.put(Table::ChainBatches, batch.as_slice(), &view)?;
+    Ok(operator_batch_key(view.operator, view.epoch))
+}
+
+fn disputes(tables: &mut Overlay<'_>, event: IDisputesEvents) -> Result<()> {
+    let IDisputesEvents::Struck(IDisputes::Struck { batch, rule, challenger, slashed, .. }) = event;
+    tables.put(
+        Table::Strikes,
+        batch.as_slice(),
+        &StrikeView { rule, challenger, slashed },
+    )
+}
+
+fn archives(tables: &mut Overlay<'_>, event: IEarningsArchiveEvents) -> Result<()> {
+    let IEarningsArchiveEvents::EarningsArchived(IEarningsArchive::EarningsArchived {
+        page,
+        version,
+        operator,
+        archivedAt,
+        blob,
+        certificate,
+    }) = event;
+    let key = [&page.to_be_bytes()[..], &version.to_be_bytes(), operator.as_slice()].concat();
+    let view = ArchiveView { archived_at: archivedAt, blob, certificate: certificate.to_vec() };
+    tables.put(Table::Archives, &key, &view)
+}
+
+fn models(tables: &mut Overlay<'_>, event: IModelRegistryEvents, time: u64) -> Result<()> {
     use IModelRegistry::{IndexRegistered, ModelRegistered, PriceSet, Transfer};
     match event {
         IModelRegistryEvents::ModelRegistered(ModelRegistered {
@@ -206,8 +297,13 @@ fn models(tables: &mut Overlay<'_>, event: IModelRegistryEvents) -> Result<()> {
                 view.price = price;
             })
         }
-        IModelRegistryEvents::Transfer(Transfer { to, tokenId, .. }) => {
-            change_model(tables, B256::from(tokenId), |view| view.owner = to)
+        IModelRegistryEvents::Transfer(Transfer { from, to, tokenId }) => {
+            let model = B256::from(tokenId);
+            let activation = if from.is_zero() { 0 } else { time.saturating_add(OWNER_NOTICE) };
+            let earner: EarnerIndex =
+                existing(tables, Table::EarnerIndices, &earner_key(to, Role::ModelOwner))?;
+            tables.put(Table::ModelOwners, &owner_key(model, activation), &earner)?;
+            change_model(tables, model, |view| view.owner = to)
         }
     }
 }

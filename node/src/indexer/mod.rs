@@ -8,7 +8,10 @@ mod apply;
 mod overlay;
 pub mod views;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use alloy::rpc::types::Filter;
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -153,7 +156,7 @@ impl Indexer {
         let mut overlay = Overlay::new(&*self.store);
         let deployment = &self.registry.contracts().deployment;
         for log in &logs {
-            apply::event(&mut overlay, deployment, log)?;
+            apply::event(&mut overlay, deployment, log, block.timestamp)?;
         }
         let head = head_of(block);
         let (mut batch, undo) = overlay.finish();
@@ -171,9 +174,18 @@ impl Indexer {
         let last = last.min(head.number + RANGE_BLOCKS);
         let filter = self.filter().from_block(head.number + 1).to_block(last);
         let logs = self.client.logs(&filter).await?;
+        let deployment = &self.registry.contracts().deployment;
+        let mut times = BTreeMap::new();
+        for log in logs.iter().filter(|log| apply::needs_time(deployment, log)) {
+            let number = log.block_number.unwrap_or_default();
+            if !times.contains_key(&number) {
+                times.insert(number, self.block(number).await?.timestamp);
+            }
+        }
         let mut overlay = Overlay::new(&*self.store);
         for log in &logs {
-            apply::event(&mut overlay, &self.registry.contracts().deployment, log)?;
+            let time = log.block_number.and_then(|number| times.get(&number).copied());
+            apply::event(&mut overlay, deployment, log, time.unwrap_or_default())?;
         }
         let head = head_of(self.block(last).await?);
         let (mut batch, _) = overlay.finish();

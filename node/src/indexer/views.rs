@@ -5,7 +5,7 @@ use attribution::settle::EarnerIndex;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
-    chain::bindings::{G1Point, Price, Rules},
+    chain::bindings::{G1Point, Interval, Price, Rules, Submission},
     store::{read_sol, write_sol},
 };
 
@@ -136,7 +136,18 @@ pub struct ChannelView {
     pub withdrawal: U256,
 }
 
-/// Where a batch is on chain.
+/// How far a batch is on chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum BatchStatus {
+    /// In its dispute window, or held, or nobody has made it final yet.
+    Posted,
+    /// Its payouts are earned.
+    Final,
+    /// Void: it pays nobody.
+    Struck,
+}
+
+/// A batch as it was posted, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ChainBatch {
     /// Its operator.
@@ -144,17 +155,44 @@ pub struct ChainBatch {
     pub operator: Address,
     /// Its epoch.
     pub epoch: u64,
-    /// Gwei drawn and paid.
-    pub total: u64,
-    /// Rows of its ledger.
-    pub rows: u32,
-    /// Commitment to its ledger, under which its blob is found.
+    /// Commitments, layout and certificates.
     #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
-    pub ledger: G1Point,
-    /// Earner pages that it pays.
-    pub pages: Vec<u32>,
-    /// Whether it is final.
-    pub is_final: bool,
+    pub submission: Submission,
+    /// What it drew, in the order of the draws.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub draws: Vec<Interval>,
+    /// How far it is.
+    pub status: BatchStatus,
+    /// Holds of arbiters that are not released.
+    pub holds: u32,
+    /// Whether its draws went back to the channels.
+    pub refunded: bool,
+}
+
+/// Why and by whom a batch was struck through Disputes.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct StrikeView {
+    /// Number of the rule that it broke.
+    pub rule: u8,
+    /// Who proved it.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub challenger: Address,
+    /// Wei taken from the operator's stake.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub slashed: U256,
+}
+
+/// A published snapshot of a page's earnings at one version. What it says is to be compared with
+/// the chain's commitment.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ArchiveView {
+    /// When (seconds).
+    pub archived_at: u64,
+    /// Commitment to its blob.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub blob: G1Point,
+    /// That the blob is available.
+    pub certificate: Vec<u8>,
 }
 
 /// The commitment to a page's cumulative earnings at one version.

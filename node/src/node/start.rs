@@ -14,26 +14,35 @@ use prover::{EIGENDA_TAU_G2, Srs};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Node, pipeline};
+use super::{
+    Node,
+    pipeline::{self, Stage},
+};
 use crate::{
     Error, Result,
     api::{self, Api},
     attributor::AttributorHandle,
     batcher::Batcher,
     catalog::{Catalog, load_rows},
-    chain::{ChainClient, Contracts, Deployment},
+    chain::{
+        ChainClient, Contracts, Deployment,
+        bindings::{IPayoutVerifier, ISettlement},
+    },
     committer::{Committer, Kzg},
     config::{Config, SrsConfig},
     da::{Attestor, LocalAvailability, Publisher, SharedAvailability},
-    earnings::Earnings,
+    earnings::{Archiver, Earnings},
     finaliser::Finaliser,
     indexer::Indexer,
     metrics::{EngineMetrics, PipelineMetrics, ServingMetrics},
+    proofs::Proofs,
     recorder::{RecorderConfig, RecorderHandle},
     registry::Registry,
     serving::{Serving, ServingConfig, ServingParts},
-    settler::Settler,
+    settler::{Settler, Waits},
+    standing::Standing,
     store::{RocksStore, SharedStore},
+    strikes::Strikes,
     worker::blocking,
 };
 
@@ -74,8 +83,8 @@ pub(super) async fn start(config: Config, shutdown: CancellationToken) -> Result
         signer,
         RecorderConfig { max_skew: parts.config.node.max_skew_seconds, ..Default::default() },
     )?;
-    let earnings = parts.pipeline(&recorder, &catalog).await?;
-    let address = parts.serve(&engine, catalog, recorder, earnings).await?;
+    let (earnings, waits) = parts.pipeline(&recorder, &catalog).await?;
+    let address = parts.serve(&engine, catalog, recorder, earnings, waits).await?;
     Ok(Node { address, tasks: parts.tasks, shutdown: parts.shutdown, engine })
 }
 
@@ -169,43 +178,90 @@ impl Parts {
         Ok(())
     }
 
-    /// Starts every stage from records to final batches.
-    async fn pipeline(&mut self, recorder: &RecorderHandle, catalog: &Catalog) -> Result<Earnings> {
+    /// Starts every stage from records to final batches and their archives.
+    async fn pipeline(
+        &mut self,
+        recorder: &RecorderHandle,
+        catalog: &Catalog,
+    ) -> Result<(Earnings, Waits)> {
         let contracts = self.registry.contracts().clone();
         let attestor = Attestor::new(self.config.attestor_key()?, contracts.certificate_domain());
         let blobs = self.config.node.data_dir.join("blobs");
         let layer: SharedAvailability = Arc::new(LocalAvailability::open(&blobs, attestor)?);
         let kzg = self.kzg(&contracts).await?;
+        self.check_verifier(&kzg).await?;
         let (store, registry, client) =
             (Arc::clone(&self.store), self.registry.clone(), self.client.clone());
+        let standing =
+            Standing::new(Arc::clone(&store), registry.clone(), Arc::clone(&layer), self.operator);
+        let strikes =
+            Strikes::new(Arc::clone(&store), registry.clone(), client.clone(), standing.clone());
         let batcher = Batcher::new(
             Arc::clone(&store),
             registry.clone(),
             recorder.clone(),
-            self.operator,
+            standing,
             self.config.node.max_skew_seconds,
             catalog.weights(),
         );
         let committer = Committer::new(Arc::clone(&store), kzg.clone());
         let publisher = Publisher::new(Arc::clone(&store), registry.clone(), Arc::clone(&layer));
+        let proofs = Proofs::new(Arc::clone(&store), &registry, self.operator, kzg.clone());
         let settler =
             Settler::new(Arc::clone(&store), registry.clone(), client.clone(), publisher.clone());
-        let finaliser = Finaliser::new(Arc::clone(&store), registry.clone(), client);
-        let (interval, shutdown) = (self.poll_interval(), self.shutdown.clone());
+        let waits = settler.waits();
+        let finaliser = Finaliser::new(Arc::clone(&store), registry.clone(), client.clone());
+        let earnings =
+            Earnings::new(Arc::clone(&store), registry.clone(), kzg.clone(), Arc::clone(&layer));
+        let archiver = Archiver::new(
+            store,
+            registry,
+            client,
+            earnings.clone(),
+            kzg,
+            layer,
+            self.config.earnings.archive_seconds,
+        );
         macro_rules! stage {
-            ($name:literal, $stage:ident) => {
-                let shutdown = shutdown.clone();
-                self.tasks.spawn(async move {
-                    pipeline::run($name, interval, shutdown, || $stage.step()).await
-                });
+            ($stage:ident) => {
+                Stage::new(stringify!($stage), move || {
+                    let stage = $stage.clone();
+                    async move { stage.step().await }
+                })
             };
         }
-        stage!("batcher", batcher);
-        stage!("committer", committer);
-        stage!("publisher", publisher);
-        stage!("settler", settler);
-        stage!("finaliser", finaliser);
-        Ok(Earnings::new(store, registry, kzg, layer))
+        // In one line, because batches on top of a struck one are sealed again: no stage may be at
+        // work on one that is taken back.
+        self.line(vec![
+            stage!(strikes),
+            stage!(batcher),
+            stage!(committer),
+            stage!(publisher),
+            stage!(proofs),
+            stage!(settler),
+            stage!(finaliser),
+        ]);
+        self.line(vec![stage!(archiver)]);
+        Ok((earnings, waits))
+    }
+
+    fn line(&mut self, stages: Vec<Stage>) {
+        self.tasks.spawn(pipeline::run(stages, self.poll_interval(), self.shutdown.clone()));
+    }
+
+    /// Refuses a PayoutVerifier that was deployed with another identity column than the powers give:
+    /// either they are of another setup, or whoever deployed it can prove false payouts.
+    async fn check_verifier(&self, kzg: &Kzg) -> Result<()> {
+        let settlement = self.registry.contracts().deployment.settlement;
+        let verifier =
+            self.client.call(settlement, &ISettlement::payoutVerifierCall {}).await?;
+        let identity = self.client.call(verifier, &IPayoutVerifier::identityCall {}).await?;
+        if identity != kzg.identity() {
+            return Err(Error::Config(format!(
+                "PayoutVerifier {verifier} has not the identity column of these powers of tau"
+            )));
+        }
+        Ok(())
     }
 
     async fn kzg(&self, contracts: &Contracts) -> Result<Kzg> {
@@ -225,6 +281,7 @@ impl Parts {
         catalog: Arc<Catalog>,
         recorder: RecorderHandle,
         earnings: Earnings,
+        waits: Waits,
     ) -> Result<std::net::SocketAddr> {
         let (node, model) = (&self.config.node, &self.config.model);
         let mut metrics = MetricsRegistry::default();
@@ -250,6 +307,7 @@ impl Parts {
             serving,
             store: Arc::clone(&self.store),
             earnings,
+            waits,
             metrics: Arc::new(metrics),
             pipeline,
             engine: counted,
@@ -300,6 +358,8 @@ mod tests {
             "Staking",
             "PaymentChannels",
             "Settlement",
+            "Disputes",
+            "EarningsArchive",
             "DevCertVerifier",
         ]
         .map(|name| format!("\"{name}\": \"{}\"", Address::repeat_byte(7)))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy::primitives::B256;
-use attribution::settle::{self, EarnerIndex};
+use attribution::settle::{self, ChannelId, EarnerIndex, ModelId, Witness};
 use borsh::{BorshDeserialize, BorshSerialize};
 use tokio::sync::watch;
 
@@ -22,10 +22,12 @@ pub struct ServedCall {
     pub tokens_out: u64,
     /// keccak256 of the answer's text.
     pub output_hash: B256,
-    /// keccak256 of the query's sketch.
-    pub sketch_hash: B256,
+    /// The query's int8 sketch; empty for a model without influence index.
+    pub sketch: Vec<i8>,
     /// Every contributor's score; order does not matter.
     pub scores: Vec<(EarnerIndex, i64)>,
+    /// The request's body, which has to be revealed if the record is challenged.
+    pub request: Vec<u8>,
     /// What the API needs to give this answer again; opaque here.
     pub answer: Vec<u8>,
 }
@@ -38,8 +40,13 @@ pub struct CallRecord {
     /// What the payer signed.
     #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
     pub voucher: Voucher,
-    /// The payer's signature.
-    pub signature: Vec<u8>,
+    /// The payer's signature: r, s, v.
+    pub signature: [u8; 65],
+    /// keccak256 of the answer's text.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub output_hash: B256,
+    /// The query's int8 sketch; empty for a model without influence index.
+    pub sketch: Vec<i8>,
 }
 
 impl CallRecord {
@@ -50,7 +57,35 @@ impl CallRecord {
 
     /// The voucher as it was given.
     pub fn signed_voucher(&self) -> SignedVoucher {
-        SignedVoucher { voucher: self.voucher.clone(), signature: self.signature.clone() }
+        SignedVoucher { voucher: self.voucher.clone(), signature: self.signature.to_vec() }
+    }
+
+    /// What the record's hash binds, for whoever disputes it.
+    pub fn witness(&self) -> Witness {
+        witness(&self.voucher, self.signature, self.output_hash, self.sketch.clone())
+    }
+}
+
+/// The witness of a call.
+pub(super) const fn witness(
+    voucher: &Voucher,
+    signature: [u8; 65],
+    output_hash: B256,
+    sketch: Vec<i8>,
+) -> Witness {
+    let call = &voucher.call;
+    Witness {
+        channel: ChannelId(voucher.channelId.0),
+        ceiling: voucher.ceiling,
+        model: ModelId(call.modelId.0),
+        price_version: call.priceVersion,
+        prompt_hash: call.promptHash.0,
+        seed: call.seed,
+        max_tokens: call.maxTokens,
+        time: call.time,
+        output_hash: output_hash.0,
+        signature,
+        sketch,
     }
 }
 

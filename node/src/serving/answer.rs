@@ -9,7 +9,7 @@ use crate::{
         answer::{ContributorCredit, Decimal, ReceiptJson, RecordJson, Statement, Usage},
         request::Endpoint,
     },
-    recorder::{CallRecord, Recorded},
+    recorder::Recorded,
 };
 
 /// Why generation ended.
@@ -146,7 +146,7 @@ pub fn statement(recorded: &Recorded, epoch_seconds: u64) -> Statement {
     let receipt = &recorded.receipt;
     let credits = recorded.call.record.credits().iter();
     Statement {
-        record: record_json(&recorded.call, epoch_seconds),
+        record: record_json(recorded, epoch_seconds),
         receipt: ReceiptJson {
             voucher_digest: receipt.voucherDigest,
             fee: Decimal(receipt.fee),
@@ -168,7 +168,8 @@ pub fn statement(recorded: &Recorded, epoch_seconds: u64) -> Statement {
     }
 }
 
-fn record_json(call: &CallRecord, epoch_seconds: u64) -> RecordJson {
+fn record_json(recorded: &Recorded, epoch_seconds: u64) -> RecordJson {
+    let Recorded { call, receipt, .. } = recorded;
     let settled = call.record.call();
     RecordJson {
         voucher_digest: call.digest(),
@@ -180,8 +181,8 @@ fn record_json(call: &CallRecord, epoch_seconds: u64) -> RecordJson {
         tokens_in: u64::from(settled.tokens_in),
         tokens_out: u64::from(settled.tokens_out),
         fee: Decimal(call.record.fee()),
-        prompt_hash: settled.prompt_hash.into(),
-        output_hash: settled.output_hash.into(),
-        sketch_hash: settled.sketch_hash.into(),
+        prompt_hash: call.voucher.call.promptHash,
+        output_hash: call.output_hash,
+        sketch_hash: receipt.sketchHash,
     }
 }

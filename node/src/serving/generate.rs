@@ -1,23 +1,30 @@
 //! One call on the engine.
 
 use inference::{
-    engine::{Event, FinishReason, Request},
+    engine::{EngineHandle, Event, FinishReason, Request},
     sampler::Sampling,
 };
 use tokio::sync::mpsc;
 
-use super::{Finish, Prepared, ServingParts};
-use crate::{Error, Result, voucher::Call};
+use super::Finish;
+use crate::{Error, Result, api::request, catalog::ServedModel};
+
+/// What a payer's signature fixes of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bought {
+    pub(crate) seed: u64,
+    pub(crate) max_tokens: u64,
+}
 
 /// A call that the engine generates. Dropping it takes the call out of the engine's batch.
 #[derive(Debug)]
-pub(super) struct Generation {
+pub(crate) struct Generation {
     events: mpsc::Receiver<Event>,
 }
 
 /// What the engine gives.
 #[derive(Debug)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// More of the answer; not empty.
     Text(String),
     /// The answer's end.
@@ -26,12 +33,12 @@ pub(super) enum Piece {
 
 /// A whole answer.
 #[derive(Debug)]
-pub(super) struct Generated {
+pub(crate) struct Generated {
     /// Every generated token, with the one that ended the answer.
-    pub(super) tokens: Vec<u32>,
+    pub(crate) tokens: Vec<u32>,
     /// Its text, without a stop text.
-    pub(super) text: String,
-    pub(super) finish: Finish,
+    pub(crate) text: String,
+    pub(crate) finish: Finish,
 }
 
 impl Generation {
@@ -40,26 +47,30 @@ impl Generation {
     /// # Errors
     /// [`Error::Inference`] if the engine's queue is full, it has stopped, or the request is out of
     /// its bounds.
-    pub(super) fn start(parts: &ServingParts, call: &Prepared, bought: &Call) -> Result<Self> {
-        let wanted = &call.request.sampling;
+    pub(crate) fn start(
+        engine: &EngineHandle,
+        model: &ServedModel,
+        prompt: Vec<u32>,
+        wanted: &request::Sampling,
+        bought: Bought,
+    ) -> Result<Self> {
         let sampling = Sampling {
             temperature: wanted.temperature,
             top_k: wanted.top_k,
             top_p: wanted.top_p,
             seed: bought.seed,
             stop: wanted.stop.clone(),
-            max_tokens: usize::try_from(bought.maxTokens).unwrap_or(usize::MAX),
+            max_tokens: usize::try_from(bought.max_tokens).unwrap_or(usize::MAX),
         };
-        let adapters = call.model.adapter_set();
-        let request = Request { prompt: call.prompt.clone(), adapters, sampling };
-        Ok(Self { events: parts.engine.submit(request)? })
+        let request = Request { prompt, adapters: model.adapter_set(), sampling };
+        Ok(Self { events: engine.submit(request)? })
     }
 
     /// The next piece with text, or the end.
     ///
     /// # Errors
     /// [`Error::Inference`] or [`Error::Stopped`] if the engine gave the call up.
-    pub(super) async fn next(&mut self) -> Result<Piece> {
+    pub(crate) async fn next(&mut self) -> Result<Piece> {
         loop {
             match self.events.recv().await {
                 Some(Event::Token { text, .. }) if text.is_empty() => {}

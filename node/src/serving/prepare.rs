@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use alloy::primitives::{B256, keccak256};
 use attribution::settle::Price;
+use axum::http::StatusCode;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::Serving;
@@ -12,10 +13,13 @@ use crate::{
         error::ApiError,
         request::{CallRequest, Endpoint, Prompt},
     },
-    catalog::ServedModel,
+    catalog::{Catalog, ServedModel},
     registry::ModelView,
     voucher::Call,
 };
+
+/// Most bytes of request and answer together: SketchVotes' `MAX_ANSWER_BYTES`.
+pub const MAX_REVEALED_BYTES: usize = 120 << 10;
 
 /// A call whose request is in order.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub struct Prepared {
     pub view: ModelView,
     /// Tokens of the rendered prompt.
     pub prompt: Vec<u32>,
+    /// The body as it came, which has to be shown if the record is challenged.
+    pub body: Vec<u8>,
     /// keccak256 of the body, which the payer signs.
     pub prompt_hash: B256,
     /// Most tokens to generate: the request's, or else the node's bound.
@@ -46,7 +52,8 @@ impl Serving {
     ///
     /// # Errors
     /// 503 if too many calls are being served; 400 if the body, a sampling value, the prompt's
-    /// length or `max_tokens` is out of bounds; 404 if there is no such model.
+    /// length or `max_tokens` is out of bounds; 413 if the body leaves no room for an answer; 404 if
+    /// there is no such model.
     pub async fn prepare(&self, endpoint: Endpoint, body: &[u8]) -> Result<Prepared, ApiError> {
         let config = self.parts.config;
         let deadline = Instant::now() + config.timeout;
@@ -58,8 +65,8 @@ impl Serving {
         let unknown = || ApiError::not_found("model_not_found", "model is unknown").about("model");
         let model = self.parts.catalog.find(&request.model).ok_or_else(unknown)?;
         let view = self.parts.registry.model(model.id)?.ok_or_else(unknown)?;
-        let prompt = self.tokens(&request).await?;
-        let room = self.room(prompt.len())?;
+        let prompt = prompt_tokens(&self.parts.catalog, &request).await?;
+        let room = self.room(prompt.len(), body.len())?;
         let max_tokens = match request.max_tokens {
             Some(wanted) if wanted > room => {
                 let message = format!("max_tokens {wanted} is above {room}");
@@ -73,6 +80,7 @@ impl Serving {
             model,
             view,
             prompt,
+            body: body.to_vec(),
             prompt_hash: keccak256(body),
             max_tokens,
             room,
@@ -81,25 +89,8 @@ impl Serving {
         })
     }
 
-    /// Tokens of the prompt. A long text takes milliseconds, so this is not done on the runtime.
-    async fn tokens(&self, request: &CallRequest) -> Result<Vec<u32>, ApiError> {
-        let (catalog, prompt) = (Arc::clone(&self.parts.catalog), request.prompt.clone());
-        let encoded = tokio::task::spawn_blocking(move || match &prompt {
-            Prompt::Chat(messages) => catalog.tokenizer().encode_chat(messages),
-            Prompt::Text(text) => catalog.tokenizer().encode_prompt(text),
-        });
-        let field = match &request.prompt {
-            Prompt::Chat(_) => "messages",
-            Prompt::Text(_) => "prompt",
-        };
-        encoded
-            .await
-            .map_err(|error| ApiError::internal(&error))?
-            .map_err(|error| ApiError::invalid(field, error.to_string()))
-    }
-
-    /// How many tokens may follow a prompt of this length.
-    fn room(&self, prompt: usize) -> Result<u64, ApiError> {
+    /// How many tokens may follow a prompt of this length, in a body of so many bytes.
+    fn room(&self, prompt: usize, body: usize) -> Result<u64, ApiError> {
         let config = self.parts.config;
         let positions = self.parts.catalog.max_positions();
         let max = config.max_prompt_tokens.min(positions.saturating_sub(1));
@@ -108,8 +99,44 @@ impl Serving {
             let error = ApiError::invalid("messages", message);
             return Err(ApiError { code: "context_length_exceeded", ..error });
         }
-        Ok(config.max_new_tokens.min(positions - prompt) as u64)
+        let room = config.max_new_tokens.min(positions - prompt);
+        // An operator that is challenged has to show request and answer in one transaction.
+        let left = MAX_REVEALED_BYTES.saturating_sub(body);
+        match left / self.parts.catalog.longest_token() {
+            0 => {
+                let message = format!(
+                    "body has {body} bytes; with the shortest answer it may come to over \
+                     {MAX_REVEALED_BYTES}"
+                );
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                Err(ApiError::new(status, "body_too_large", message).about("body"))
+            }
+            fit => Ok(room.min(fit) as u64),
+        }
     }
+}
+
+/// Tokens of a request's prompt. A long text takes milliseconds, so this is not done on the runtime.
+///
+/// # Errors
+/// 400 if the prompt cannot be encoded.
+pub(crate) async fn prompt_tokens(
+    catalog: &Arc<Catalog>,
+    request: &CallRequest,
+) -> Result<Vec<u32>, ApiError> {
+    let (catalog, prompt) = (Arc::clone(catalog), request.prompt.clone());
+    let encoded = tokio::task::spawn_blocking(move || match &prompt {
+        Prompt::Chat(messages) => catalog.tokenizer().encode_chat(messages),
+        Prompt::Text(text) => catalog.tokenizer().encode_prompt(text),
+    });
+    let field = match &request.prompt {
+        Prompt::Chat(_) => "messages",
+        Prompt::Text(_) => "prompt",
+    };
+    encoded
+        .await
+        .map_err(|error| ApiError::internal(&error))?
+        .map_err(|error| ApiError::invalid(field, error.to_string()))
 }
 
 impl Prepared {

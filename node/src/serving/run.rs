@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Finished, Prepared, Serving, StoredAnswer, call_id,
-    generate::{Generated, Generation, Piece},
+    generate::{Bought, Generated, Generation, Piece},
 };
 use crate::{
     api::{error::ApiError, request::Endpoint},
@@ -158,7 +158,15 @@ impl Run {
 
     async fn step(&mut self) -> Result<Progress, ApiError> {
         if self.generation.is_none() {
-            let generation = Generation::start(&self.serving.parts, &self.call, &self.voucher)?;
+            let (parts, call) = (&self.serving.parts, &self.call);
+            let bought = Bought { seed: self.voucher.seed, max_tokens: self.voucher.maxTokens };
+            let generation = Generation::start(
+                &parts.engine,
+                &call.model,
+                call.prompt.clone(),
+                &call.request.sampling,
+                bought,
+            )?;
             self.generation = Some(generation);
         }
         let generation = self.generation.as_mut().expect("it was started above");
@@ -203,8 +211,9 @@ impl Run {
             tokens_in: self.call.prompt.len() as u64,
             tokens_out: generated.tokens.len() as u64,
             output_hash: keccak256(generated.text.as_bytes()),
-            sketch_hash: keccak256(attributed.sketch_bytes()),
+            sketch: attributed.sketch,
             scores: attributed.scores,
+            request: self.call.body.clone(),
             answer: answer.to_bytes(),
         }
     }

@@ -26,8 +26,6 @@ pub enum Table {
     Finals,
     /// `channel -> gwei` that sealed batches draw from it, in total.
     Drawn,
-    /// `account key -> gwei`: negative nets that the next batch opens with.
-    Carries,
     /// `earner -> EarnerView`, from the chain.
     Earners,
     /// `role, account -> earner`, from the chain.
@@ -56,11 +54,38 @@ pub enum Table {
     Blocks,
     /// `row hash -> row` of a Datanet.
     Rows,
+    /// `epoch, blob number -> certificate` of a batch whose blobs are not all published yet.
+    Dispersals,
+    /// `epoch -> ProvenBatch`.
+    Proofs,
+    /// `model, activation -> earner`: who owns a model for calls signed from then on, from the chain.
+    ModelOwners,
+    /// `operator, epoch -> batch id`, from the chain.
+    OperatorBatches,
+    /// `batch id -> StrikeView`, from the chain.
+    Strikes,
+    /// `page, version, operator -> ArchiveView`, from the chain.
+    Archives,
+    /// `operator, epoch -> batch id` of struck batches whose draws did not go back yet, from the
+    /// chain.
+    Refundable,
+    /// `batch id -> ()`: struck batches of this operator that its log has told of.
+    StruckSeen,
+    /// `epoch, blob number -> blob` of the witnesses of a sealed batch's records.
+    Witnesses,
+    /// `voucher digest -> body of its request`, until the batch is final or struck.
+    Requests,
+    /// `vote -> VoteRow`: open votes of SketchVotes, from the chain.
+    Votes,
+    /// `vote, commitment -> BallotRow`: what this validator committed to, with its salt.
+    Ballots,
+    /// `operator, epoch, voucher digest -> Purchase`: calls that this node bought to check them.
+    Purchases,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 38] = [
         Self::Meta,
         Self::Calls,
         Self::Answers,
@@ -72,7 +97,6 @@ impl Table {
         Self::Postings,
         Self::Finals,
         Self::Drawn,
-        Self::Carries,
         Self::Earners,
         Self::EarnerIndices,
         Self::Datanets,
@@ -87,6 +111,19 @@ impl Table {
         Self::Claimed,
         Self::Blocks,
         Self::Rows,
+        Self::Dispersals,
+        Self::Proofs,
+        Self::ModelOwners,
+        Self::OperatorBatches,
+        Self::Strikes,
+        Self::Archives,
+        Self::Refundable,
+        Self::StruckSeen,
+        Self::Witnesses,
+        Self::Requests,
+        Self::Votes,
+        Self::Ballots,
+        Self::Purchases,
     ];
 
     /// The table's name on disk; it never changes.
@@ -103,7 +140,6 @@ impl Table {
             Self::Postings => "postings",
             Self::Finals => "finals",
             Self::Drawn => "drawn",
-            Self::Carries => "carries",
             Self::Earners => "earners",
             Self::EarnerIndices => "earner_indices",
             Self::Datanets => "datanets",
@@ -118,6 +154,19 @@ impl Table {
             Self::Claimed => "claimed",
             Self::Blocks => "blocks",
             Self::Rows => "rows",
+            Self::Dispersals => "dispersals",
+            Self::Proofs => "proofs",
+            Self::ModelOwners => "model_owners",
+            Self::OperatorBatches => "operator_batches",
+            Self::Strikes => "strikes",
+            Self::Archives => "archives",
+            Self::Refundable => "refundable",
+            Self::StruckSeen => "struck_seen",
+            Self::Witnesses => "witnesses",
+            Self::Requests => "requests",
+            Self::Votes => "votes",
+            Self::Ballots => "ballots",
+            Self::Purchases => "purchases",
         }
     }
 

@@ -4,6 +4,7 @@ use alloy::{
     primitives::{Address, B256, Signature},
     sol_types::{Eip712Domain, SolStruct, eip712_domain},
 };
+use attribution::settle::Witness;
 use serde::{Deserialize, Serialize};
 
 mod wire;
@@ -36,15 +37,36 @@ pub fn digest(message: &impl SolStruct, domain: &Eip712Domain) -> B256 {
     message.eip712_signing_hash(domain)
 }
 
+impl From<&Witness> for SignedVoucher {
+    /// The voucher that a record's witness holds.
+    fn from(witness: &Witness) -> Self {
+        let call = Call {
+            modelId: witness.model.0.into(),
+            priceVersion: witness.price_version,
+            promptHash: witness.prompt_hash.into(),
+            seed: witness.seed,
+            maxTokens: witness.max_tokens,
+            time: witness.time,
+        };
+        let channel = witness.channel.0.into();
+        let voucher = Voucher { channelId: channel, ceiling: witness.ceiling, call };
+        Self { voucher, signature: witness.signature.to_vec() }
+    }
+}
+
 impl SignedVoucher {
     /// The account that signed this voucher.
     ///
     /// # Errors
-    /// [`Refusal::Signature`] if the signature is not 65 bytes, is not the one of its two forms that
-    /// contracts accept (low s), or is nobody's.
+    /// [`Refusal::Signature`] if the signature is not 65 bytes, is not of the one form that contracts
+    /// accept (low s, v 27 or 28), or is nobody's.
     pub fn signer(&self, domain: &Eip712Domain) -> Result<Address, Refusal> {
         let refuse = |reason: String| Refusal::Signature { reason };
         let signature = Signature::from_raw(&self.signature).map_err(|e| refuse(e.to_string()))?;
+        // Contracts take no other form of v, so a batch could not draw with it.
+        if !matches!(self.signature.last(), Some(27 | 28)) {
+            return Err(refuse("v is neither 27 nor 28".into()));
+        }
         if signature.normalize_s().is_some() {
             return Err(refuse("s is in the upper half of the order".into()));
         }

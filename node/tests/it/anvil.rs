@@ -4,13 +4,13 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use alloy::{primitives::B256, providers::Provider, signers::local::PrivateKeySigner};
 use node::chain::{ChainClient, Deployment};
-use prover::{Srs, evm};
+use prover::{Srs, argument::VerifierKey, evm};
 
 /// Anvil's first keys, each with 10 000 coins.
 pub(crate) const KEYS: [&str; 4] = [
@@ -44,7 +44,8 @@ pub(crate) fn free_port() -> u16 {
 }
 
 pub(crate) fn srs() -> Arc<Srs> {
-    Arc::new(Srs::dev(31_337, SEED, 1 << 13).unwrap())
+    static SRS: OnceLock<Arc<Srs>> = OnceLock::new();
+    Arc::clone(SRS.get_or_init(|| Arc::new(Srs::dev(31_337, SEED, 1 << 13).unwrap())))
 }
 
 /// A running chain; it ends with this value.
@@ -108,6 +109,9 @@ impl Anvil {
     pub(crate) fn deploy(&self, epoch_seconds: u64, dispute_window: u64) -> Deployment {
         let evm::G2 { x1, x0, y1, y0 } = srs().tau_g2_evm();
         let tau = [x1, x0, y1, y0].map(|word| B256::new(word).to_string()).join(",");
+        let identity = VerifierKey::new(&srs(), PAGE_SIZE).unwrap().identity();
+        let evm::G1 { x, y } = identity.into();
+        let identity = [x, y].map(|word| B256::new(word).to_string()).join(",");
         let output = Command::new(tool("forge"))
             .current_dir(root())
             .args(["script", "script/Deploy.s.sol", "--broadcast", "--slow"])
@@ -117,6 +121,7 @@ impl Anvil {
             .env("DEPLOY_PAGE_SIZE", PAGE_SIZE.to_string())
             .env("DEPLOY_MIN_STAKE", "1000000000000000000")
             .env("DEPLOY_TAU_G2", tau)
+            .env("DEPLOY_IDENTITY", identity)
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stderr);

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use alloy::primitives::B256;
-use attribution::settle::EarnerIndex;
+use attribution::settle::{Carries, EarnerIndex, Info, SlotLayout, Witness, keccak, witness_of_cells};
 use node::{
     Error,
-    batcher::{Batcher, SealedBatch},
+    batcher::{Batcher, SealedBatch, batches_after, ledger_blob, witness_blobs},
     committer::{CommittedBatch, Committer, Kzg},
     da::{Attestor, LocalAvailability, Publisher, SharedAvailability},
     recorder::{Admission, RecorderHandle},
@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::world::{
     CHANNELS, EPOCH_SECONDS, Killed, MAX_FEE, MAX_SKEW, START, call, contracts, dump, key, memory,
-    operator, rocks, seed, serve, set_time, sign, start, weights,
+    rocks, seed, serve, set_time, sign, standing, start, weights,
 };
 
 /// Epochs with calls: the second follows the first, the third leaves a gap.
@@ -31,9 +31,9 @@ const OUTCOME: [Table; 6] = [
     Table::Calls,
     Table::Batches,
     Table::Drawn,
-    Table::Carries,
     Table::Commitments,
     Table::Ledgers,
+    Table::Witnesses,
 ];
 
 /// The calls of an epoch. Ceilings are all far above what is charged, so any order is admitted.
@@ -74,7 +74,7 @@ impl Pipeline {
                 Arc::clone(store),
                 registry.clone(),
                 recorder.clone(),
-                operator().address(),
+                standing(store, &registry),
                 MAX_SKEW,
                 weights(),
             ),
@@ -136,12 +136,41 @@ fn sealed(outcome: &Outcome) -> Vec<SealedBatch> {
 }
 
 #[tokio::test]
+async fn the_witness_of_every_record_is_in_its_slot() {
+    let (store, blobs) = (memory(), tempfile::tempdir().unwrap());
+    let pipeline = Pipeline::start(&store, blobs.path(), START);
+    pipeline.epoch(0, &calls(0)).await.unwrap();
+    let batch = batches_after(&*store, None).unwrap().unwrap();
+    let rows = prover::rows_from_blob(&ledger_blob(&*store, batch.epoch).unwrap()).unwrap();
+    let witnesses = witness_blobs(&*store, batch.epoch).unwrap();
+    let layout =
+        SlotLayout::new(batch.witness_symbols as usize, batch.slot_cells as usize).unwrap();
+
+    let mut records = 0;
+    for row in rows {
+        let Info::Record { ordinal, record, time, .. } = row.info else { continue };
+        let place = layout.place(ordinal.into());
+        let cells = layout.read(&witnesses[place.blob], place.slot).unwrap();
+        let bytes = witness_of_cells(&cells, Witness::length(32)).unwrap();
+        assert_eq!(keccak(&[&bytes])[..31], record);
+        let witness = Witness::decode(&bytes).unwrap();
+        let paid = calls(0).into_iter().find(|call| call.signature == witness.signature).unwrap();
+        assert_eq!((witness.time, witness.ceiling), (time, paid.voucher.ceiling));
+        assert_eq!(witness.seed, paid.voucher.call.seed);
+        assert!(witness.sketch.iter().any(|&x| x != 0));
+        records += 1;
+    }
+    assert_eq!(records, batch.calls);
+}
+
+#[tokio::test]
 async fn batches_conserve_money_and_carry_negative_nets() {
     let outcome = reference().await;
     let batches = sealed(&outcome);
     assert_eq!(batches.len(), EPOCHS.len());
     let mut drawn = std::collections::BTreeMap::<B256, u64>::new();
-    for (batch, (_, blob)) in batches.iter().zip(&outcome[5].1) {
+    let (mut previous, mut carries) = (B256::ZERO, Carries::new());
+    for (batch, (_, blob)) in batches.iter().zip(&outcome[4].1) {
         let fees: u64 = batch.payouts.iter().map(|&(_, gwei)| gwei).sum();
         assert_eq!(fees, batch.total);
         assert_eq!(batch.draws.iter().map(|draw| draw.to - draw.from).sum::<u64>(), batch.total);
@@ -153,15 +182,19 @@ async fn batches_conserve_money_and_carry_negative_nets() {
             assert_eq!(draw.from, before, "intervals meet");
             assert!(draw.to <= draw.voucher.ceiling);
         }
+        assert_eq!(std::mem::replace(&mut previous, batch.id), batch.previous);
+        let rows = prover::rows_from_blob(blob).unwrap();
+        let taken = rows.iter().filter(|row| matches!(row.info, Info::Carry));
+        assert_eq!(taken.map(|row| row.value).sum::<i64>(), carries.values().sum::<i64>());
+        carries = prover::ledger_from_blob(blob).unwrap().carries;
+        assert!(!carries.is_empty(), "some contributor's net is negative in these calls");
     }
-    let carries = &outcome[3].1;
-    assert!(!carries.is_empty(), "some contributor's net is negative in these calls");
 }
 
 #[tokio::test]
 async fn commitments_are_to_the_ledger_and_its_payouts() {
     let outcome = reference().await;
-    let rows = outcome[4].1.iter().zip(&outcome[5].1);
+    let rows = outcome[3].1.iter().zip(&outcome[4].1);
     for (batch, ((_, row), (_, blob))) in sealed(&outcome).iter().zip(rows) {
         let committed: CommittedBatch = decode(Table::Commitments, row).unwrap();
         assert_eq!(committed.ledger, kzg().commit_ledger(blob.clone()).unwrap());
@@ -221,8 +254,9 @@ async fn a_kill_before_any_write_changes_nothing() {
         run(&inner, blobs.path()).await.unwrap();
         assert_eq!(dump(&*inner, &OUTCOME), expected, "killed before write {writes}");
     }
-    // A write a call, and for each batch its ledger, its commitments and its certificate.
-    assert_eq!(kills, EPOCHS.len() * (CHANNELS * CALLS) as usize + EPOCHS.len() * 3);
+    // A write a call, and for each batch its ledger, its commitments, the certificates of its two
+    // blobs, and both together.
+    assert_eq!(kills, EPOCHS.len() * (CHANNELS * CALLS) as usize + EPOCHS.len() * 5);
 }
 
 /// All epochs; those that are sealed are passed over, as payers have their answers.

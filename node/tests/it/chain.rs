@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use alloy::{
-    json_abi::JsonAbi,
+    json_abi::{Function, JsonAbi},
     primitives::{B256, U256},
     sol_types::SolInterface,
 };
@@ -11,8 +11,8 @@ use node::{
     chain::{
         ChainClient, Contracts, Deployment,
         bindings::{
-            IDaCertVerifier, IDatanetRegistry, IEarnerRegistry, IFeeSchedule, IModelRegistry,
-            IPaymentChannels, ISettlement, IStaking,
+            IDaCertVerifier, IDatanetRegistry, IDisputes, IEarnerRegistry, IEarningsArchive,
+            IFeeSchedule, IModelRegistry, IPaymentChannels, IPayoutVerifier, ISettlement, IStaking,
         },
     },
     indexer::Indexer,
@@ -33,10 +33,14 @@ fn abi(name: &str) -> JsonAbi {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn check_calls<C: SolInterface>(name: &str) {
-    let known: Four = abi(name).functions().map(|function| function.selector().0).collect();
-    for selector in C::selectors() {
-        assert!(known.contains(&selector), "{name}: no function {selector:02x?}");
+/// With what they return: a selector does not tell.
+fn check_calls(ours: &JsonAbi, name: &str) {
+    let theirs = abi(name);
+    let known: BTreeSet<String> =
+        theirs.functions().map(Function::signature_with_outputs).collect();
+    for function in ours.functions() {
+        let signature = function.signature_with_outputs();
+        assert!(known.contains(&signature), "{name}: no function {signature}");
     }
 }
 
@@ -62,18 +66,21 @@ fn check_events(name: &str, selectors: &[[u8; 32]], unused: &[&str]) {
 
 #[test]
 fn functions_and_errors_are_those_of_the_abi() {
-    check_calls::<IPaymentChannels::IPaymentChannelsCalls>("PaymentChannels");
+    check_calls(&IPaymentChannels::abi::contract(), "PaymentChannels");
     check_errors::<IPaymentChannels::IPaymentChannelsErrors>("PaymentChannels");
-    check_calls::<ISettlement::ISettlementCalls>("Settlement");
+    check_calls(&ISettlement::abi::contract(), "Settlement");
     check_errors::<ISettlement::ISettlementErrors>("Settlement");
-    check_calls::<IDaCertVerifier::IDaCertVerifierCalls>("DevCertVerifier");
+    check_calls(&IPayoutVerifier::abi::contract(), "PayoutVerifier");
+    check_calls(&IEarningsArchive::abi::contract(), "EarningsArchive");
+    check_errors::<IEarningsArchive::IEarningsArchiveErrors>("EarningsArchive");
+    check_calls(&IDaCertVerifier::abi::contract(), "DevCertVerifier");
     check_errors::<IDaCertVerifier::IDaCertVerifierErrors>("DevCertVerifier");
-    check_calls::<IEarnerRegistry::IEarnerRegistryCalls>("EarnerRegistry");
-    check_calls::<IFeeSchedule::IFeeScheduleCalls>("FeeSchedule");
-    check_calls::<IModelRegistry::IModelRegistryCalls>("ModelRegistry");
+    check_calls(&IEarnerRegistry::abi::contract(), "EarnerRegistry");
+    check_calls(&IFeeSchedule::abi::contract(), "FeeSchedule");
+    check_calls(&IModelRegistry::abi::contract(), "ModelRegistry");
     check_errors::<IModelRegistry::IModelRegistryErrors>("ModelRegistry");
-    check_calls::<IDatanetRegistry::IDatanetRegistryCalls>("DatanetRegistry");
-    check_calls::<IStaking::IStakingCalls>("Staking");
+    check_calls(&IDatanetRegistry::abi::contract(), "DatanetRegistry");
+    check_calls(&IStaking::abi::contract(), "Staking");
 }
 
 #[test]
@@ -83,7 +90,22 @@ fn events_are_those_of_the_abi() {
         IPaymentChannels::IPaymentChannelsEvents::SELECTORS,
         &["EIP712DomainChanged"],
     );
-    check_events("Settlement", ISettlement::ISettlementEvents::SELECTORS, &[]);
+    check_events(
+        "Settlement",
+        ISettlement::ISettlementEvents::SELECTORS,
+        &["OwnershipTransferred", "OwnershipTransferStarted"],
+    );
+    check_events(
+        "Disputes",
+        IDisputes::IDisputesEvents::SELECTORS,
+        &[
+            "FaultContractsSet",
+            "StrikeSlashSet",
+            "OwnershipTransferred",
+            "OwnershipTransferStarted",
+        ],
+    );
+    check_events("EarningsArchive", IEarningsArchive::IEarningsArchiveEvents::SELECTORS, &[]);
     check_events(
         "EarnerRegistry",
         IEarnerRegistry::IEarnerRegistryEvents::SELECTORS,
@@ -111,7 +133,8 @@ fn a_deployment_file_is_read_and_a_broken_one_refused() {
         "contracts": {
             "EarnerRegistry": a("01"), "DatanetRegistry": a("02"), "ModelRegistry": a("03"),
             "FeeSchedule": a("04"), "Staking": a("05"), "PaymentChannels": a("06"),
-            "Settlement": a("07"), "DevCertVerifier": a("08"),
+            "Settlement": a("07"), "DevCertVerifier": a("08"), "Disputes": a("09"),
+            "EarningsArchive": a("0a"),
         },
         "parameters": { "epochSeconds": 10 },
     })

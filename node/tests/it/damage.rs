@@ -18,7 +18,7 @@ use node::{
 
 use crate::world::{
     EPOCH_SECONDS, MAX_FEE, MAX_SKEW, START, call, contracts, memory, model, operator, serve,
-    set_time, sign, start, weights,
+    set_time, sign, standing, start, weights,
 };
 
 /// What [`Error::Store`] says of a result that must be one.
@@ -134,14 +134,9 @@ async fn served() -> (SharedStore, voucher::SignedVoucher) {
     let Admission::New(reservation) = admission else { panic!("{admission:?}") };
     recorder.record(reservation, serve(&voucher)).await.unwrap();
     set_time(&registry, START + EPOCH_SECONDS + MAX_SKEW);
-    let batcher = Batcher::new(
-        Arc::clone(&store),
-        registry,
-        recorder,
-        operator().address(),
-        MAX_SKEW,
-        weights(),
-    );
+    let standing = standing(&store, &registry);
+    let batcher =
+        Batcher::new(Arc::clone(&store), registry, recorder, standing, MAX_SKEW, weights());
     assert!(batcher.step().await.unwrap());
     (store, voucher)
 }

@@ -1,11 +1,16 @@
 //! Tests of the node's parts through their public interfaces.
 
 mod anvil;
+mod archive;
 mod batcher;
 mod chain;
+mod claims;
 mod damage;
+mod kills;
+mod market;
 mod recorder;
 mod settlement;
 mod store;
+mod strikes;
 mod voucher;
 mod world;

@@ -106,6 +106,10 @@ fn malformed_signatures_are_refused() {
     assert!(refused([good.signature.as_slice(), &[0]].concat()));
     assert!(refused(vec![0; 65]));
     assert!(refused([&[0xff; 64][..], &[27]].concat()));
+    // Contracts take no other name for the same parity.
+    let parity = good.signature[64] - 27;
+    assert!(refused([&good.signature[..64], &[parity]].concat()));
+    assert!(refused([&good.signature[..64], &[35 + parity]].concat()));
 }
 
 #[test]

@@ -14,18 +14,21 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use attribution::settle::EarnerIndex;
+use futures::{FutureExt, future::BoxFuture};
 use node::{
     Error, Result,
     batcher::Weights,
     chain::{
         Contracts, Deployment,
-        bindings::{Price, Rules, Split},
+        bindings::{G1Point, Price, Rules, Split},
     },
+    da::DataAvailability,
     recorder::{RecorderConfig, RecorderHandle, ServedCall},
     registry::{
         ChainState, ChannelView, DatanetRef, EarnerView, Head, ModelView, PriceView, Registry,
         Role, RulesView,
     },
+    standing::Standing,
     store::{Entry, MemoryStore, RocksStore, SharedStore, Store, Table, WriteBatch},
     voucher::{self, Call, SignedVoucher, Voucher},
 };
@@ -67,7 +70,12 @@ pub(crate) const fn contracts() -> Contracts {
             staking: Address::repeat_byte(5),
             payment_channels: address!("0x00000000000000000000000000000000000000c6"),
             settlement: Address::repeat_byte(7),
+            disputes: Address::repeat_byte(9),
+            earnings_archive: Address::repeat_byte(10),
             da_cert_verifier: Address::repeat_byte(8),
+            sketch_votes: None,
+            validator_roll: None,
+            record_samples: None,
         },
         epoch_seconds: EPOCH_SECONDS,
         dispute_window: 5,
@@ -107,6 +115,8 @@ pub(crate) fn seed(store: &dyn Store) {
             datanets: vec![DatanetRef { id, version: 1 }],
         };
         batch.put_row(Table::Models, id.as_slice(), &view);
+        let owner = [id.as_slice(), &0_u64.to_be_bytes()].concat();
+        batch.put_row(Table::ModelOwners, owner, &EarnerIndex(3 + u32::from(number)));
         let key = [id.as_slice(), &1_u32.to_be_bytes()].concat();
         batch.put_row(Table::Prices, key, &PriceView { price: price.clone() });
     }
@@ -174,8 +184,9 @@ pub(crate) fn serve(voucher: &SignedVoucher) -> ServedCall {
         tokens_in: byte(0),
         tokens_out: byte(1),
         output_hash: keccak256(digest),
-        sketch_hash: keccak256(keccak256(digest)),
+        sketch: digest.iter().map(|byte| byte.cast_signed()).collect(),
         scores: scores.collect(),
+        request: voucher.voucher.call.seed.to_be_bytes().to_vec(),
         answer: digest.to_vec(),
     }
 }
@@ -194,6 +205,23 @@ pub(crate) fn start(store: &SharedStore) -> (Registry, RecorderHandle) {
     let recorder =
         RecorderHandle::start(Arc::clone(store), registry.clone(), operator(), config).unwrap();
     (registry, recorder)
+}
+
+/// What stands of the operator's batches. None is on a chain and needs its ledger from elsewhere.
+pub(crate) fn standing(store: &SharedStore, registry: &Registry) -> Standing {
+    #[derive(Debug)]
+    struct Nowhere;
+    impl DataAvailability for Nowhere {
+        fn put(&self, _: G1Point, _: Vec<u8>, _: u64) -> BoxFuture<'_, Result<Vec<u8>>> {
+            async { Err(Error::Availability("nowhere".into())) }.boxed()
+        }
+
+        fn get(&self, _: G1Point) -> BoxFuture<'_, Result<Option<Vec<u8>>>> {
+            async { Err(Error::Availability("nowhere".into())) }.boxed()
+        }
+    }
+    let layer = Arc::new(Nowhere);
+    Standing::new(Arc::clone(store), registry.clone(), layer, operator().address())
 }
 
 pub(crate) fn memory() -> SharedStore {

@@ -45,9 +45,10 @@ use crate::{
     recorder::{RecorderConfig, RecorderHandle},
     registry::{
         ChainState, ChannelView, DatanetRef, EarnerView, HEAD_KEY, Head, ModelView, PriceView,
-        Registry, Role, RulesView, VersionView, earner_key, name_key, price_key,
+        Registry, Role, RulesView, VersionView, earner_key, name_key, owner_key, price_key,
     },
     serving::{Serving, ServingConfig, ServingParts},
+    settler::Waits,
     store::{MemoryStore, SharedStore, Table, WriteBatch},
     voucher::{Call, SignedVoucher, Voucher, digest},
 };
@@ -119,7 +120,12 @@ fn deployment() -> Deployment {
         staking: address(5),
         payment_channels: address(6),
         settlement: address(7),
+        disputes: address(9),
+        earnings_archive: address(10),
         da_cert_verifier: address(8),
+        sketch_votes: None,
+        validator_roll: None,
+        record_samples: None,
     }
 }
 
@@ -262,6 +268,8 @@ impl Files {
             let name = [name_key(&view.name), view.id.to_vec()].concat();
             batch.put(Table::ModelNames, name, Vec::new());
             batch.put_row(Table::Models, view.id.as_slice(), &view);
+            // The owner's index, as `seed` gives it.
+            batch.put_row(Table::ModelOwners, owner_key(view.id, 0), &EarnerIndex(5));
         }
     }
 }
@@ -302,7 +310,7 @@ impl World {
         let attestor = Attestor::new(operator(), contracts().certificate_domain());
         let layer: SharedAvailability =
             Arc::new(LocalAvailability::open(folder.path(), attestor).unwrap());
-        let kzg = Kzg::new(Arc::new(Srs::dev(CHAIN_ID, b"test", 1024).unwrap()), 1024).unwrap();
+        let kzg = Kzg::new(Arc::new(Srs::dev(CHAIN_ID, b"test", 1 << 13).unwrap()), 1024).unwrap();
         let earnings = Earnings::new(Arc::clone(&store), registry.clone(), kzg, layer);
         let mut metrics = MetricsRegistry::default();
         let pipeline = PipelineMetrics::register(&mut metrics);
@@ -328,6 +336,7 @@ impl World {
             serving,
             store,
             earnings,
+            waits: Waits::default(),
             metrics,
             pipeline,
             engine: counted,

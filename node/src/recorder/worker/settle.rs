@@ -1,7 +1,9 @@
 //! What a served call costs and who is owed for it.
 
 use alloy::primitives::B256;
-use attribution::settle::{self, ChannelId, ModelId, ModelOwner, Payees, Price, Split, Terms};
+use attribution::settle::{
+    self, ChannelId, ModelId, ModelOwner, Payees, Price, Split, Terms, Witness,
+};
 
 use super::{Flight, Worker};
 use crate::{
@@ -18,12 +20,13 @@ impl Worker {
         digest: B256,
         flight: &Flight,
         served: &ServedCall,
+        witness: &Witness,
     ) -> Result<settle::Record> {
         let voucher = &flight.voucher.voucher;
         let record = settle::Record::new(
-            settle_call(digest, voucher, served)?,
+            settle_call(digest, voucher, served, witness)?,
             self.terms(&voucher.call)?,
-            self.payees(voucher.call.modelId)?,
+            self.payees(&voucher.call)?,
             &served.scores,
         )?;
         if record.fee() > flight.max_fee {
@@ -60,15 +63,15 @@ impl Worker {
         })
     }
 
-    /// Who gets the fixed shares of a call to `model`. A base model without adapter has its owner
-    /// paid like an adapter's.
-    fn payees(&self, model: B256) -> Result<Payees> {
+    /// Who gets the fixed shares of a call: whoever owns the model for calls signed when this one
+    /// was. A base model without adapter has its owner paid like an adapter's.
+    fn payees(&self, call: &voucher::Call) -> Result<Payees> {
         let missing = |what: String| Error::Money(format!("{what} has no earner index"));
-        let view = self.registry.model(model)?.ok_or(Refusal::UnknownModel { model })?;
+        let model = call.modelId;
         let owner = self
             .registry
-            .owner_earner(&view)?
-            .ok_or_else(|| missing(format!("owner {} of model {model}", view.owner)))?;
+            .owner_earner_at(model, call.time)?
+            .ok_or(Refusal::UnknownModel { model })?;
         let operator = self.operator();
         let stakers = self
             .registry
@@ -82,6 +85,7 @@ fn settle_call(
     digest: B256,
     voucher: &voucher::Voucher,
     served: &ServedCall,
+    witness: &Witness,
 ) -> Result<settle::Call> {
     let narrow = |tokens: u64| {
         u32::try_from(tokens).map_err(|_| Error::Money(format!("{tokens} tokens are above 2^32")))
@@ -95,8 +99,6 @@ fn settle_call(
         time: voucher.call.time,
         tokens_in: narrow(served.tokens_in)?,
         tokens_out: narrow(served.tokens_out)?,
-        prompt_hash: voucher.call.promptHash.0,
-        output_hash: served.output_hash.0,
-        sketch_hash: served.sketch_hash.0,
+        record: witness.hash(),
     })
 }

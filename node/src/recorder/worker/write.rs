@@ -1,13 +1,16 @@
 //! What the recorder keeps of a call, in one durable write.
 
-use alloy::{primitives::B256, signers::SignerSync};
+use alloy::{
+    primitives::{B256, keccak256},
+    signers::SignerSync,
+};
 use attribution::settle;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::{ChannelRow, Flight, Worker};
 use crate::{
     Error, Result,
-    recorder::{CallRecord, Recorded, ServedCall, admit},
+    recorder::{CallRecord, Recorded, ServedCall, admit, types::witness},
     store::{Store, Table, WriteBatch, get_row, read_sol, write_sol},
     voucher::{self, Receipt, SignedVoucher},
 };
@@ -30,8 +33,11 @@ impl Worker {
         flight: Flight,
         served: ServedCall,
     ) -> Result<Recorded> {
-        let record = self.settle_record(digest, &flight, &served)?;
-        let SignedVoucher { voucher, signature } = flight.voucher;
+        let signature = signature(&flight.voucher)?;
+        let voucher = &flight.voucher.voucher;
+        let witness = witness(voucher, signature, served.output_hash, served.sketch.clone());
+        let record = self.settle_record(digest, &flight, &served, &witness)?;
+        let voucher = flight.voucher.voucher;
         let channel = voucher.channelId;
         let mut totals = self.totals(channel)?;
         // Within the ceiling, because charged + reserved was when the call was admitted.
@@ -39,12 +45,13 @@ impl Worker {
         let receipt = receipt(digest, &record, totals.charged, &served);
         let receipt_signature = self.sign(&receipt)?;
         let call_key = admit::call_key(flight.epoch, voucher.call.time, digest);
-        let call = CallRecord { record, voucher, signature };
+        let ServedCall { output_hash, sketch, request, answer, .. } = served;
+        let call = CallRecord { record, voucher, signature, output_hash, sketch };
         let row = AnswerRow {
             call_key: call_key.clone(),
             receipt: receipt.clone(),
             signature: receipt_signature.clone(),
-            answer: served.answer,
+            answer,
         };
         let last_epoch =
             self.recorded_epoch(channel)?.map_or(flight.epoch, |e| e.max(flight.epoch));
@@ -52,6 +59,7 @@ impl Worker {
         let mut batch = WriteBatch::default();
         batch.put_row(Table::Calls, call_key, &call);
         batch.put_row(Table::Answers, digest.as_slice(), &row);
+        batch.put(Table::Requests, digest.as_slice(), request);
         batch.put_row(Table::Channels, channel.as_slice(), &channel_row);
         self.store.write(batch)?;
         self.channels.insert(channel, totals);
@@ -77,8 +85,16 @@ impl Worker {
     }
 }
 
+/// Admission refuses a signature of another length.
+fn signature(voucher: &SignedVoucher) -> Result<[u8; 65]> {
+    let given = voucher.signature.as_slice();
+    given
+        .try_into()
+        .map_err(|_| Error::Money(format!("signature has {} bytes, must have 65", given.len())))
+}
+
 /// What the operator says about a call that brings its channel to `charged`.
-const fn receipt(
+fn receipt(
     digest: B256,
     record: &settle::Record,
     charged: u64,
@@ -91,8 +107,12 @@ const fn receipt(
         tokensIn: served.tokens_in,
         tokensOut: served.tokens_out,
         outputHash: served.output_hash,
-        sketchHash: served.sketch_hash,
+        sketchHash: keccak256(bytes_of(&served.sketch)),
     }
+}
+
+fn bytes_of(sketch: &[i8]) -> Vec<u8> {
+    sketch.iter().map(|value| value.cast_unsigned()).collect()
 }
 
 /// The recorded call with this voucher digest, `None` if there is none.

@@ -1,0 +1,199 @@
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+
+use super::{Batch, Contributor, Rows, Sources};
+use crate::settle::{
+    CELL_BYTES, Cell, EarnerIndex, Info, ModelId, Row, SYMBOL_BYTES, Witness, keccak,
+    witness_of_cells,
+};
+
+/// Rows from a record's first to its pool row: its three shares are between.
+pub(super) const POOL_POSITION: usize = 4;
+
+/// A batch's ledger beside what it is held against.
+#[derive(Debug)]
+pub struct Audit<'a, S> {
+    pub(super) rows: &'a Rows,
+    pub(super) batch: Batch<'a>,
+    pub(super) sources: &'a S,
+    /// By row, what the witness blobs hold for the records.
+    witnesses: BTreeMap<usize, Held>,
+}
+
+/// What a witness blob holds in a record's slot.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// The batch has no such blob.
+    Missing,
+    /// Nothing with the record's hash.
+    Other,
+    /// The witness.
+    Witness(Box<Witness>),
+}
+
+/// A record's row, and those of it that are where they must be.
+pub(super) struct Entry<'r> {
+    pub(super) at: usize,
+    pub(super) row: &'r Row,
+    pub(super) record: Record<'r>,
+}
+
+/// What a record's row says.
+pub(super) struct Record<'r> {
+    pub(super) tokens_in: u32,
+    pub(super) tokens_out: u32,
+    pub(super) price_version: u32,
+    pub(super) time: u64,
+    pub(super) from: u64,
+    pub(super) ordinal: u16,
+    pub(super) model: &'r [u8; 31],
+    pub(super) voucher: &'r [u8; 31],
+    pub(super) hash: &'r [u8; 31],
+}
+
+/// A record's pool row.
+#[derive(Clone, Copy)]
+pub(super) struct PoolRow {
+    pub(super) at: usize,
+    pub(super) value: i64,
+    pub(super) credits: u8,
+    pub(super) magnitude: u128,
+}
+
+/// One of a record's credit rows.
+#[derive(Clone, Copy)]
+pub(super) struct CreditRow<'r> {
+    pub(super) at: usize,
+    pub(super) row: &'r Row,
+    pub(super) score: i64,
+}
+
+impl<'a, S: Sources> Audit<'a, S> {
+    /// Reads every record's witness.
+    pub fn new(rows: &'a Rows, batch: Batch<'a>, sources: &'a S) -> Self {
+        let mut audit = Self { rows, batch, sources, witnesses: BTreeMap::new() };
+        let held = |Entry { at, record, .. }: Entry<'_>| (at, audit.read_witness(&record));
+        audit.witnesses = audit.records().map(held).collect();
+        audit
+    }
+
+    /// Record rows, wherever they are.
+    pub(super) fn records(&self) -> impl Iterator<Item = Entry<'a>> + use<'a, S> {
+        let rows = self.rows;
+        rows.iter().filter_map(|(at, row)| Some(Entry { at, row, record: Record::of(row)? }))
+    }
+
+    /// A record's pool row, if it is where records have it.
+    pub(super) fn pool(&self, record: usize) -> Option<PoolRow> {
+        let at = record + POOL_POSITION;
+        match *self.rows.get(at)? {
+            Row { value, info: Info::PoolShare { credits, magnitude, position }, .. }
+                if usize::from(position) == POOL_POSITION =>
+            {
+                Some(PoolRow { at, value, credits, magnitude })
+            }
+            _ => None,
+        }
+    }
+
+    /// A pool row's credits as far as they are in their places.
+    pub(super) fn credits(&self, pool: PoolRow) -> Vec<CreditRow<'a>> {
+        let rows = self.rows;
+        let credit = |place: u8| {
+            let at = pool.at + 1 + usize::from(place);
+            let row = rows.get(at)?;
+            match row.info {
+                Info::Credit { score, place: of, .. } if of == place => {
+                    Some(CreditRow { at, row, score })
+                }
+                _ => None,
+            }
+        };
+        (0..pool.credits).map_while(credit).collect()
+    }
+
+    /// What the slot of a record's row holds.
+    pub(super) fn held(&self, record: usize) -> &Held {
+        self.witnesses.get(&record).unwrap_or(&Held::Missing)
+    }
+
+    /// A record's witness, if it is available and of the model that the row names.
+    pub(super) fn witness(&self, entry: &Entry<'_>) -> Option<&Witness> {
+        match self.held(entry.at) {
+            Held::Witness(witness) => {
+                witness.model.0.starts_with(entry.record.model).then_some(witness)
+            }
+            _ => None,
+        }
+    }
+
+    /// A contributor of a model's index with its ordinal.
+    pub(super) fn contributor(&self, model: ModelId, earner: EarnerIndex) -> Result<usize, usize> {
+        let of = |contributor: &Contributor| contributor.earner;
+        self.sources.contributors(model).binary_search_by_key(&earner, of)
+    }
+
+    fn read_witness(&self, record: &Record<'_>) -> Held {
+        let place = self.batch.layout.place(record.ordinal.into());
+        let Some(blob) = self.batch.witnesses.get(place.blob) else { return Held::Missing };
+        let cells: Option<Vec<Cell>> =
+            self.batch.layout.indices(place.slot).map(|index| cell_of(blob, index)).collect();
+        let witness = cells.and_then(|cells| self.witness_in(&cells, record.hash));
+        witness.map_or(Held::Other, |witness| Held::Witness(Box::new(witness)))
+    }
+
+    /// The witness in a slot's cells: as long as the sketch of the model that it names, then zeros.
+    fn witness_in(&self, cells: &[Cell], hash: &[u8; 31]) -> Option<Witness> {
+        let model = ModelId(*cells.as_flattened().get(40..)?.first_chunk()?);
+        let length = Witness::length(self.sources.dim(model));
+        let bytes = witness_of_cells(cells, length)?;
+        if !keccak(&[&bytes]).starts_with(hash) {
+            return None;
+        }
+        Witness::decode(&bytes).ok()
+    }
+}
+
+impl<'r> Record<'r> {
+    pub(super) const fn of(row: &'r Row) -> Option<Self> {
+        let Info::Record {
+            tokens_in,
+            tokens_out,
+            price_version,
+            time,
+            from,
+            ordinal,
+            model,
+            voucher,
+            record,
+        } = &row.info
+        else {
+            return None;
+        };
+        Some(Self {
+            tokens_in: *tokens_in,
+            tokens_out: *tokens_out,
+            price_version: *price_version,
+            time: *time,
+            from: *from,
+            ordinal: *ordinal,
+            model,
+            voucher,
+            hash: record,
+        })
+    }
+}
+
+/// A symbol as a cell, `None` if it does not begin with zero.
+fn cell_of(blob: &[u8], index: usize) -> Option<Cell> {
+    let mut cell = [0; CELL_BYTES];
+    let from = index.saturating_mul(SYMBOL_BYTES).min(blob.len());
+    let bytes = &blob[from..blob.len().min(from + SYMBOL_BYTES)];
+    match bytes {
+        [] => Some(cell),
+        [0, rest @ ..] => {
+            cell[..rest.len()].copy_from_slice(rest);
+            Some(cell)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,82 @@
+use alloc::vec::Vec;
+
+use super::Rows;
+use crate::settle::{
+    BatchHeader, Draw, EarnerIndex, Hash, ModelId, Price, SlotLayout, Split, Witness,
+};
+
+/// What the chain and data availability have of a batch beside its ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Which batch was posted.
+    pub header: BatchHeader,
+    /// Gwei that it draws and pays.
+    pub total: u64,
+    /// Seconds of an epoch.
+    pub epoch_seconds: u64,
+    /// The highest earner index there is.
+    pub earner_count: u32,
+    /// What it drew from each channel.
+    pub draws: &'a [Draw],
+    /// Shape of its witness blobs.
+    pub layout: SlotLayout,
+    /// Its witness blobs, `layout.symbols()` symbols of 32 bytes each. What is missing of a blob is
+    /// read as zeros.
+    pub witnesses: &'a [Vec<u8>],
+    /// Ledger of the batch that it follows, `None` for the operator's first.
+    pub previous: Option<&'a Rows>,
+}
+
+/// The governed rules of a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// How fees are shared.
+    pub split: Split,
+    /// The most contributors credited by one call.
+    pub max_credits: u8,
+}
+
+/// A contributor as a model's influence index has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contributor {
+    /// Whom it pays.
+    pub earner: EarnerIndex,
+    /// Its accepted rows, one per duplicate cluster.
+    pub accepted_rows: u32,
+}
+
+/// What the registries say. Answers are those of the chain at the block that the audit is of.
+pub trait Sources {
+    /// The registered model whose id begins with these bytes, 25 or 31 of them.
+    fn model(&self, leading: &[u8]) -> Option<ModelId>;
+
+    /// The price of a model's version; `None` if there is no such model or version.
+    fn price(&self, model: ModelId, version: u32) -> Option<Price>;
+
+    /// Rules for calls signed at `time`; `None` if there were none yet.
+    fn rules(&self, time: u64) -> Option<Rules>;
+
+    /// Who gets the owner's share of calls signed at `time`.
+    fn owner(&self, model: ModelId, time: u64) -> EarnerIndex;
+
+    /// Stakers of the batch's operator; nobody if they are not registered.
+    fn stakers(&self) -> EarnerIndex;
+
+    /// Whether calls signed at `time` pay contributors by an accepted index, or need none.
+    fn is_earning(&self, model: ModelId, time: u64) -> bool;
+
+    /// Dimension of the model's sketches; 0 without index.
+    fn dim(&self, model: ModelId) -> usize;
+
+    /// Contributors of the model's index by ascending earner; a place here is an ordinal there.
+    fn contributors(&self, model: ModelId) -> &[Contributor];
+
+    /// `T_c`, `(d,)`, of the contributor with this ordinal.
+    fn sums(&self, model: ModelId, ordinal: usize) -> &[i32];
+
+    /// EIP-712 digest of a witness's voucher.
+    fn voucher_digest(&self, witness: &Witness) -> Hash;
+
+    /// Whether the channel's payer signed a witness's voucher.
+    fn is_signed(&self, witness: &Witness) -> bool;
+}

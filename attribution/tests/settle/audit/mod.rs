@@ -1,0 +1,10 @@
+//! Every rule finds what breaks it, and nothing in honest ledgers.
+
+mod amounts;
+mod batches;
+mod carries;
+mod honest;
+mod index;
+mod records;
+mod rows;
+mod world;

@@ -1,0 +1,259 @@
+//! What the registries say about a batch, gathered before it is audited.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use alloy::primitives::{Address, B256};
+use attribution::settle::{
+    Account, BatchHeader, ChannelId, Draw, EarnerIndex, Hash, Info, ModelId, Price, Row, Split,
+    Witness,
+    audit::{Audit, Batch, Contributor, Fault, Rules, Sources},
+};
+
+use super::{
+    dossier::Dossier,
+    indexes::{Index, Indexes},
+};
+use crate::{
+    Error, Result,
+    chain::{ChainClient, bindings::IPaymentChannels},
+    indexer::views::{ChainBatch, Role},
+    registry::Registry,
+    voucher::{Call, SignedVoucher, Voucher, digest},
+};
+
+/// A batch with everything that its rules need.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) id: B256,
+    pub(super) batch: ChainBatch,
+    pub(super) dossier: Dossier,
+    pub(super) previous: Option<Dossier>,
+    pub(super) indexes: BTreeMap<ModelId, Arc<Index>>,
+    registry: Registry,
+    draws: Vec<Draw>,
+    earner_count: u32,
+    /// Hashes of witnesses whose signature only the payer's code takes.
+    signed_by_code: BTreeSet<Hash>,
+    /// The first failure of the store, since answers to an audit cannot be errors.
+    failure: RefCell<Option<Error>>,
+}
+
+impl Facts {
+    /// Gathers them. An index that cannot be read is an error: credits by it cannot be judged.
+    ///
+    /// # Errors
+    /// [`Error::Availability`], [`Error::Chain`], [`Error::Store`].
+    pub(super) async fn gather(
+        registry: &Registry,
+        client: &ChainClient,
+        indexes: &Indexes,
+        id: B256,
+        batch: ChainBatch,
+        dossier: Dossier,
+        previous: Option<Dossier>,
+    ) -> Result<Self> {
+        let draw = |d: &crate::chain::bindings::Interval| Draw {
+            channel: ChannelId(d.channel.0),
+            from: d.from,
+            to: d.to,
+        };
+        let earner_count = u32::try_from(registry.earners()?.len())
+            .map_err(|_| Error::Store("more than 2^32 earners".into()))?;
+        let mut facts = Self {
+            id,
+            draws: batch.draws.iter().map(draw).collect(),
+            batch,
+            dossier,
+            previous,
+            indexes: BTreeMap::new(),
+            registry: registry.clone(),
+            earner_count,
+            signed_by_code: BTreeSet::new(),
+            failure: RefCell::new(None),
+        };
+        for model in facts.models()? {
+            if let Some(index) = indexes.of(model.0.into()).await? {
+                facts.indexes.insert(model, index);
+            }
+        }
+        facts.ask_payers(client).await?;
+        Ok(facts)
+    }
+
+    /// Every fault that the audit finds.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub(super) fn faults(&self) -> Result<Vec<Fault>> {
+        let faults = Audit::new(&self.dossier.rows, self.of_batch(), self).faults();
+        self.failure.take().map_or(Ok(faults), Err)
+    }
+
+    pub(super) fn of_batch(&self) -> Batch<'_> {
+        let contracts = self.registry.contracts();
+        let header = BatchHeader {
+            chain_id: contracts.deployment.chain_id,
+            settlement: contracts.deployment.settlement.into(),
+            operator: self.batch.operator.into(),
+            epoch: self.batch.submission.epoch,
+        };
+        Batch {
+            header,
+            total: self.batch.submission.total,
+            epoch_seconds: contracts.epoch_seconds,
+            earner_count: self.earner_count,
+            draws: &self.draws,
+            layout: self.dossier.layout,
+            witnesses: &self.dossier.blobs,
+            previous: self.previous.as_ref().map(|previous| &previous.rows),
+        }
+    }
+
+    /// The witness bytes of a record that are available, by its ordinal: as long as the sketch of
+    /// the model that they name.
+    pub(super) fn witness(&self, ordinal: usize) -> Option<Vec<u8>> {
+        let layout = self.dossier.layout;
+        let place = layout.place(ordinal);
+        let cells = layout.read(self.dossier.blobs.get(place.blob)?, place.slot).ok()?;
+        let model = ModelId(*cells.as_flattened().get(40..)?.first_chunk()?);
+        attribution::settle::witness_of_cells(&cells, Witness::length(self.dim(model)))
+    }
+
+    /// Models that rows name.
+    fn models(&self) -> Result<BTreeSet<ModelId>> {
+        let rows = &self.dossier.rows;
+        let named = (0..rows.len()).filter_map(|at| rows.get(at)).filter_map(leading_of);
+        let leading: BTreeSet<Vec<u8>> = named.collect();
+        let mut models = BTreeSet::new();
+        for leading in leading {
+            models.extend(self.registry.model_beginning(&leading)?.map(|id| ModelId(id.0)));
+        }
+        Ok(models)
+    }
+
+    /// Asks the chain about signatures that are not of the payer's own key (EIP-1271).
+    async fn ask_payers(&mut self, client: &ChainClient) -> Result<()> {
+        let contracts = self.registry.contracts();
+        for ordinal in 0..self.dossier.layout.per_blob() * self.dossier.blobs.len() {
+            let Some(bytes) = self.witness(ordinal) else { continue };
+            let Ok(witness) = Witness::decode(&bytes) else { continue };
+            if bytes.iter().all(|&byte| byte == 0) || self.has_key_signed(&witness) {
+                continue;
+            }
+            let signed = signed_voucher(&witness);
+            let call = IPaymentChannels::isSignedCall {
+                voucher: signed.voucher,
+                signature: signed.signature.into(),
+            };
+            // An unknown channel reverts, and is signed by nobody.
+            match client.call(contracts.deployment.payment_channels, &call).await {
+                Ok(true) => drop(self.signed_by_code.insert(witness.hash())),
+                Ok(false) | Err(Error::Reverted(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn has_key_signed(&self, witness: &Witness) -> bool {
+        let Ok(Some(channel)) = self.registry.channel(witness.channel.0.into()) else {
+            return false;
+        };
+        let domain = self.registry.contracts().voucher_domain();
+        signed_voucher(witness).signer(&domain).is_ok_and(|signer| signer == channel.payer)
+    }
+
+    fn known<T>(&self, read: Result<Option<T>>) -> Option<T> {
+        read.unwrap_or_else(|error| {
+            self.failure.borrow_mut().get_or_insert(error);
+            None
+        })
+    }
+}
+
+impl Sources for Facts {
+    fn model(&self, leading: &[u8]) -> Option<ModelId> {
+        self.known(self.registry.model_beginning(leading)).map(|id| ModelId(id.0))
+    }
+
+    fn price(&self, model: ModelId, version: u32) -> Option<Price> {
+        let price = self.known(self.registry.price_at(model.0.into(), version))?;
+        Some(Price {
+            input_rate: price.inputRate,
+            output_rate: price.outputRate,
+            platform_fee: price.platformFee,
+        })
+    }
+
+    fn rules(&self, time: u64) -> Option<Rules> {
+        let rules = self.known(self.registry.rules_at(time))?;
+        let s = &rules.split;
+        let split = Split::new(s.platformBps, s.modelBps, s.stakersBps, s.contributorsBps).ok()?;
+        Some(Rules { split, max_credits: rules.maxCredits })
+    }
+
+    fn owner(&self, model: ModelId, time: u64) -> EarnerIndex {
+        self.known(self.registry.owner_earner_at(model.0.into(), time)).unwrap_or_default()
+    }
+
+    fn stakers(&self) -> EarnerIndex {
+        let operator: Address = self.batch.operator;
+        self.known(self.registry.earner_of(operator, Role::Stakers)).unwrap_or_default()
+    }
+
+    fn is_earning(&self, model: ModelId, time: u64) -> bool {
+        let Some(view) = self.known(self.registry.model(model.0.into())) else { return false };
+        self.known(self.registry.earning_from(&view)).is_some_and(|from| from <= time)
+    }
+
+    fn dim(&self, model: ModelId) -> usize {
+        let index = self.known(self.registry.index(model.0.into()));
+        index.map_or(0, |index| index.dim as usize)
+    }
+
+    fn contributors(&self, model: ModelId) -> &[Contributor] {
+        self.indexes.get(&model).map_or(&[], |index| &index.contributors)
+    }
+
+    fn sums(&self, model: ModelId, ordinal: usize) -> &[i32] {
+        self.indexes.get(&model).map_or(&[], |index| index.sums(ordinal))
+    }
+
+    fn voucher_digest(&self, witness: &Witness) -> Hash {
+        let domain = self.registry.contracts().voucher_domain();
+        digest(&signed_voucher(witness).voucher, &domain).0
+    }
+
+    fn is_signed(&self, witness: &Witness) -> bool {
+        self.has_key_signed(witness) || self.signed_by_code.contains(&witness.hash())
+    }
+}
+
+/// The leading bytes of the model id that a row names: 31 of a record, 25 of an account.
+fn leading_of(row: &Row) -> Option<Vec<u8>> {
+    match (&row.info, row.account) {
+        (Info::Record { model, .. }, _) => Some(model.to_vec()),
+        (_, Account::Pool(model)) => Some(model.0.to_vec()),
+        (_, Account::Balance(balance)) => Some(balance.model.0.to_vec()),
+        _ => None,
+    }
+}
+
+/// The voucher that a witness holds.
+pub(super) fn signed_voucher(witness: &Witness) -> SignedVoucher {
+    let call = Call {
+        modelId: witness.model.0.into(),
+        priceVersion: witness.price_version,
+        promptHash: witness.prompt_hash.into(),
+        seed: witness.seed,
+        maxTokens: witness.max_tokens,
+        time: witness.time,
+    };
+    let voucher =
+        Voucher { channelId: witness.channel.0.into(), ceiling: witness.ceiling, call };
+    SignedVoucher { voucher, signature: witness.signature.to_vec() }
+}

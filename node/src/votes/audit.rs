@@ -1,0 +1,228 @@
+//! Compares the calls that this node bought with what their operators recorded of them.
+
+use alloy::primitives::{Address, B256, keccak256};
+use attribution::settle::{CELLS_PER_ROW, Info, Witness, witness_of_cells};
+use tracing::{error, info, warn};
+
+use super::{
+    Outcome, Purchase, PurchaseState, Rerun, Reruns, Round, is_false, purchase, purchases,
+};
+use crate::{
+    Error, Result,
+    chain::{ChainClient, bindings::ISketchVotes},
+    challenger::Dossier,
+    committer::Kzg,
+    da::SharedAvailability,
+    registry::{BatchStatus, ChainBatch, Registry},
+    store::{SharedStore, Table, WriteBatch},
+};
+
+/// Seconds after which a call's batch is not waited for: blobs do not live longer.
+const PATIENCE: u64 = 14 * 86_400;
+
+/// The stage from purchases to challenges.
+#[derive(Debug, Clone)]
+pub struct Auditor {
+    store: SharedStore,
+    registry: Registry,
+    client: ChainClient,
+    votes: Address,
+    layer: SharedAvailability,
+    kzg: Kzg,
+    reruns: Reruns,
+}
+
+/// A record in a batch.
+struct Found {
+    row: u32,
+    tokens_in: u32,
+    tokens_out: u32,
+    witness: Witness,
+}
+
+impl Auditor {
+    /// The stage that sends with the client's key, and its bond, to the contract at `votes`.
+    pub const fn new(
+        store: SharedStore,
+        registry: Registry,
+        client: ChainClient,
+        votes: Address,
+        layer: SharedAvailability,
+        kzg: Kzg,
+        reruns: Reruns,
+    ) -> Self {
+        Self { store, registry, client, votes, layer, kzg, reruns }
+    }
+
+    /// Checks every purchase whose batch is posted, and forgets those whose batch has ended. False if
+    /// there was nothing to do.
+    ///
+    /// # Errors
+    /// [`Error::Store`]; another error if nothing could be done.
+    pub async fn step(&self) -> Result<bool> {
+        let mut groups = std::collections::BTreeSet::new();
+        for (key, _) in self.store.scan(Table::Purchases, &[], &[], usize::MAX)? {
+            let (operator, epoch, _) = purchase::parse(&key)?;
+            groups.insert((operator, epoch));
+        }
+        let mut round = Round::new();
+        for (operator, epoch) in groups {
+            round.take("checking purchases", epoch, self.check(operator, epoch).await)?;
+        }
+        round.end()
+    }
+
+    async fn check(&self, operator: Address, epoch: u64) -> Result<bool> {
+        let posted = self.registry.batches_of(operator, epoch)?;
+        let posted = posted.into_iter().find(|(_, batch)| batch.epoch == epoch);
+        match posted {
+            None => {
+                let ended = epoch.saturating_add(1) * self.registry.contracts().epoch_seconds;
+                let is_late = self.registry.head().timestamp > ended.saturating_add(PATIENCE);
+                if is_late { self.forget(operator, epoch) } else { Ok(false) }
+            }
+            Some((id, batch)) if batch.status == BatchStatus::Posted => {
+                self.compare(operator, id, &batch).await
+            }
+            Some(_) => self.forget(operator, epoch),
+        }
+    }
+
+    fn forget(&self, operator: Address, epoch: u64) -> Result<bool> {
+        let mut batch = WriteBatch::default();
+        for (digest, _) in purchases(&*self.store, operator, epoch)? {
+            batch.delete(Table::Purchases, purchase::key(operator, epoch, digest));
+        }
+        self.store.write(batch)?;
+        Ok(true)
+    }
+
+    async fn compare(&self, operator: Address, id: B256, batch: &ChainBatch) -> Result<bool> {
+        let mut open = purchases(&*self.store, operator, batch.epoch)?;
+        open.retain(|(_, purchase)| purchase.state == PurchaseState::Open);
+        if open.is_empty() {
+            return Ok(false);
+        }
+        let Some(dossier) = Dossier::fetch(&self.layer, &self.kzg, batch).await? else {
+            return Err(Error::Availability(format!("batch {id} cannot be seen")));
+        };
+        for (digest, purchase) in open {
+            let state = self.examine(id, &dossier, digest, &purchase).await?;
+            match &state {
+                PurchaseState::Right | PurchaseState::Open => {
+                    info!(target: "node::votes", batch = %id, call = %digest, ?state, "purchase checked");
+                }
+                _ => warn!(target: "node::votes", batch = %id, call = %digest, ?state, "purchase checked"),
+            }
+            let mut rows = WriteBatch::default();
+            let key = purchase::key(operator, batch.epoch, digest);
+            rows.put_row(Table::Purchases, key, &Purchase { state, ..purchase });
+            self.store.write(rows)?;
+        }
+        Ok(true)
+    }
+
+    async fn examine(
+        &self,
+        id: B256,
+        dossier: &Dossier,
+        digest: B256,
+        purchase: &Purchase,
+    ) -> Result<PurchaseState> {
+        let found = match self.find(dossier, digest, purchase) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(PurchaseState::AgainstReceipt),
+            Err(why) => return Ok(PurchaseState::Unknown(why)),
+        };
+        if !agrees(&found, purchase) {
+            return Ok(PurchaseState::AgainstReceipt);
+        }
+        let claimed = Outcome {
+            text: purchase.answer.clone(),
+            tokens_in: found.tokens_in.into(),
+            tokens_out: found.tokens_out.into(),
+            sketch: found.witness.sketch.clone(),
+        };
+        match self.reruns.run(&found.witness, &purchase.request).await? {
+            Rerun::Ran(outcome) if !is_false(&claimed, &outcome) => Ok(PurchaseState::Right),
+            Rerun::UnknownModel => Ok(PurchaseState::Unknown("its model is not here".into())),
+            Rerun::Ran(_) | Rerun::Impossible(_) => self.challenge(id, dossier, &found).await,
+        }
+    }
+
+    /// The record of a call; `None` if the batch has none.
+    ///
+    /// # Errors
+    /// Why its witness cannot be read; that is a fault with a proof of its own.
+    fn find(
+        &self,
+        dossier: &Dossier,
+        digest: B256,
+        purchase: &Purchase,
+    ) -> std::result::Result<Option<Found>, String> {
+        let named = |at: usize| match &dossier.rows.get(at)?.info {
+            Info::Record { voucher, tokens_in, tokens_out, ordinal, record, .. } => (voucher[..]
+                == digest[..31])
+                .then_some((at, *tokens_in, *tokens_out, *ordinal, *record)),
+            _ => None,
+        };
+        let Some((at, tokens_in, tokens_out, ordinal, record)) =
+            (0..dossier.rows.len()).find_map(named)
+        else {
+            return Ok(None);
+        };
+        let model = purchase.voucher.call.modelId;
+        let models = self.reruns.catalog().models();
+        let model = models.iter().find(|known| known.id == model);
+        let dim = model.and_then(|model| model.adapter.as_ref()).map_or(0, |a| a.index.dim());
+        let place = dossier.layout.place(ordinal.into());
+        let witness = dossier
+            .blobs
+            .get(place.blob)
+            .and_then(|blob| dossier.layout.read(blob, place.slot).ok())
+            .and_then(|cells| witness_of_cells(&cells, Witness::length(dim)))
+            .and_then(|bytes| Witness::decode(&bytes).ok())
+            .filter(|witness| witness.hash()[..31] == record)
+            .ok_or("its witness is not in its slot")?;
+        let row = u32::try_from(at).map_err(|_| "its row is too far")?;
+        Ok(Some(Found { row, tokens_in, tokens_out, witness }))
+    }
+
+    async fn challenge(&self, id: B256, dossier: &Dossier, found: &Found) -> Result<PurchaseState> {
+        let (batch, row) = (id, found.row);
+        error!(target: "node::votes", %batch, row, "A RECORD IS FALSE: challenging it");
+        let first = row * CELLS_PER_ROW as u32;
+        let call = ISketchVotes::challengeCall {
+            batch,
+            row,
+            ledger: dossier.open_cells(&self.kzg, &[first + 4, first + 7])?,
+            witness: found.witness.encode().into(),
+        };
+        let bond = self.client.call(self.votes, &ISketchVotes::bondCall {}).await?;
+        match self.client.send(self.votes, &call, bond).await {
+            Ok(sent) => {
+                let transaction = sent.transaction;
+                info!(target: "node::votes", %batch, row, %transaction, gas = sent.gas, "challenged");
+                Ok(PurchaseState::Challenged)
+            }
+            // By this node before it was killed, or by somebody else.
+            Err(Error::Reverted(why)) if why.contains("VoteOpen") => Ok(PurchaseState::Challenged),
+            Err(Error::Reverted(why))
+                if ["WindowOver", "BatchNotPosted"].iter().any(|error| why.contains(error)) =>
+            {
+                Ok(PurchaseState::Unknown(why))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether a record is what its receipt says.
+fn agrees(found: &Found, purchase: &Purchase) -> bool {
+    let (witness, receipt) = (&found.witness, &purchase.receipt);
+    let sketch: Vec<u8> = witness.sketch.iter().map(|value| value.cast_unsigned()).collect();
+    B256::new(witness.output_hash) == receipt.outputHash
+        && keccak256(sketch) == receipt.sketchHash
+        && (u64::from(found.tokens_in), u64::from(found.tokens_out))
+            == (receipt.tokensIn, receipt.tokensOut)
+}

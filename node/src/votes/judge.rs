@@ -1,0 +1,220 @@
+//! A validator runs challenged calls again and votes.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use alloy::{
+    primitives::{Address, B256, U256, keccak256},
+    sol_types::SolValue,
+};
+use attribution::settle::Witness;
+use borsh::{BorshDeserialize, BorshSerialize};
+use tracing::{error, info};
+
+use super::{Answer, Outcome, Rerun, Reruns, Round, VoteRow, is_false, number, votes};
+use crate::{
+    Error, Result,
+    chain::{
+        ChainClient,
+        bindings::ISketchVotes::{self, Choice},
+    },
+    registry::Registry,
+    store::{SharedStore, Table, WriteBatch, read_sol, rows, write_sol},
+};
+
+/// What this validator committed to, or is about to.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BallotRow {
+    /// keccak256 of what was judged: batch, row, token counts and witness.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub subject: B256,
+    /// Whether the record is False; else it Holds.
+    pub is_false: bool,
+    /// What hides the choice until it is revealed.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub salt: B256,
+}
+
+impl BallotRow {
+    const fn choice(&self) -> Choice {
+        if self.is_false { Choice::False } else { Choice::Holds }
+    }
+}
+
+/// The stage that votes with a validator's key.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    store: SharedStore,
+    registry: Registry,
+    client: ChainClient,
+    votes: Address,
+    reruns: Reruns,
+    /// Votes that were told of as beyond this node.
+    told: Arc<Mutex<HashSet<u64>>>,
+}
+
+impl Judge {
+    /// The stage that sends with the client's key, which must be the validator's, to the contract at
+    /// `votes`.
+    pub fn new(
+        store: SharedStore,
+        registry: Registry,
+        client: ChainClient,
+        votes: Address,
+        reruns: Reruns,
+    ) -> Self {
+        Self { store, registry, client, votes, reruns, told: Arc::default() }
+    }
+
+    /// Judges and commits, or reveals, in every vote that this validator is on the panel of. False
+    /// if there was nothing to do.
+    ///
+    /// # Errors
+    /// [`Error::Store`]; [`Error::Chain`], [`Error::Reverted`] or [`Error::Inference`] if nothing
+    /// could be done.
+    pub async fn step(&self) -> Result<bool> {
+        let Some(me) = self.client.sender() else { return Ok(false) };
+        let mut round = Round::new();
+        for (vote, row) in votes(&*self.store)? {
+            let (false, Some(answer)) = (row.is_closed, &row.answer) else { continue };
+            if row.panel.contains(&me) {
+                round.take("voting", vote, self.attend(me, vote, &row, answer).await)?;
+            }
+        }
+        round.end()
+    }
+
+    async fn attend(
+        &self,
+        validator: Address,
+        vote: u64,
+        row: &VoteRow,
+        answer: &Answer,
+    ) -> Result<bool> {
+        let now = self.registry.head().timestamp;
+        if now >= answer.reveal_ends_at {
+            return Ok(false);
+        }
+        let call = ISketchVotes::ballotOfCall { vote: number(vote), validator };
+        let ballot = self.client.call(self.votes, &call).await?;
+        let committed = ballot.commitment;
+        match (now < answer.commit_ends_at, committed.is_zero()) {
+            (true, true) => self.commit(validator, vote, row, answer).await,
+            (true, false) => Ok(false),
+            (false, true) => {
+                self.tell(vote, "it was not committed in time");
+                Ok(false)
+            }
+            (false, false) if ballot.choice == Choice::None => {
+                self.reveal(vote, committed).await
+            }
+            (false, false) => Ok(false),
+        }
+    }
+
+    /// Says once that this validator loses stake by a vote.
+    fn tell(&self, vote: u64, why: &str) {
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(vote) {
+            error!(
+                target: "node::votes", vote, why,
+                "THIS VALIDATOR CANNOT VOTE and loses stake by its silence"
+            );
+        }
+    }
+
+    async fn commit(
+        &self,
+        validator: Address,
+        vote: u64,
+        row: &VoteRow,
+        answer: &Answer,
+    ) -> Result<bool> {
+        let kept = match self.kept(vote, subject(row))? {
+            Some(commitment) => commitment,
+            None => match self.judge(vote, row, answer).await? {
+                Some(is_false) => self.keep(validator, vote, row, is_false)?,
+                None => return Ok(false),
+            },
+        };
+        let call = ISketchVotes::commitCall { vote: number(vote), commitment: kept };
+        let sent = self.client.send(self.votes, &call, U256::ZERO).await?;
+        info!(target: "node::votes", vote, transaction = %sent.transaction, "committed");
+        Ok(true)
+    }
+
+    /// The commitment that was made to a judgement of the same subject before a restart.
+    fn kept(&self, vote: u64, subject: B256) -> Result<Option<B256>> {
+        let ballots: Vec<(Vec<u8>, BallotRow)> =
+            rows(&*self.store, Table::Ballots, &vote.to_be_bytes())?;
+        let same = ballots.into_iter().find(|(_, ballot)| ballot.subject == subject);
+        Ok(same.map(|(key, _)| B256::from_slice(&key[8..])))
+    }
+
+    /// Writes a choice down with a new salt, before anything of it is sent.
+    fn keep(&self, validator: Address, vote: u64, row: &VoteRow, is_false: bool) -> Result<B256> {
+        let salt = B256::from(rand::random::<[u8; 32]>());
+        let ballot = BallotRow { subject: subject(row), is_false, salt };
+        let chain = U256::from(self.registry.contracts().deployment.chain_id);
+        let choice = ballot.choice() as u8;
+        let preimage = (chain, self.votes, number(vote), validator, U256::from(choice), salt);
+        let commitment = keccak256(preimage.abi_encode_params());
+        let mut batch = WriteBatch::default();
+        batch.put_row(Table::Ballots, ballot_key(vote, commitment), &ballot);
+        self.store.write(batch)?;
+        Ok(commitment)
+    }
+
+    /// Whether a record is False; `None` if this node cannot know.
+    async fn judge(&self, vote: u64, row: &VoteRow, answer: &Answer) -> Result<Option<bool>> {
+        let witness = Witness::decode(&row.witness)?;
+        let found = match self.reruns.run(&witness, &answer.request).await? {
+            Rerun::Ran(found) => found,
+            Rerun::Impossible(why) => {
+                info!(target: "node::votes", vote, why, "no node answers such a request");
+                return Ok(Some(true));
+            }
+            Rerun::UnknownModel => {
+                self.tell(vote, "it does not have the model");
+                return Ok(None);
+            }
+        };
+        let claimed = Outcome {
+            text: answer.text.clone(),
+            tokens_in: row.tokens_in.into(),
+            tokens_out: row.tokens_out.into(),
+            sketch: witness.sketch,
+        };
+        let is_false = is_false(&claimed, &found);
+        info!(target: "node::votes", vote, batch = %row.batch, row = row.row, is_false, "judged");
+        Ok(Some(is_false))
+    }
+
+    async fn reveal(&self, vote: u64, commitment: B256) -> Result<bool> {
+        let key = ballot_key(vote, commitment);
+        let ballot: Option<BallotRow> =
+            crate::store::get_row(&*self.store, Table::Ballots, &key)?;
+        let Some(ballot) = ballot else {
+            self.tell(vote, "the salt of its commitment is lost");
+            return Ok(false);
+        };
+        let (choice, salt) = (ballot.choice(), ballot.salt);
+        let call = ISketchVotes::revealCall { vote: number(vote), choice, salt };
+        let sent = self.client.send(self.votes, &call, U256::ZERO).await?;
+        let is_false = ballot.is_false;
+        info!(target: "node::votes", vote, is_false, transaction = %sent.transaction, "revealed");
+        Ok(true)
+    }
+}
+
+/// What a judgement is about: after a reorganisation a number may be another vote's.
+fn subject(row: &VoteRow) -> B256 {
+    let counts = [row.row, row.tokens_in, row.tokens_out].map(u32::to_be_bytes).concat();
+    keccak256([row.batch.as_slice(), &counts, &row.witness].concat())
+}
+
+/// Where a ballot is in [`Table::Ballots`].
+fn ballot_key(vote: u64, commitment: B256) -> Vec<u8> {
+    [&vote.to_be_bytes()[..], commitment.as_slice()].concat()
+}
