@@ -17,11 +17,21 @@ library MerkleLeaves {
         return keccak256(bytes.concat(keccak256(abi.encode(index, rowHash, contributor, clusterHash))));
     }
 
-    /// @notice Leaf of a contributor of a model's influence index.
+    /// @notice Leaf of a contributor of a model's influence index; see `IndexContributor`.
+    /// @param ordinal place among the contributors, who ascend by earner, from 0
     /// @param earner index of the contributor
     /// @param acceptedRows its rows in the index, one per duplicate cluster
     /// @param sumsHash keccak256 of its summed sketch T_c, each coordinate as int32 in big-endian two's complement
-    function contributorLeaf(uint32 earner, uint32 acceptedRows, bytes32 sumsHash) internal pure returns (bytes32) {
-        return keccak256(bytes.concat(keccak256(abi.encode(earner, acceptedRows, sumsHash))));
+    /// @param left hash of the left child of its partial-sum tree's root, or of its only row; zero without rows
+    /// @param right hash of the right child; zero with at most one row
+    function contributorLeaf(
+        uint32 ordinal,
+        uint32 earner,
+        uint32 acceptedRows,
+        bytes32 sumsHash,
+        bytes32 left,
+        bytes32 right
+    ) internal pure returns (bytes32) {
+        return keccak256(bytes.concat(keccak256(abi.encode(ordinal, earner, acceptedRows, sumsHash, left, right))));
     }
 }
