@@ -7,8 +7,8 @@ import {IDatanetRegistry} from "./IDatanetRegistry.sol";
 
 /// @notice Proofs that a published influence index is wrong. Whoever proves it is paid from the index's bond.
 /// @dev A proof shows two things that cannot both be in an honest index, and takes one transaction; it reverts with
-/// `NoFault` when nothing is wrong with what it shows. Nodes that are shown must be under the registered root; the ranks
-/// of leaves follow from the counts on the way down.
+/// `NoFault` when nothing is wrong with what it shows. Nodes that are shown must be under the registered root; the
+/// ranks of leaves follow from the counts on the way down.
 ///
 /// Only a left-out row takes two: an exact copy of an earlier row has the same hashes as the row that it copies, and
 /// that no earlier row exists cannot be shown. So the claim waits for an answer, which is such an earlier row; the
@@ -18,10 +18,10 @@ import {IDatanetRegistry} from "./IDatanetRegistry.sol";
 /// index), and that a row's sketch is what its gradient gives (floats, which validators recompute).
 interface IIndexDisputes {
     /// @dev Contributors: two leaves out of order, or with one ordinal or earner. Ordinal: at or past `contributors`.
-    /// Node: a node that no tree has. Count: not those of the children. LeafCount: a leaf whose count is not 1. Sums: not
-    /// the sum of the children's. Sketch: a leaf's number beyond 127. Range: no such Datanet or row. Row: not the
-    /// Datanet's. Canonical: not the first of its cluster. Cluster: two leaves of one. Order: rows that descend. LeftOut:
-    /// no leaf of a row that has none before it.
+    /// Node: a node that no tree has. Count: not those of the children. LeafCount: a leaf whose count is not 1. Sums:
+    /// not the sum of the children's. Sketch: a leaf's number beyond 127. Range: no such Datanet or row. Row: not the
+    /// Datanet's. Canonical: not the first of its cluster. Cluster: two leaves of one. Order: rows that descend.
+    /// LeftOut: no leaf of a row that has none before it.
     enum Fault {
         Contributors,
         Ordinal,
@@ -118,8 +118,8 @@ interface IIndexDisputes {
     /// @notice A contributor whose ordinal is at or past the published number of contributors.
     function proveOrdinal(ModelId model, ContributorProof calldata contributor) external;
 
-    /// @notice A node that is wrong alone: below the root without rows; one row and a right child, or no row's hash; more
-    /// rows and a child missing; no row and children, or sums that are not zero.
+    /// @notice A node that is wrong alone: below the root without rows; one row and a right child, or no row's hash;
+    /// more rows and a child missing; no row and children, or sums that are not zero.
     function proveNode(ModelId model, NodeProof calldata node) external;
 
     /// @notice A node whose count is not that of its children together, or whose left child does not have the largest
@@ -189,6 +189,7 @@ interface IIndexDisputes {
     function answer(bytes32 claim, DatanetRow calldata earlier) external;
 
     /// @notice Strikes the index of a claim that nobody answered in time; the challenger gets the claim's bond back.
-    /// @dev If the index was struck for something else, only gives the bond back.
+    /// @dev The index is held for another `answerPeriod` after the deadline: conclude within it. If the index was
+    /// struck for something else or is accepted, this only gives the bond back.
     function conclude(bytes32 claim) external;
 }

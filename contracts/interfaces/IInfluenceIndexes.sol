@@ -5,8 +5,9 @@ import {G1Point} from "../libraries/Kzg.sol";
 import {ModelId} from "../types/Ids.sol";
 
 /// @notice Influence indexes of models: published with a bond, disputed for a window, earning after it.
-/// @dev A model with an index earns for calls signed at or after `acceptedAt`. The root is the one in ModelRegistry; the
-/// blobs hold what the tree under it is made from (rows and their sketches), so that anyone can rebuild and check it.
+/// @dev A model with an index earns for calls signed at or after `acceptedAt`. The root is the one in ModelRegistry;
+/// the blobs hold what the tree under it is made from (rows and their sketches), so that anyone can rebuild and check
+/// it.
 ///
 /// An index can only be struck before `acceptedAt`. So `isEarning` at a time that has passed never changes, and an
 /// operator that served by it cannot be caught out later.
@@ -14,8 +15,9 @@ import {ModelId} from "../types/Ids.sol";
 /// A struck index never earns and its model cannot publish another: content hash, index root and index hash are one
 /// registration. The model must be registered anew, which needs another content hash.
 ///
-/// Warning: nothing on chain shows that the blobs give the root. Whoever reads them compares; nodes do not serve a model
-/// whose blobs do not give its root. That the sketches are what the training rows' gradients give is not checked here
+/// Warning: nothing on chain shows that the blobs give the root. Whoever reads them compares; nodes do not serve a
+/// model whose blobs do not give its root. That the sketches are what the training rows' gradients give is not checked
+/// here
 /// either: gradients are floats, which validators recompute.
 interface IInfluenceIndexes {
     /// @param contributors leaves of the tree under `root`, with ordinals from 0
