@@ -81,9 +81,12 @@ contract FeeFlowTest is Base {
         IModelRegistry.DatanetVersion[] memory versions = new IModelRegistry.DatanetVersion[](1);
         versions[0] = IModelRegistry.DatanetVersion({datanet: datanet, version: 1});
         bytes32 root = MerkleLeaves.contributorLeaf(
+            0,
             EarnerIndex.unwrap(earners.earnerOf(CONTRIBUTOR, IEarnerRegistry.Role.Contributor)),
             1,
-            keccak256(abi.encodePacked(int32(3), int32(-4)))
+            keccak256(abi.encodePacked(int32(3), int32(-4))),
+            keccak256(abi.encode(uint8(0), uint64(0), rowHash, rowHash)),
+            0
         );
         ModelId adapter =
             models.registerAdapter(base, keccak256("adapter"), root, keccak256("index"), versions, "lawyer", price);
