@@ -47,7 +47,6 @@ abstract contract IndexFixture is Test {
     uint64 internal constant ANSWER_PERIOD = 1 days;
     uint256 internal constant BOND = 10 ether + 1;
     uint256 internal constant CLAIM_BOND = 1 ether;
-    uint32 internal constant DIM = 16;
     uint256 internal constant CONTRIBUTORS = 4;
 
     address internal immutable OWNER = makeAddr("model owner");
@@ -61,6 +60,9 @@ abstract contract IndexFixture is Test {
     InfluenceIndexes internal indexes;
     IndexDisputes internal disputes;
     ModelId internal base;
+
+    /// @dev Numbers per sketch.
+    uint32 internal dim = 16;
 
     uint256 private _attestorKey;
     DatanetId[2] private _datanets;
@@ -164,30 +166,30 @@ abstract contract IndexFixture is Test {
     }
 
     /// @dev The tree over accepted[from..to].
-    function _tree(IndexRow[] memory accepted, uint256 from, uint256 to) internal pure returns (Tree memory tree) {
+    function _tree(IndexRow[] memory accepted, uint256 from, uint256 to) internal view returns (Tree memory tree) {
         uint256 count = to - from;
         if (count > 1) {
             uint256 middle = from + IndexTree.leftCount(uint32(count));
             tree.children = new Tree[](2);
             tree.children[0] = _tree(accepted, from, middle);
             tree.children[1] = _tree(accepted, middle, to);
-            tree.sums = new int32[](DIM);
-            for (uint256 k = 0; k < DIM; k++) {
+            tree.sums = new int32[](dim);
+            for (uint256 k = 0; k < dim; k++) {
                 tree.sums[k] = tree.children[0].sums[k] + tree.children[1].sums[k];
             }
         } else if (count == 1) {
             tree.row = accepted[from];
             tree.sums = _sketch(tree.row);
         } else {
-            tree.sums = new int32[](DIM);
+            tree.sums = new int32[](dim);
         }
         tree.node.count = uint32(count);
         _seal(tree);
     }
 
-    function _sketch(IndexRow memory row) internal pure returns (int32[] memory sketch) {
-        sketch = new int32[](DIM);
-        for (uint256 k = 0; k < DIM; k++) {
+    function _sketch(IndexRow memory row) internal view returns (int32[] memory sketch) {
+        sketch = new int32[](dim);
+        for (uint256 k = 0; k < dim; k++) {
             sketch[k] = int32(int256(uint256(keccak256(abi.encode(row, k))) % 255) - 127);
         }
     }
@@ -206,8 +208,12 @@ abstract contract IndexFixture is Test {
     }
 
     function _packed(int32[] memory sums) internal pure returns (bytes memory packed) {
+        packed = new bytes(4 * sums.length);
         for (uint256 k = 0; k < sums.length; k++) {
-            packed = bytes.concat(packed, bytes4(uint32(sums[k])));
+            bytes4 word = bytes4(uint32(sums[k]));
+            for (uint256 b = 0; b < 4; b++) {
+                packed[4 * k + b] = word[b];
+            }
         }
     }
 
@@ -223,20 +229,14 @@ abstract contract IndexFixture is Test {
         versions[1] = IModelRegistry.DatanetVersion(_datanets[1], 1);
         vm.prank(OWNER);
         return models.registerAdapter(
-            base,
-            keccak256(bytes(name)),
-            root,
-            keccak256("file"),
-            versions,
-            name,
-            IModelRegistry.Price(1, 1, 1)
+            base, keccak256(bytes(name)), root, keccak256("file"), versions, name, IModelRegistry.Price(1, 1, 1)
         );
     }
 
     function _publishModel(ModelId model, uint32 count) internal {
         (G1Point[] memory blobs, bytes[] memory certificates) = _blobs(2, 64);
         vm.prank(OWNER);
-        indexes.publish{value: BOND}(model, count, DIM, blobs, 64, certificates);
+        indexes.publish{value: BOND}(model, count, dim, blobs, 64, certificates);
     }
 
     /// @dev Multiples of the generator with the attestor's certificates.

@@ -2,8 +2,8 @@
 pragma solidity 0.8.30;
 
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
-import {Test} from "forge-std/Test.sol";
 import {stdJson} from "forge-std/StdJson.sol";
+import {Test} from "forge-std/Test.sol";
 
 import {IndexContributor, IndexNode, IndexRow, IndexTree} from "../../contracts/libraries/IndexTree.sol";
 

@@ -33,14 +33,14 @@ contract InfluenceIndexesTest is IndexFixture {
     function test_publish_keepsWhatDisputesNeed() public {
         (G1Point[] memory blobs, bytes[] memory certificates) = _blobs(2, 64);
         vm.expectEmit(address(indexes));
-        emit IInfluenceIndexes.IndexPublished(model, OWNER, 4, DIM, 64, START + WINDOW, blobs);
+        emit IInfluenceIndexes.IndexPublished(model, OWNER, 4, dim, 64, START + WINDOW, blobs);
         vm.prank(OWNER);
-        indexes.publish{value: BOND}(model, 4, DIM, blobs, 64, certificates);
+        indexes.publish{value: BOND}(model, 4, dim, blobs, 64, certificates);
         vm.snapshotGasLastCall("InfluenceIndexes", "publish two blobs");
 
         IInfluenceIndexes.Index memory index = indexes.indexOf(model);
         assertEq(index.contributors, 4, "contributors");
-        assertEq(index.dim, DIM, "dim");
+        assertEq(index.dim, dim, "dim");
         assertEq(index.acceptedAt, START + WINDOW, "accepted at");
         assertEq(index.disputableUntil, START + WINDOW, "disputable until");
         assertFalse(index.struck, "struck");
@@ -73,34 +73,34 @@ contract InfluenceIndexesTest is IndexFixture {
     }
 
     function test_publish_reverts_withoutAnIndexToPublish() public {
-        _expectRevert(base, 4, DIM, 64, 2, BOND, abi.encodeWithSelector(IInfluenceIndexes.NoIndex.selector, base));
+        _expectRevert(base, 4, dim, 64, 2, BOND, abi.encodeWithSelector(IInfluenceIndexes.NoIndex.selector, base));
         ModelId unknown = ModelId.wrap(keccak256("nothing"));
         bytes memory error = abi.encodeWithSelector(IModelRegistry.UnknownModel.selector, unknown);
-        _expectRevert(unknown, 4, DIM, 64, 2, BOND, error);
+        _expectRevert(unknown, 4, dim, 64, 2, BOND, error);
     }
 
     function test_publish_reverts_unlessTheCallerOwnsTheModel() public {
         (G1Point[] memory blobs, bytes[] memory certificates) = _blobs(1, 64);
         vm.prank(CHALLENGER);
         vm.expectRevert(abi.encodeWithSelector(IInfluenceIndexes.NotModelOwner.selector, model, CHALLENGER));
-        indexes.publish{value: BOND}(model, 4, DIM, blobs, 64, certificates);
+        indexes.publish{value: BOND}(model, 4, dim, blobs, 64, certificates);
 
         vm.prank(CHALLENGER);
         earners.register(IEarnerRegistry.Role.ModelOwner);
         vm.prank(OWNER);
         models.transferFrom(OWNER, CHALLENGER, uint256(ModelId.unwrap(model)));
         vm.prank(CHALLENGER);
-        indexes.publish{value: BOND}(model, 4, DIM, blobs, 64, certificates);
+        indexes.publish{value: BOND}(model, 4, dim, blobs, 64, certificates);
         assertEq(indexes.indexOf(model).publisher, CHALLENGER);
     }
 
     function test_publish_reverts_whenSomethingIsOutOfRange() public {
         bytes memory error = abi.encodeWithSelector(IInfluenceIndexes.BondTooLow.selector, BOND - 1, BOND);
-        _expectRevert(model, 4, DIM, 64, 2, BOND - 1, error);
+        _expectRevert(model, 4, dim, 64, 2, BOND - 1, error);
         error = abi.encodeWithSelector(IInfluenceIndexes.ContributorsOutOfRange.selector, 0);
-        _expectRevert(model, 0, DIM, 64, 2, BOND, error);
+        _expectRevert(model, 0, dim, 64, 2, BOND, error);
         error = abi.encodeWithSelector(IInfluenceIndexes.ContributorsOutOfRange.selector, (1 << 24) + 1);
-        _expectRevert(model, (1 << 24) + 1, DIM, 64, 2, BOND, error);
+        _expectRevert(model, (1 << 24) + 1, dim, 64, 2, BOND, error);
         error = abi.encodeWithSelector(IInfluenceIndexes.DimOutOfRange.selector, 15);
         _expectRevert(model, 4, 15, 64, 2, BOND, error);
         error = abi.encodeWithSelector(IInfluenceIndexes.DimOutOfRange.selector, 8193);
@@ -108,12 +108,12 @@ contract InfluenceIndexesTest is IndexFixture {
         uint32[4] memory symbols = [uint32(0), 1, 96, 1 << 20];
         for (uint256 i = 0; i < symbols.length; i++) {
             error = abi.encodeWithSelector(IInfluenceIndexes.SymbolsOutOfRange.selector, symbols[i]);
-            _expectRevert(model, 4, DIM, symbols[i], 2, BOND, error);
+            _expectRevert(model, 4, dim, symbols[i], 2, BOND, error);
         }
         error = abi.encodeWithSelector(IInfluenceIndexes.BlobsOutOfRange.selector, 0);
-        _expectRevert(model, 4, DIM, 64, 0, BOND, error);
+        _expectRevert(model, 4, dim, 64, 0, BOND, error);
         error = abi.encodeWithSelector(IInfluenceIndexes.BlobsOutOfRange.selector, 65);
-        _expectRevert(model, 4, DIM, 64, 65, BOND, error);
+        _expectRevert(model, 4, dim, 64, 65, BOND, error);
     }
 
     function test_publish_reverts_withoutACertificateForEachBlob() public {
@@ -121,29 +121,29 @@ contract InfluenceIndexesTest is IndexFixture {
         (, bytes[] memory one) = _blobs(1, 64);
         vm.startPrank(OWNER);
         vm.expectRevert(abi.encodeWithSelector(IInfluenceIndexes.LengthMismatch.selector, 2, 1));
-        indexes.publish{value: BOND}(model, 4, DIM, blobs, 64, one);
+        indexes.publish{value: BOND}(model, 4, dim, blobs, 64, one);
 
         vm.expectRevert(IDaCertVerifier.InvalidCertificate.selector);
-        indexes.publish{value: BOND}(model, 4, DIM, blobs, 128, certificates);
+        indexes.publish{value: BOND}(model, 4, dim, blobs, 128, certificates);
 
         certificates[1] = certificates[0];
         vm.expectRevert(IDaCertVerifier.InvalidCertificate.selector);
-        indexes.publish{value: BOND}(model, 4, DIM, blobs, 64, certificates);
+        indexes.publish{value: BOND}(model, 4, dim, blobs, 64, certificates);
 
         blobs[1] = G1Point(1, 3);
         vm.expectRevert(abi.encodeWithSelector(IInfluenceIndexes.InvalidPoint.selector, 1, 3));
-        indexes.publish{value: BOND}(model, 4, DIM, blobs, 64, certificates);
+        indexes.publish{value: BOND}(model, 4, dim, blobs, 64, certificates);
         vm.stopPrank();
     }
 
     function test_publish_reverts_theSecondTime_alsoOnceStruck() public {
         _publishModel(model, 4);
         bytes memory error = abi.encodeWithSelector(IInfluenceIndexes.AlreadyPublished.selector, model);
-        _expectRevert(model, 4, DIM, 64, 2, BOND, error);
+        _expectRevert(model, 4, dim, 64, 2, BOND, error);
 
         vm.prank(ARBITER);
         indexes.strike(model, CHALLENGER);
-        _expectRevert(model, 4, DIM, 64, 2, BOND, error);
+        _expectRevert(model, 4, dim, 64, 2, BOND, error);
     }
 
     function test_withdrawBond_paysThePublisherOnceTheIndexIsAccepted() public {
@@ -172,7 +172,7 @@ contract InfluenceIndexesTest is IndexFixture {
         models.transferFrom(OWNER, address(this), uint256(ModelId.unwrap(model)));
         (G1Point[] memory blobs, bytes[] memory certificates) = _blobs(1, 64);
         vm.deal(address(this), BOND);
-        indexes.publish{value: BOND}(model, 4, DIM, blobs, 64, certificates);
+        indexes.publish{value: BOND}(model, 4, dim, blobs, 64, certificates);
         vm.warp(START + WINDOW);
 
         vm.expectRevert(abi.encodeWithSelector(IInfluenceIndexes.PaymentFailed.selector, address(this)));
@@ -273,7 +273,7 @@ contract InfluenceIndexesTest is IndexFixture {
     function _expectRevert(
         ModelId of_,
         uint32 count,
-        uint32 dim,
+        uint32 dim_,
         uint32 symbols,
         uint256 blobCount,
         uint256 bond,
@@ -282,6 +282,6 @@ contract InfluenceIndexesTest is IndexFixture {
         (G1Point[] memory blobs, bytes[] memory certificates) = _blobs(blobCount, symbols);
         vm.prank(OWNER);
         vm.expectRevert(error);
-        indexes.publish{value: bond}(of_, count, dim, blobs, symbols, certificates);
+        indexes.publish{value: bond}(of_, count, dim_, blobs, symbols, certificates);
     }
 }
