@@ -10,6 +10,8 @@ import {IndexFixture} from "../IndexFixture.sol";
 contract IndexDisputesHonestTest is IndexFixture {
     ModelId private model;
 
+    /// forge-config: default.fuzz.runs = 32
+    /// forge-config: ci.fuzz.runs = 500
     function testFuzz_honestIndex_isNeverStruckByItsNodes(uint256 seed) public {
         Entry[] memory entries = _drawn(seed);
         for (uint256 c = 0; c < CONTRIBUTORS; c++) {
@@ -25,6 +27,8 @@ contract IndexDisputesHonestTest is IndexFixture {
         assertFalse(indexes.indexOf(model).struck);
     }
 
+    /// forge-config: default.fuzz.runs = 32
+    /// forge-config: ci.fuzz.runs = 500
     function testFuzz_honestIndex_isNeverStruckByItsRows(uint256 seed) public {
         Entry[] memory entries = _drawn(seed);
         for (uint256 c = 0; c < CONTRIBUTORS; c++) {
@@ -47,6 +51,8 @@ contract IndexDisputesHonestTest is IndexFixture {
 
     /// @dev Every row of the Datanets is claimed to be left out. No claim but one of an exact copy can be made, and
     /// that one has an answer.
+    /// forge-config: default.fuzz.runs = 32
+    /// forge-config: ci.fuzz.runs = 500
     function testFuzz_honestIndex_leavesNothingOut(uint256 seed) public {
         Entry[] memory entries = _drawn(seed);
         for (uint8 d = 0; d < 2; d++) {
@@ -126,20 +132,31 @@ contract IndexDisputesHonestTest is IndexFixture {
         // All gaps, also those that are none.
         for (uint256 lower = 0; lower <= count; lower++) {
             for (uint256 upper = 0; upper <= count; upper++) {
-                IIndexDisputes.Gap memory gap =
-                    IIndexDisputes.Gap(new RowProof[](lower == 0 ? 0 : 1), new RowProof[](upper == count ? 0 : 1));
-                if (lower != 0) gap.lower[0] = _row(entries, c, lower - 1);
-                if (upper != count) gap.upper[0] = _row(entries, c, upper);
-                vm.prank(CHALLENGER);
-                (bool ok,) = address(disputes).call{value: CLAIM_BOND}(
-                    abi.encodeCall(disputes.claimLeftOutRow, (model, row, _contributor(entries, c), gap))
-                );
-                if (ok) made++;
+                if (_claims(entries, c, row, lower, upper)) made++;
             }
         }
         bool isCopy = row.row.rowHash == row.row.clusterHash && !_isCanonical(d, i);
         assertEq(made, isCopy ? 1 : 0, "claims");
         if (isCopy) _answer(d, i);
+    }
+
+    /// @param lower rank of the leaf before, plus one; 0 for none
+    /// @param upper rank of the leaf after; the number of leaves for none
+    function _claims(
+        Entry[] memory entries,
+        uint256 c,
+        IIndexDisputes.DatanetRow memory row,
+        uint256 lower,
+        uint256 upper
+    ) private returns (bool ok) {
+        bool hasUpper = upper != entries[c].tree.node.count;
+        IIndexDisputes.Gap memory gap =
+            IIndexDisputes.Gap(new RowProof[](lower == 0 ? 0 : 1), new RowProof[](hasUpper ? 1 : 0));
+        if (lower != 0) gap.lower[0] = _row(entries, c, lower - 1);
+        if (hasUpper) gap.upper[0] = _row(entries, c, upper);
+        bytes memory call_ = abi.encodeCall(disputes.claimLeftOutRow, (model, row, _contributor(entries, c), gap));
+        vm.prank(CHALLENGER);
+        (ok,) = address(disputes).call{value: CLAIM_BOND}(call_);
     }
 
     function _answer(uint8 datanet, uint64 index) private {
