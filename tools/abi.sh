@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-contracts=(EarnerRegistry FeeSchedule DatanetRegistry ModelRegistry Staking PaymentChannels Settlement DevCertVerifier)
+contracts=(EarnerRegistry FeeSchedule DatanetRegistry ModelRegistry InfluenceIndexes IndexDisputes Staking PaymentChannels Settlement DevCertVerifier)
 export FOUNDRY_OUT="${FOUNDRY_OUT:-out}"
 
 # The package behind .bin/forge: the wrapper in .bin exits with 0 whatever happens.

@@ -133,6 +133,21 @@ impl Registry {
         Ok(row.map(|row| row.price))
     }
 
+    /// A model's influence index, `None` if none is published.
+    pub fn index(&self, model: B256) -> Result<Option<IndexView>> {
+        get_row(&*self.store, Table::Indexes, model.as_slice())
+    }
+
+    /// From when calls of the model may earn (seconds), by what the chain says now: 0 for a base
+    /// model, `None` if its index is not published or struck.
+    pub fn earning_from(&self, model: &ModelView) -> Result<Option<u64>> {
+        if model.base.is_zero() {
+            return Ok(Some(0));
+        }
+        let index = self.index(model.id)?;
+        Ok(index.filter(|index| !index.struck).map(|index| index.accepted_at))
+    }
+
     /// Index of whoever owns the model's token now; `None` if it is not registered as model owner.
     pub fn owner_earner(&self, model: &ModelView) -> Result<Option<EarnerIndex>> {
         self.earner_of(model.owner, Role::ModelOwner)

@@ -6,7 +6,9 @@ use alloy::{
     transports::{RpcError, TransportErrorKind},
 };
 
-use super::bindings::{IDaCertVerifier, IModelRegistry, IPaymentChannels, ISettlement};
+use super::bindings::{
+    IDaCertVerifier, IInfluenceIndexes, IModelRegistry, IPaymentChannels, ISettlement,
+};
 use crate::Error;
 
 /// [`Error::Reverted`] with the contract's error if there is one, else [`Error::Chain`].
@@ -28,5 +30,6 @@ fn name(data: &[u8]) -> String {
         .or_else(|| decode::<IPaymentChannels::IPaymentChannelsErrors>(data))
         .or_else(|| decode::<IDaCertVerifier::IDaCertVerifierErrors>(data))
         .or_else(|| decode::<IModelRegistry::IModelRegistryErrors>(data))
+        .or_else(|| decode::<IInfluenceIndexes::IInfluenceIndexesErrors>(data))
         .unwrap_or_else(|| hex::encode_prefixed(data))
 }

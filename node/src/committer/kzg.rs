@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use alloy::primitives::U256;
 use attribution::settle::EarnerIndex;
-use prover::{EarningsPage, G1Affine, LedgerCommitment, Srs, commit_payouts, evm};
+use prover::{EarningsPage, Fr, G1Affine, LedgerCommitment, Polynomial, Srs, commit_payouts, evm};
 
 use crate::{Error, Result, chain::bindings::G1Point};
 
@@ -55,6 +55,22 @@ impl Kzg {
     /// [`Error::Prover`] if it is no ledger's blob or longer than there are powers.
     pub fn commit_ledger(&self, blob: Vec<u8>) -> Result<G1Point> {
         Ok(point(LedgerCommitment::from_blob(&self.srs, blob)?.commitment()))
+    }
+
+    /// Commitment to a blob of witnesses or of a page's snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Prover`] if it is no such blob or longer than there are powers.
+    pub fn commit_blob(&self, blob: Vec<u8>) -> Result<G1Point> {
+        let symbols = blob.chunks_exact(32).map(|symbol| {
+            let half = |at: usize| {
+                Fr::from(u128::from_be_bytes(symbol[at..at + 16].try_into().expect("16 bytes")))
+            };
+            let base = Fr::from(1_u128 << 64);
+            half(0) * base * base + half(16)
+        });
+        let polynomial = Polynomial::interpolate(symbols.collect())?;
+        Ok(point(self.srs.commit(polynomial.coefficients())?))
     }
 
     /// Commitments to the payouts of each page that is paid.

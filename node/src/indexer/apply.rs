@@ -16,6 +16,7 @@ use crate::{
             IDatanetRegistry::{self, IDatanetRegistryEvents},
             IEarnerRegistry::{self, IEarnerRegistryEvents},
             IFeeSchedule::{self, IFeeScheduleEvents},
+            IInfluenceIndexes::{self, IInfluenceIndexesEvents},
             IModelRegistry::{self, IModelRegistryEvents},
             IPaymentChannels::{self, IPaymentChannelsEvents},
             ISettlement::{self, ISettlementEvents},
@@ -27,12 +28,13 @@ use crate::{
 };
 
 /// The tables that events write.
-const TABLES: [Table; 13] = [
+const TABLES: [Table; 14] = [
     Table::Earners,
     Table::EarnerIndices,
     Table::Datanets,
     Table::DatanetVersions,
     Table::Models,
+    Table::Indexes,
     Table::ModelNames,
     Table::Prices,
     Table::Rules,
@@ -49,6 +51,7 @@ pub(super) fn sources(deployment: &Deployment) -> Vec<Address> {
         deployment.earner_registry,
         deployment.datanet_registry,
         deployment.model_registry,
+        deployment.influence_indexes,
         deployment.fee_schedule,
         deployment.payment_channels,
         deployment.settlement,
@@ -76,6 +79,8 @@ pub(super) fn event(tables: &mut Overlay<'_>, deployment: &Deployment, log: &Log
         decoded(log, ISettlementEvents::SELECTORS)?.map_or(Ok(()), |e| settlement(tables, e))
     } else if source == deployment.model_registry {
         decoded(log, IModelRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| models(tables, e))
+    } else if source == deployment.influence_indexes {
+        decoded(log, IInfluenceIndexesEvents::SELECTORS)?.map_or(Ok(()), |e| indexes(tables, e))
     } else if source == deployment.datanet_registry {
         decoded(log, IDatanetRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| datanets(tables, e))
     } else if source == deployment.earner_registry {
@@ -210,6 +215,36 @@ fn models(tables: &mut Overlay<'_>, event: IModelRegistryEvents) -> Result<()> {
             change_model(tables, B256::from(tokenId), |view| view.owner = to)
         }
     }
+}
+
+fn indexes(tables: &mut Overlay<'_>, event: IInfluenceIndexesEvents) -> Result<()> {
+    use IInfluenceIndexes::{IndexHeld, IndexPublished, IndexStruck};
+    type Event = IInfluenceIndexesEvents;
+    match event {
+        Event::IndexPublished(published) => {
+            let IndexPublished { model, contributors, dim, symbols, acceptedAt, blobs, .. } =
+                published;
+            let accepted_at = acceptedAt;
+            let view = IndexView { contributors, dim, symbols, blobs, accepted_at, struck: false };
+            tables.put(Table::Indexes, model.as_slice(), &view)
+        }
+        Event::IndexHeld(IndexHeld { model, acceptedAt }) => {
+            change_index(tables, model, |view| view.accepted_at = acceptedAt)
+        }
+        Event::IndexStruck(IndexStruck { model, .. }) => {
+            change_index(tables, model, |view| view.struck = true)
+        }
+    }
+}
+
+fn change_index(
+    tables: &mut Overlay<'_>,
+    model: B256,
+    change: impl FnOnce(&mut IndexView),
+) -> Result<()> {
+    let mut view: IndexView = existing(tables, Table::Indexes, model.as_slice())?;
+    change(&mut view);
+    tables.put(Table::Indexes, model.as_slice(), &view)
 }
 
 /// A registration is several events, in an order that is the contract's business, so the first of

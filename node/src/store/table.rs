@@ -56,11 +56,13 @@ pub enum Table {
     Blocks,
     /// `row hash -> row` of a Datanet.
     Rows,
+    /// `model -> IndexView`, from the chain.
+    Indexes,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Meta,
         Self::Calls,
         Self::Answers,
@@ -87,6 +89,7 @@ impl Table {
         Self::Claimed,
         Self::Blocks,
         Self::Rows,
+        Self::Indexes,
     ];
 
     /// The table's name on disk; it never changes.
@@ -118,6 +121,7 @@ impl Table {
             Self::Claimed => "claimed",
             Self::Blocks => "blocks",
             Self::Rows => "rows",
+            Self::Indexes => "indexes",
         }
     }
 

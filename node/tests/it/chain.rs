@@ -11,8 +11,8 @@ use node::{
     chain::{
         ChainClient, Contracts, Deployment,
         bindings::{
-            IDaCertVerifier, IDatanetRegistry, IEarnerRegistry, IFeeSchedule, IModelRegistry,
-            IPaymentChannels, ISettlement, IStaking,
+            IDaCertVerifier, IDatanetRegistry, IEarnerRegistry, IFeeSchedule, IInfluenceIndexes,
+            IModelRegistry, IPaymentChannels, ISettlement, IStaking,
         },
     },
     indexer::Indexer,
@@ -74,6 +74,8 @@ fn functions_and_errors_are_those_of_the_abi() {
     check_errors::<IModelRegistry::IModelRegistryErrors>("ModelRegistry");
     check_calls::<IDatanetRegistry::IDatanetRegistryCalls>("DatanetRegistry");
     check_calls::<IStaking::IStakingCalls>("Staking");
+    check_calls::<IInfluenceIndexes::IInfluenceIndexesCalls>("InfluenceIndexes");
+    check_errors::<IInfluenceIndexes::IInfluenceIndexesErrors>("InfluenceIndexes");
 }
 
 #[test]
@@ -100,6 +102,17 @@ fn events_are_those_of_the_abi() {
         IModelRegistry::IModelRegistryEvents::SELECTORS,
         &["Approval", "ApprovalForAll"],
     );
+    check_events(
+        "InfluenceIndexes",
+        IInfluenceIndexes::IInfluenceIndexesEvents::SELECTORS,
+        &[
+            "BondWithdrawn",
+            "MinBondSet",
+            "ArbiterSet",
+            "OwnershipTransferred",
+            "OwnershipTransferStarted",
+        ],
+    );
 }
 
 #[test]
@@ -110,6 +123,7 @@ fn a_deployment_file_is_read_and_a_broken_one_refused() {
         "fromBlock": 3,
         "contracts": {
             "EarnerRegistry": a("01"), "DatanetRegistry": a("02"), "ModelRegistry": a("03"),
+            "InfluenceIndexes": a("09"), "IndexDisputes": a("0a"),
             "FeeSchedule": a("04"), "Staking": a("05"), "PaymentChannels": a("06"),
             "Settlement": a("07"), "DevCertVerifier": a("08"),
         },
