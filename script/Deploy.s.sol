@@ -7,7 +7,9 @@ import {G2Point} from "../contracts/libraries/Kzg.sol";
 import {PaymentChannels} from "../contracts/payments/PaymentChannels.sol";
 import {DatanetRegistry} from "../contracts/registry/DatanetRegistry.sol";
 import {EarnerRegistry} from "../contracts/registry/EarnerRegistry.sol";
+import {InfluenceIndexes} from "../contracts/registry/InfluenceIndexes.sol";
 import {ModelRegistry} from "../contracts/registry/ModelRegistry.sol";
+import {IndexDisputes} from "../contracts/settlement/IndexDisputes.sol";
 import {Settlement} from "../contracts/settlement/Settlement.sol";
 import {Staking} from "../contracts/staking/Staking.sol";
 import {DevCertVerifier} from "../contracts/verifiers/DevCertVerifier.sol";
@@ -33,6 +35,10 @@ import {VmSafe} from "forge-std/Vm.sol";
 /// | minStake        | DEPLOY_MIN_STAKE        | 1000 OPEN, in wei                                           |
 /// | withdrawDelay   | DEPLOY_WITHDRAW_DELAY   | 86400 (1 day); longer than an epoch and the time to post it |
 /// | feeNotice       | DEPLOY_FEE_NOTICE       | 604800 (7 days) between a change of fees and its effect     |
+/// | indexWindow     | DEPLOY_INDEX_WINDOW     | 604800 (7 days) until a published index may earn            |
+/// | minIndexBond    | DEPLOY_MIN_INDEX_BOND   | 100 OPEN, in wei, to publish an index                       |
+/// | claimBond       | DEPLOY_CLAIM_BOND       | 1 OPEN, in wei, to claim that an index leaves a row out     |
+/// | answerPeriod    | DEPLOY_ANSWER_PERIOD    | 86400 (1 day) to answer such a claim                        |
 /// | tauG2           | DEPLOY_TAU_G2           | EigenDA's; as x1,x0,y1,y0 (imaginary part first)            |
 contract Deploy is Script {
     struct Config {
@@ -47,6 +53,10 @@ contract Deploy is Script {
         uint256 minStake;
         uint64 withdrawDelay;
         uint64 feeNotice;
+        uint64 indexWindow;
+        uint256 minIndexBond;
+        uint256 claimBond;
+        uint64 answerPeriod;
         G2Point tauG2;
     }
 
@@ -55,6 +65,8 @@ contract Deploy is Script {
         FeeSchedule fees;
         DatanetRegistry datanets;
         ModelRegistry models;
+        InfluenceIndexes indexes;
+        IndexDisputes indexDisputes;
         Staking staking;
         PaymentChannels channels;
         Settlement settlement;
@@ -92,6 +104,7 @@ contract Deploy is Script {
         deployed.datanets = new DatanetRegistry();
         deployed.models = new ModelRegistry(deployed.earners, deployed.datanets);
         deployed.daCerts = new DevCertVerifier(config.attestor);
+        _deployIndexes(config, deployer, deployed);
         _deployPayments(config, deployer, deployed);
     }
 
@@ -116,6 +129,10 @@ contract Deploy is Script {
         config.minStake = _uint("minStake", "DEPLOY_MIN_STAKE", 1000 ether, type(uint256).max);
         config.withdrawDelay = _uint64("withdrawDelay", "DEPLOY_WITHDRAW_DELAY", 1 days);
         config.feeNotice = _uint64("feeNotice", "DEPLOY_FEE_NOTICE", 7 days);
+        config.indexWindow = _uint64("indexWindow", "DEPLOY_INDEX_WINDOW", 7 days);
+        config.minIndexBond = _uint("minIndexBond", "DEPLOY_MIN_INDEX_BOND", 100 ether, type(uint256).max);
+        config.claimBond = _uint("claimBond", "DEPLOY_CLAIM_BOND", 1 ether, type(uint256).max);
+        config.answerPeriod = _uint64("answerPeriod", "DEPLOY_ANSWER_PERIOD", 1 days);
         config.tauG2 = _tauG2();
     }
 
@@ -145,6 +162,21 @@ contract Deploy is Script {
         return vm.serializeString("deployment", "parameters", _describeParameters(config));
     }
 
+    function _deployIndexes(Config memory config, address deployer, Deployment memory deployed) private {
+        deployed.indexes =
+            new InfluenceIndexes(deployer, deployed.models, deployed.daCerts, config.indexWindow, config.minIndexBond);
+        deployed.indexDisputes = new IndexDisputes(
+            deployed.indexes,
+            deployed.models,
+            deployed.datanets,
+            deployed.earners,
+            config.claimBond,
+            config.answerPeriod
+        );
+        deployed.indexes.setArbiter(address(deployed.indexDisputes), true);
+        if (config.owner != deployer) deployed.indexes.transferOwnership(config.owner);
+    }
+
     /// @dev Each of the two knows the other for ever, so the first is told where the second will be.
     function _deployPayments(Config memory config, address deployer, Deployment memory deployed) private {
         address predicted = vm.computeCreateAddress(deployer, vm.getNonce(deployer) + 1);
@@ -167,6 +199,8 @@ contract Deploy is Script {
         vm.serializeAddress("contracts", "FeeSchedule", address(deployed.fees));
         vm.serializeAddress("contracts", "DatanetRegistry", address(deployed.datanets));
         vm.serializeAddress("contracts", "ModelRegistry", address(deployed.models));
+        vm.serializeAddress("contracts", "InfluenceIndexes", address(deployed.indexes));
+        vm.serializeAddress("contracts", "IndexDisputes", address(deployed.indexDisputes));
         vm.serializeAddress("contracts", "Staking", address(deployed.staking));
         vm.serializeAddress("contracts", "PaymentChannels", address(deployed.channels));
         vm.serializeAddress("contracts", "Settlement", address(deployed.settlement));
@@ -186,6 +220,10 @@ contract Deploy is Script {
         vm.serializeString("parameters", "minStake", vm.toString(config.minStake));
         vm.serializeUint("parameters", "withdrawDelay", config.withdrawDelay);
         vm.serializeUint("parameters", "feeNotice", config.feeNotice);
+        vm.serializeUint("parameters", "indexWindow", config.indexWindow);
+        vm.serializeString("parameters", "minIndexBond", vm.toString(config.minIndexBond));
+        vm.serializeString("parameters", "claimBond", vm.toString(config.claimBond));
+        vm.serializeUint("parameters", "answerPeriod", config.answerPeriod);
 
         vm.serializeBytes32("tauG2", "x1", bytes32(config.tauG2.x1));
         vm.serializeBytes32("tauG2", "x0", bytes32(config.tauG2.x0));

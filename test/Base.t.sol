@@ -71,6 +71,10 @@ abstract contract Base is Test {
             minStake: MIN_STAKE,
             withdrawDelay: WITHDRAW_DELAY,
             feeNotice: FEE_NOTICE,
+            indexWindow: 7 days,
+            minIndexBond: 100 ether,
+            claimBond: 1 ether,
+            answerPeriod: 1 days,
             tauG2: DevSrs.tauG2()
         });
     }
