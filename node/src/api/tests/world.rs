@@ -278,7 +278,7 @@ impl Files {
             dim: 16,
             symbols: 64,
             blobs: vec![],
-            accepted_at: NOW - 1000,
+            accepted_at: NOW - 7200,
             struck: false,
         };
         batch.put_row(Table::Indexes, self.model_id.as_slice(), &index);
