@@ -8,9 +8,11 @@ import {G1Point, G2Point} from "../contracts/libraries/Kzg.sol";
 import {PaymentChannels} from "../contracts/payments/PaymentChannels.sol";
 import {DatanetRegistry} from "../contracts/registry/DatanetRegistry.sol";
 import {EarnerRegistry} from "../contracts/registry/EarnerRegistry.sol";
+import {InfluenceIndexes} from "../contracts/registry/InfluenceIndexes.sol";
 import {ModelRegistry} from "../contracts/registry/ModelRegistry.sol";
 import {Disputes} from "../contracts/settlement/Disputes.sol";
 import {EarningsArchive} from "../contracts/settlement/EarningsArchive.sol";
+import {IndexDisputes} from "../contracts/settlement/IndexDisputes.sol";
 import {Settlement} from "../contracts/settlement/Settlement.sol";
 import {Staking} from "../contracts/staking/Staking.sol";
 import {DevCertVerifier} from "../contracts/verifiers/DevCertVerifier.sol";
@@ -39,6 +41,10 @@ import {VmSafe} from "forge-std/Vm.sol";
 /// | strikeSlashWad  | DEPLOY_STRIKE_SLASH     | 0.25e18 of the stake is slashed; at least the exposure      |
 /// | withdrawDelay   | DEPLOY_WITHDRAW_DELAY   | 86400 (1 day); longer than an epoch and the time to post it |
 /// | feeNotice       | DEPLOY_FEE_NOTICE       | 604800 (7 days) between a change of fees and its effect     |
+/// | indexWindow     | DEPLOY_INDEX_WINDOW     | 604800 (7 days) until a published index may earn            |
+/// | minIndexBond    | DEPLOY_MIN_INDEX_BOND   | 100 OPEN, in wei, to publish an index                       |
+/// | claimBond       | DEPLOY_CLAIM_BOND       | 1 OPEN, in wei, to claim that an index leaves a row out     |
+/// | answerPeriod    | DEPLOY_ANSWER_PERIOD    | 86400 (1 day) to answer such a claim                        |
 /// | tauG2           | DEPLOY_TAU_G2           | EigenDA's; as x1,x0,y1,y0 (imaginary part first)            |
 /// | identity        | DEPLOY_IDENTITY         | none, it must be given; as x,y                              |
 ///
@@ -61,6 +67,10 @@ contract Deploy is Script {
         uint64 feeNotice;
         uint256 exposureWad;
         uint256 strikeSlashWad;
+        uint64 indexWindow;
+        uint256 minIndexBond;
+        uint256 claimBond;
+        uint64 answerPeriod;
         G2Point tauG2;
         G1Point identity;
     }
@@ -70,6 +80,8 @@ contract Deploy is Script {
         FeeSchedule fees;
         DatanetRegistry datanets;
         ModelRegistry models;
+        InfluenceIndexes indexes;
+        IndexDisputes indexDisputes;
         Staking staking;
         PaymentChannels channels;
         Settlement settlement;
@@ -117,6 +129,7 @@ contract Deploy is Script {
         deployed.models = new ModelRegistry(deployed.earners, deployed.datanets);
         deployed.daCerts = new DevCertVerifier(config.attestor);
         deployed.payoutVerifier = _deployPayoutVerifier(config);
+        _deployIndexes(config, deployer, deployed);
         _deployPayments(config, deployer, deployed);
         _deployDisputes(config, deployer, deployed);
         deployed.archive = new EarningsArchive(deployed.settlement, deployed.staking, deployed.daCerts);
@@ -148,6 +161,10 @@ contract Deploy is Script {
         config.feeNotice = _uint64("feeNotice", "DEPLOY_FEE_NOTICE", 7 days);
         config.exposureWad = _uint("exposureWad", "DEPLOY_EXPOSURE", 0.25e18, 1e18);
         config.strikeSlashWad = _uint("strikeSlashWad", "DEPLOY_STRIKE_SLASH", 0.25e18, 1e18);
+        config.indexWindow = _uint64("indexWindow", "DEPLOY_INDEX_WINDOW", 7 days);
+        config.minIndexBond = _uint("minIndexBond", "DEPLOY_MIN_INDEX_BOND", 100 ether, type(uint256).max);
+        config.claimBond = _uint("claimBond", "DEPLOY_CLAIM_BOND", 1 ether, type(uint256).max);
+        config.answerPeriod = _uint64("answerPeriod", "DEPLOY_ANSWER_PERIOD", 1 days);
         config.tauG2 = _tauG2();
         config.identity = _identity();
     }
@@ -176,6 +193,21 @@ contract Deploy is Script {
         vm.serializeUint("deployment", "fromBlock", block.number);
         vm.serializeString("deployment", "contracts", _describeContracts(deployed));
         return vm.serializeString("deployment", "parameters", _describeParameters(config));
+    }
+
+    function _deployIndexes(Config memory config, address deployer, Deployment memory deployed) private {
+        deployed.indexes =
+            new InfluenceIndexes(deployer, deployed.models, deployed.daCerts, config.indexWindow, config.minIndexBond);
+        deployed.indexDisputes = new IndexDisputes(
+            deployed.indexes,
+            deployed.models,
+            deployed.datanets,
+            deployed.earners,
+            config.claimBond,
+            config.answerPeriod
+        );
+        deployed.indexes.setArbiter(address(deployed.indexDisputes), true);
+        if (config.owner != deployer) deployed.indexes.transferOwnership(config.owner);
     }
 
     /// @dev Tests of what does not depend on proofs put another one in its place.
@@ -224,6 +256,8 @@ contract Deploy is Script {
         vm.serializeAddress("contracts", "FeeSchedule", address(deployed.fees));
         vm.serializeAddress("contracts", "DatanetRegistry", address(deployed.datanets));
         vm.serializeAddress("contracts", "ModelRegistry", address(deployed.models));
+        vm.serializeAddress("contracts", "InfluenceIndexes", address(deployed.indexes));
+        vm.serializeAddress("contracts", "IndexDisputes", address(deployed.indexDisputes));
         vm.serializeAddress("contracts", "Staking", address(deployed.staking));
         vm.serializeAddress("contracts", "PaymentChannels", address(deployed.channels));
         vm.serializeAddress("contracts", "Settlement", address(deployed.settlement));
@@ -251,6 +285,10 @@ contract Deploy is Script {
         vm.serializeBytes32("identity", "x", bytes32(config.identity.x));
         string memory identity = vm.serializeBytes32("identity", "y", bytes32(config.identity.y));
         vm.serializeString("parameters", "identity", identity);
+        vm.serializeUint("parameters", "indexWindow", config.indexWindow);
+        vm.serializeString("parameters", "minIndexBond", vm.toString(config.minIndexBond));
+        vm.serializeString("parameters", "claimBond", vm.toString(config.claimBond));
+        vm.serializeUint("parameters", "answerPeriod", config.answerPeriod);
 
         vm.serializeBytes32("tauG2", "x1", bytes32(config.tauG2.x1));
         vm.serializeBytes32("tauG2", "x0", bytes32(config.tauG2.x0));

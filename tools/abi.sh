@@ -4,9 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-contracts=(EarnerRegistry FeeSchedule DatanetRegistry ModelRegistry Staking PaymentChannels Settlement Disputes EarningsArchive
-  DevCertVerifier PayoutVerifier RowFaults AmountFaults RecordFaults ReceiptFaults CarryFaults CreditFaults ValidatorRoll
-  SketchVotes RecordSamples)
+contracts=(EarnerRegistry FeeSchedule DatanetRegistry ModelRegistry InfluenceIndexes IndexDisputes Staking
+  PaymentChannels Settlement Disputes EarningsArchive DevCertVerifier PayoutVerifier RowFaults AmountFaults RecordFaults
+  ReceiptFaults CarryFaults CreditFaults ValidatorRoll SketchVotes RecordSamples)
 export FOUNDRY_OUT="${FOUNDRY_OUT:-out}"
 
 # The package behind .bin/forge: the wrapper in .bin exits with 0 whatever happens.

@@ -143,6 +143,21 @@ impl Registry {
         Ok(owners.iter().rfind(before).map(|&(_, earner)| earner))
     }
 
+    /// A model's influence index, `None` if none is published.
+    pub fn index(&self, model: B256) -> Result<Option<IndexView>> {
+        get_row(&*self.store, Table::Indexes, model.as_slice())
+    }
+
+    /// From when calls of the model may earn (seconds), by what the chain says now: 0 for a base
+    /// model, `None` if its index is not published or struck.
+    pub fn earning_from(&self, model: &ModelView) -> Result<Option<u64>> {
+        if model.base.is_zero() {
+            return Ok(Some(0));
+        }
+        let index = self.index(model.id)?;
+        Ok(index.filter(|index| !index.struck).map(|index| index.accepted_at))
+    }
+
     /// The rules for a call signed at `time` (seconds), `None` before the first.
     pub fn rules_at(&self, time: u64) -> Result<Option<Rules>> {
         let rules: Vec<(Vec<u8>, RulesView)> = rows(&*self.store, Table::Rules, &[])?;

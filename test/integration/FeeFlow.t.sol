@@ -85,7 +85,7 @@ contract FeeFlowTest is Base {
             EarnerIndex.unwrap(earners.earnerOf(CONTRIBUTOR, IEarnerRegistry.Role.Contributor)),
             1,
             keccak256(abi.encodePacked(int32(3), int32(-4))),
-            MerkleLeaves.rowLeaf(0, keccak256("a row"), CONTRIBUTOR, keccak256("a row")),
+            keccak256(abi.encode(uint8(0), uint64(0), rowHash, rowHash)),
             0
         );
         ModelId adapter =

@@ -39,29 +39,6 @@ contract MerkleLeavesTest is Test {
         assertEq(leaves, 29, "rows in the file");
     }
 
-    function test_contributorLeaf_matchesVectors() public view {
-        uint256 leaves = 0;
-        for (uint256 t = 0; vm.keyExistsJson(json, _at(".indexTrees", t)); t++) {
-            string memory tree = _at(".indexTrees", t);
-            bytes32 root = json.readBytes32(string.concat(tree, ".root"));
-            for (uint256 i = 0; vm.keyExistsJson(json, _at(string.concat(tree, ".contributors"), i)); i++) {
-                string memory path = _at(string.concat(tree, ".contributors"), i);
-                bytes32 sumsHash = json.readBytes32(string.concat(path, ".sumsHash"));
-                bytes32 leaf = MerkleLeaves.contributorLeaf(
-                    uint32(json.readUint(string.concat(path, ".earner"))),
-                    uint32(json.readUint(string.concat(path, ".acceptedRows"))),
-                    sumsHash
-                );
-
-                assertEq(sumsHash, _sumsHash(json.readIntArray(string.concat(path, ".sums"))), path);
-                assertEq(leaf, json.readBytes32(string.concat(path, ".leaf")), path);
-                assertTrue(MerkleProof.verify(_proofAt(path), root, leaf), path);
-                leaves++;
-            }
-        }
-        assertEq(leaves, 10, "contributors in the file");
-    }
-
     function test_contains_acceptsEveryRowOfTheVectorsAndNoOther() public {
         DatanetRegistry registry = new DatanetRegistry();
         DatanetId datanet = registry.create("vectors", "MIT", 0);
@@ -95,14 +72,6 @@ contract MerkleLeavesTest is Test {
 
     function _proofAt(string memory path) private view returns (bytes32[] memory) {
         return json.readBytes32Array(string.concat(path, ".proof"));
-    }
-
-    function _sumsHash(int256[] memory sums) private pure returns (bytes32) {
-        bytes memory packed;
-        for (uint256 i = 0; i < sums.length; i++) {
-            packed = abi.encodePacked(packed, int32(sums[i]));
-        }
-        return keccak256(packed);
     }
 
     function _at(string memory array, uint256 i) private pure returns (string memory) {

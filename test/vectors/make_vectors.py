@@ -131,30 +131,6 @@ def row_tree(name, texts, canonical):
     }
 
 
-def index_tree(name, contributors):
-    """Each contributor is its earner index, accepted rows and summed sketch."""
-    hashes = [
-        keccak(b"".join(value.to_bytes(4, "big", signed=True) for value in sums)) for _, _, sums in contributors
-    ]
-    leaves = [leaf_of(earner, rows, sums) for (earner, rows, _), sums in zip(contributors, hashes)]
-    layers = layers_of(leaves)
-    return {
-        "name": name,
-        "root": show(layers[-1][0]),
-        "contributors": [
-            {
-                "earner": str(earner),
-                "acceptedRows": str(rows),
-                "sums": [str(value) for value in sums],
-                "sumsHash": show(hashes[i]),
-                "leaf": show(leaves[i]),
-                "proof": [show(node) for node in proof_of(layers, i)],
-            }
-            for i, (earner, rows, sums) in enumerate(contributors)
-        ],
-    }
-
-
 def merkle():
     texts = ["", "plain", "tab\tand\nline", "naïve café", "日本語の行", "🦀", "a" * 300]
     return {
@@ -165,20 +141,6 @@ def merkle():
             row_tree("five rows, the last promoted twice", texts[:5], {}),
             row_tree("seven rows", texts, {}),
             row_tree("eleven rows with duplicates", texts + ["plain", "Plain", "🦀", "row"], {7: 1, 8: 1, 9: 5}),
-        ],
-        "indexTrees": [
-            index_tree("one contributor", [(2, 1, [0, 1, -1, 127])]),
-            index_tree(
-                "extremes of the sums, three contributors",
-                [
-                    (2, 10, [2**31 - 1, -(2**31), 0, 1]),
-                    (3, 4_294_967_295, [-1, -1, -1, -1]),
-                    (4_294_967_295, 7, [5, -4, 3, -2]),
-                ],
-            ),
-            index_tree(
-                "six contributors", [(2 + 3 * i, i + 1, [(i - 3) * 1000 + k * k for k in range(8)]) for i in range(6)]
-            ),
         ],
     }
 

@@ -6,16 +6,13 @@ use rayon::prelude::*;
 
 use super::{
     fisher::{Fisher, Trial},
-    index::{InfluenceIndex, Parts, Row, check_row},
+    index::{InfluenceIndex, Parts, Row, RowSource, check_row},
     projector::{Projector, ProjectorConfig, SiteGradient, SiteShape},
     quantise::{self, Magnitudes},
     sketches::Sketches,
     whitening::{DAMPING_RANGE, Whitening},
 };
-use crate::{
-    Error, Result,
-    settle::{EarnerIndex, Hash},
-};
+use crate::{Error, Result};
 
 /// Rows between two progress reports.
 const STEP: usize = 256;
@@ -126,44 +123,30 @@ impl IndexBuilder {
         &self.projector
     }
 
-    /// Adds a row by its gradient and returns its place. `hash` is keccak256 of its text,
-    /// `cluster` the place of the canonical row of its cluster: its own place for a new row.
+    /// Adds a row by its gradient and returns its place.
     ///
     /// # Errors
     /// Those of [`Projector::project`] and [`Self::push_sketch`]; the row is not added.
-    pub fn push(
-        &mut self,
-        hash: Hash,
-        earner: EarnerIndex,
-        cluster: u32,
-        sites: &[SiteGradient<'_>],
-    ) -> Result<u32> {
+    pub fn push(&mut self, row: RowSource, sites: &[SiteGradient<'_>]) -> Result<u32> {
         let sketch = self.projector.project(sites)?;
-        self.push_sketch(hash, earner, cluster, &sketch)
+        self.push_sketch(row, &sketch)
     }
 
     /// Adds a row by its raw sketch, `(d,)`, and returns its place.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the earner is nobody, the cluster is not an earlier canonical row, or
-    /// a limit is reached; [`Error::Shape`] or [`Error::NotFinite`] for a bad sketch. The row is
-    /// not added.
-    pub fn push_sketch(
-        &mut self,
-        hash: Hash,
-        earner: EarnerIndex,
-        cluster: u32,
-        sketch: &[f32],
-    ) -> Result<u32> {
+    /// [`Error::Setting`] if the earner is nobody, the row is not after the one before it, the
+    /// cluster is not an earlier canonical row, or a limit is reached; [`Error::Shape`] or
+    /// [`Error::NotFinite`] for a bad sketch. The row is not added.
+    pub fn push_sketch(&mut self, source: RowSource, sketch: &[f32]) -> Result<u32> {
         let place = self.rows.len();
-        let row = Row { hash, earner, cluster, self_influence: 0.0 };
-        check_row(&row, place, &self.rows)?;
+        check_row(&source, place, &self.rows)?;
         let bytes = (place + 1) * self.raw.dim() * size_of::<f32>();
         if bytes > self.config.memory_limit {
             return Err(Error::setting("raw sketches must fit in the memory limit", bytes));
         }
         self.raw.push(sketch)?;
-        self.rows.push(row);
+        self.rows.push(Row { source, self_influence: 0.0 });
         self.fisher = None;
         Ok(u32::try_from(place).expect("rows are at most 2^24"))
     }

@@ -5,25 +5,38 @@ use std::collections::BTreeMap;
 use super::{
     projector::{Projector, SiteGradient},
     quantise, score,
+    tree::{ContributorLeaf, IndexRow, SumTree, commit},
     whitening::Whitening,
 };
 use crate::{
     Error, Result,
-    settle::{EarnerIndex, Hash, keccak, merkle},
+    settle::{EarnerIndex, Hash, merkle},
 };
 
 /// Most rows of an index: `127 * MAX_ROWS < 2^31`, so a contributor's sums always fit in i32.
 pub(super) const MAX_ROWS: usize = 1 << 24;
 
-/// One training row, at its place in the index.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Row {
+/// A training row: which it is and whose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowSource {
+    /// Place of its Datanet version among those of the model.
+    pub datanet: u8,
+    /// Position in the version. Rows come in ascending (datanet, index) order.
+    pub index: u64,
     /// keccak256 of the row's text.
     pub hash: Hash,
     /// Who contributed it.
     pub earner: EarnerIndex,
-    /// Place of the canonical row of its duplicate cluster: its own place for a new row.
+    /// Place in the index of the canonical row of its duplicate cluster, of whatever Datanet: its
+    /// own place for a new row.
     pub cluster: u32,
+}
+
+/// One training row, at its place in the index.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    /// Which it is and whose.
+    pub source: RowSource,
     /// `||W s||^2 = s^T (F + lambda I)^-1 s`: the row's influence on itself. Mislabelled and odd
     /// rows stand out with large values.
     pub self_influence: f32,
@@ -42,16 +55,17 @@ pub struct Contributor {
 ///
 /// Contributors are in ascending earner order; everyone with a row is one, also with no accepted
 /// row. For contributor `c`, `T_c` (`(d,)`, i32) is the sum of the int8 sketches of its accepted
-/// rows, and the leaf of `c` in the index's Merkle tree is
-/// `keccak(keccak(abi.encode(uint32 earner, uint32 acceptedRows, bytes32 keccak(T_c))))` with
-/// `T_c` as big-endian i32.
+/// rows, and its leaf in the index's Merkle tree holds the root of a tree of partial sums over them,
+/// a [`SumTree`]. Inner sums are not kept: whoever opens a node adds them up again.
 #[derive(Clone, Debug)]
 pub struct InfluenceIndex {
     pub(crate) parts: Parts,
     contributors: Vec<Contributor>,
+    /// Places of each contributor's accepted rows.
+    accepted: Vec<Vec<u32>>,
     /// `(contributors, d)` row-major.
     sums: Vec<i32>,
-    leaves: Vec<Hash>,
+    leaves: Vec<ContributorLeaf>,
     root: Hash,
 }
 
@@ -71,30 +85,28 @@ pub(crate) struct Parts {
 impl InfluenceIndex {
     /// Derives contributors, sums and the tree.
     pub(crate) fn new(parts: Parts) -> Result<Self> {
-        let dim = parts.whitening.dim();
         check_rows(&parts.rows)?;
-        let mut places: BTreeMap<EarnerIndex, usize> = BTreeMap::new();
-        for row in &parts.rows {
-            places.insert(row.earner, 0);
+        let mut rows: BTreeMap<EarnerIndex, Vec<u32>> = BTreeMap::new();
+        for (place, row) in (0u32..).zip(&parts.rows) {
+            let own = rows.entry(row.source.earner).or_default();
+            if row.source.cluster == place {
+                own.push(place);
+            }
         }
-        places.values_mut().enumerate().for_each(|(place, value)| *value = place);
-        let mut contributors: Vec<Contributor> =
-            places.keys().map(|&earner| Contributor { earner, accepted_rows: 0 }).collect();
-        let mut sums = vec![0i32; contributors.len() * dim];
-        let rows = parts.rows.iter().zip(parts.sketches.chunks_exact(dim));
-        for (_, (row, sketch)) in (0u32..).zip(rows).filter(|(i, (row, _))| row.cluster == *i) {
-            let place = places[&row.earner];
-            contributors[place].accepted_rows += 1;
-            let sums = &mut sums[place * dim..][..dim];
-            sums.iter_mut().zip(sketch).for_each(|(sum, x)| *sum += i32::from(*x));
-        }
-        let leaves: Vec<Hash> = contributors
-            .iter()
-            .zip(sums.chunks_exact(dim))
-            .map(|(contributor, sums)| leaf(contributor, sums))
-            .collect();
-        let root = merkle::root(&leaves);
-        Ok(Self { parts, contributors, sums, leaves, root })
+        let contributor = |(&earner, own): (_, &Vec<u32>)| {
+            let accepted_rows = u32::try_from(own.len()).expect("rows are at most 2^24");
+            Contributor { earner, accepted_rows }
+        };
+        let contributors: Vec<_> = rows.iter().map(contributor).collect();
+        let accepted: Vec<_> = rows.into_values().collect();
+        let mut index =
+            Self { parts, contributors, accepted, sums: vec![], leaves: vec![], root: [0; 32] };
+        let earners: Vec<_> = index.contributors.iter().map(|c| c.earner).collect();
+        let committed = commit(&earners, |c| index.tree(c).expect("it is a contributor"));
+        let (leaves, sums): (Vec<_>, Vec<_>) = committed.into_iter().unzip();
+        (index.leaves, index.sums) = (leaves, sums.concat());
+        index.root = merkle::root(&index.leaf_hashes());
+        Ok(index)
     }
 
     /// Sketch dimension `d`.
@@ -133,10 +145,40 @@ impl InfluenceIndex {
         self.root
     }
 
-    /// The contributors' leaves, in their order, from which `merkle::proof` opens one.
+    /// The contributors' leaves, in their order.
     #[must_use]
-    pub fn leaves(&self) -> &[Hash] {
+    pub fn leaves(&self) -> &[ContributorLeaf] {
         &self.leaves
+    }
+
+    /// Siblings from the leaf of contributor `c` up to the root.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchLeaf`] if there is no such contributor.
+    pub fn proof(&self, c: usize) -> Result<Vec<Hash>> {
+        merkle::proof(&self.leaf_hashes(), c)
+    }
+
+    /// The tree under the leaf of contributor `c`; `None` if there is no such contributor.
+    #[must_use]
+    pub fn tree(&self, c: usize) -> Option<SumTree<'_>> {
+        let rows = self.accepted.get(c)?.iter().map(|&place| {
+            let sketch = self.sketch(place as usize).expect("accepted rows are rows");
+            (self.place(place), sketch)
+        });
+        Some(SumTree::new(self.dim(), rows.collect()))
+    }
+
+    /// Which row of the Datanets the row at a place is.
+    fn place(&self, place: u32) -> IndexRow {
+        let RowSource { datanet, index, hash, cluster, .. } =
+            self.parts.rows[place as usize].source;
+        let cluster = self.parts.rows[cluster as usize].source.hash;
+        IndexRow { datanet, index, hash, cluster }
+    }
+
+    fn leaf_hashes(&self) -> Vec<Hash> {
+        self.leaves.iter().map(ContributorLeaf::hash).collect()
     }
 
     /// The projector of rows and queries.
@@ -206,27 +248,28 @@ impl InfluenceIndex {
     }
 }
 
-fn leaf(contributor: &Contributor, sums: &[i32]) -> Hash {
-    let packed: Vec<u8> = sums.iter().flat_map(|x| x.to_be_bytes()).collect();
-    merkle::index_leaf(contributor.earner, contributor.accepted_rows, keccak(&[&packed]))
-}
-
-/// Rows must be 1 to [`MAX_ROWS`], name an earner, and belong to a cluster whose canonical row is
-/// not later and is its own canonical row.
+/// Rows must be 1 to [`MAX_ROWS`], ascend by (datanet, index), name an earner, and belong to a
+/// cluster whose canonical row is not later and is its own canonical row.
 pub(crate) fn check_rows(rows: &[Row]) -> Result<()> {
     if rows.is_empty() || rows.len() > MAX_ROWS {
         return Err(Error::setting("an index must have 1 to 2^24 rows", rows.len()));
     }
-    rows.iter().enumerate().try_for_each(|(i, row)| check_row(row, i, rows))
+    rows.iter().enumerate().try_for_each(|(i, row)| check_row(&row.source, i, rows))
 }
 
 /// The rules of [`check_rows`] for the row at place `i` after the rows before it.
-pub(crate) fn check_row(row: &Row, i: usize, earlier: &[Row]) -> Result<()> {
+pub(crate) fn check_row(row: &RowSource, i: usize, earlier: &[Row]) -> Result<()> {
     if row.earner == EarnerIndex::NOBODY {
         return Err(Error::setting("a row must name an earner", row.earner));
     }
+    let place = (row.datanet, row.index);
+    let before = i.checked_sub(1).map(|i| (earlier[i].source.datanet, earlier[i].source.index));
+    if before >= Some(place) {
+        let rule = "rows must ascend by datanet and index";
+        return Err(Error::setting(rule, format_args!("{place:?} for row {i}")));
+    }
     let cluster = row.cluster as usize;
-    let canonical = cluster == i || (cluster < i && earlier[cluster].cluster == row.cluster);
+    let canonical = cluster == i || (cluster < i && earlier[cluster].source.cluster == row.cluster);
     if canonical && i < MAX_ROWS {
         Ok(())
     } else {

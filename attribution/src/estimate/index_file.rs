@@ -1,6 +1,6 @@
 //! One file per index.
 //!
-//! Version 1, big-endian, no padding:
+//! Version 2, big-endian, no padding:
 //!
 //! | field | bytes |
 //! |---|---|
@@ -11,12 +11,12 @@
 //! | rows u32, root of the contributors' tree | 36 |
 //! | whitening: form u8 (0 dense, 1 factored), directions m u32 | 5 |
 //! | dense: W f32 (d, d); factored: identity f32, gains f32 (m,), directions f32 (m, d) | |
-//! | per row: hash, earner u32, cluster u32, self influence f32 | 44 each |
+//! | per row: datanet u8, index u64, hash, earner u32, cluster u32, self influence f32 | 53 each |
 //! | sketches i8 (rows, d), each in -127..=127 | |
 //! | keccak256 of everything before | 32 |
 //!
-//! Contributors and their sums follow from the rows, so they are not stored: a reader derives them
-//! and compares the root.
+//! Contributors, their sums and the trees of partial sums follow from the rows, so they are not
+//! stored: a reader derives them and compares the root.
 
 mod header;
 mod stream;
@@ -33,11 +33,14 @@ use self::{
     header::{Header, read_row},
     stream::{Hashing, Input},
 };
-use super::{index::InfluenceIndex, whitening::Form};
+use super::{
+    index::{InfluenceIndex, RowSource},
+    whitening::Form,
+};
 use crate::{Error, Result, settle::Hash};
 
 const MAGIC: [u8; 8] = *b"OLINDEX\0";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const CHECKSUM_BYTES: u64 = 32;
 
 impl InfluenceIndex {
@@ -101,9 +104,12 @@ impl InfluenceIndex {
             }
         }
         for row in self.rows() {
-            out.write_all(&row.hash)?;
-            out.write_all(&row.earner.0.to_be_bytes())?;
-            out.write_all(&row.cluster.to_be_bytes())?;
+            let RowSource { datanet, index, hash, earner, cluster } = row.source;
+            out.write_all(&[datanet])?;
+            out.write_all(&index.to_be_bytes())?;
+            out.write_all(&hash)?;
+            out.write_all(&earner.0.to_be_bytes())?;
+            out.write_all(&cluster.to_be_bytes())?;
             out.write_all(&row.self_influence.to_be_bytes())?;
         }
         for chunk in self.parts.sketches.chunks(1 << 16) {

@@ -14,7 +14,9 @@
 //! damped Fisher in sketch space is LoGra's estimator (Choe et al. 2024) on LoRA factors; the
 //! square root of the norm keeps mislabelled rows, whose gradients are long, from dominating.
 //!
-//! [`IndexBuilder`] takes rows one at a time and makes an [`InfluenceIndex`];
+//! [`IndexBuilder`] takes rows one at a time and makes an [`InfluenceIndex`]. Its root commits to
+//! every accepted row's sketch through trees of partial sums ([`SumTree`]), and [`PublishedIndex`]
+//! is what of it anyone can rebuild that root from.
 //! [`duplicates::clusters`] finds the clusters.
 
 mod builder;
@@ -24,16 +26,20 @@ mod index;
 mod index_file;
 mod kernel;
 mod projector;
+mod published;
 mod quantise;
 mod score;
 mod sketches;
+mod tree;
 mod whitening;
 
 pub use self::{
     builder::{IndexBuilder, IndexConfig, IndexStats, Progress, Stage},
     fisher::{Fisher, Trial},
-    index::{Contributor, InfluenceIndex, Row},
+    index::{Contributor, InfluenceIndex, Row, RowSource},
     projector::{DIM_RANGE, Projector, ProjectorConfig, SiteGradient, SiteShape},
+    published::PublishedIndex,
     sketches::Sketches,
+    tree::{ContributorLeaf, IndexRow, NodePath, OpenedNode, SumTree, sums_bytes, sums_hash},
     whitening::{DAMPING_RANGE, Whitening},
 };

@@ -1,6 +1,6 @@
 use attribution::{
     Error,
-    settle::{EarnerIndex, Hash, keccak, merkle},
+    settle::{Hash, keccak, merkle},
 };
 use proptest::prelude::*;
 
@@ -18,17 +18,12 @@ fn row_trees_are_those_that_solidity_verifies() {
     }
 }
 
-#[test]
-fn index_trees_are_those_that_solidity_verifies() {
-    for tree in list(&load("merkle.json")["indexTrees"]) {
-        let leaf = |contributor: &serde_json::Value| {
-            let sums = list(&contributor["sums"]).iter();
-            let sums: Vec<u8> = sums.flat_map(|s| number::<i32>(s).to_be_bytes()).collect();
-            assert_eq!(keccak(&[&sums]), bytes(&contributor["sumsHash"]));
-            let earner = EarnerIndex(number(&contributor["earner"]));
-            merkle::index_leaf(earner, number(&contributor["acceptedRows"]), keccak(&[&sums]))
-        };
-        check_tree(bytes(&tree["root"]), list(&tree["contributors"]), leaf);
+proptest! {
+    #[test]
+    fn a_left_child_has_the_largest_power_of_two_below(count in 2u32..) {
+        let left = merkle::left_count(count);
+        prop_assert!(left.is_power_of_two() && left < count);
+        prop_assert!(u64::from(left) * 2 >= u64::from(count));
     }
 }
 

@@ -87,10 +87,11 @@ pub(crate) fn index(
     let name = &datanet.manifest.name;
     let bar = bar(datanet.rows.len() as u64, &format!("{name:<22}"));
     let settings = IndexSettings { max_tokens: ROW_TOKENS, ..IndexSettings::default() };
-    let built = build_index(base, dir, datanet, earners, &settings, &mut |step| {
-        bar.set_message(step.stage);
-        bar.set_position(step.done as u64);
-    })?;
+    let built =
+        build_index(base, dir, std::slice::from_ref(datanet), earners, &settings, &mut |step| {
+            bar.set_message(step.stage);
+            bar.set_position(step.done as u64);
+        })?;
     bar.finish_and_clear();
     story.say(format!(
         "{name}: {} rows indexed ({} count), {} KiB, root {:.10}…",

@@ -113,7 +113,7 @@ pub(crate) async fn earners(
     datanet: &Datanet,
 ) -> Result<EarnerMap> {
     let client = ChainClient::new(&chain.url, None)?;
-    Ok(earners_on_chain(&client, deployment, datanet).await?)
+    Ok(earners_on_chain(&client, deployment, std::slice::from_ref(datanet)).await?)
 }
 
 /// Stakes as the operator.

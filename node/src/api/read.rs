@@ -38,6 +38,7 @@ pub(super) async fn models(State(api): State<Api>) -> Answer {
     for model in parts.catalog.models() {
         // A model that a reorganisation took away is not offered until it is back.
         let Some(view) = parts.registry.model(model.id)? else { continue };
+        let earning_from = parts.registry.earning_from(&view)?;
         data.push(json!({
             "id": model.id,
             "object": "model",
@@ -47,6 +48,8 @@ pub(super) async fn models(State(api): State<Api>) -> Answer {
             "base": view.base,
             "content_hash": view.content_hash,
             "index_root": view.index_root,
+            "earning": earning_from.is_some_and(|from| from <= parts.registry.head().timestamp),
+            "earning_from": earning_from,
             "price": {
                 "inputRate": view.price.inputRate.to_string(),
                 "outputRate": view.price.outputRate.to_string(),

@@ -46,6 +46,9 @@ impl Loader<'_> {
         let files = Files { adapter: adapter_hash(dir)?, index: file_hash(&dir.join(INDEX_FILE))? };
         check_registration(&manifest, &view, &files).map_err(|reason| refused(dir, reason))?;
         self.check_base(&view).map_err(|reason| refused(dir, reason))?;
+        if self.registry.index(view.id)?.is_some_and(|index| index.struck) {
+            return Err(refused(dir, "its influence index was struck: it never earns"));
+        }
         let index = InfluenceIndex::read(&dir.join(INDEX_FILE))
             .map_err(|error| refused(dir, format!("{INDEX_FILE}: {error}")))?;
         if B256::from(index.root()) != view.index_root {

@@ -288,6 +288,61 @@ sol! {
         function setPrice(bytes32 model, Price calldata price) external returns (uint32 priceVersion);
     }
 
+    struct Index {
+        uint32 contributors;
+        uint32 dim;
+        uint64 acceptedAt;
+        bool struck;
+        bytes32 root;
+        address publisher;
+        uint64 disputableUntil;
+        uint32 symbols;
+        uint256 bond;
+        bytes32 blobsHash;
+    }
+
+    #[sol(rpc)]
+    interface IInfluenceIndexes {
+        error NoIndex(bytes32 model);
+        error NotModelOwner(bytes32 model, address caller);
+        error AlreadyPublished(bytes32 model);
+        error NotPublished(bytes32 model);
+        error BondTooLow(uint256 bond, uint256 minBond);
+        error ContributorsOutOfRange(uint32 contributors);
+        error DimOutOfRange(uint32 dim);
+        error SymbolsOutOfRange(uint32 symbols);
+        error BlobsOutOfRange(uint256 blobs);
+        error IndexIsStruck(bytes32 model);
+        error WindowOpen(bytes32 model, uint64 acceptedAt);
+        error NoBond(bytes32 model);
+
+        event IndexPublished(
+            bytes32 indexed model,
+            address indexed publisher,
+            uint32 contributors,
+            uint32 dim,
+            uint32 symbols,
+            uint64 acceptedAt,
+            G1Point[] blobs
+        );
+        event IndexHeld(bytes32 indexed model, uint64 acceptedAt);
+        event IndexStruck(bytes32 indexed model, address indexed challenger, uint256 burned, uint256 paid);
+
+        function disputeWindow() external view returns (uint64);
+        function minBond() external view returns (uint256);
+        function indexOf(bytes32 model) external view returns (Index memory);
+        function isEarning(bytes32 model, uint64 time) external view returns (bool);
+        function publish(
+            bytes32 model,
+            uint32 contributors,
+            uint32 dim,
+            G1Point[] calldata blobs,
+            uint32 symbols,
+            bytes[] calldata certificates
+        ) external payable;
+        function withdrawBond(bytes32 model) external;
+    }
+
     struct Datanet { address owner; uint32 versions; bytes32 metadataHash; string name; string licence; }
     struct Version { bytes32 rowsRoot; uint32 rowCount; uint64 publishedAt; }
     struct Row { uint64 index; bytes32 rowHash; address contributor; bytes32 clusterHash; }

@@ -24,6 +24,10 @@ pub struct Deployment {
     pub datanet_registry: Address,
     /// ModelRegistry.
     pub model_registry: Address,
+    /// InfluenceIndexes.
+    pub influence_indexes: Address,
+    /// IndexDisputes, which strikes indexes.
+    pub index_disputes: Address,
     /// FeeSchedule.
     pub fee_schedule: Address,
     /// Staking.
@@ -61,6 +65,8 @@ struct Addresses {
     earner_registry: Address,
     datanet_registry: Address,
     model_registry: Address,
+    influence_indexes: Address,
+    index_disputes: Address,
     fee_schedule: Address,
     staking: Address,
     payment_channels: Address,
@@ -83,6 +89,8 @@ impl From<File> for Deployment {
             earner_registry: at.earner_registry,
             datanet_registry: at.datanet_registry,
             model_registry: at.model_registry,
+            influence_indexes: at.influence_indexes,
+            index_disputes: at.index_disputes,
             fee_schedule: at.fee_schedule,
             staking: at.staking,
             payment_channels: at.payment_channels,

@@ -7,8 +7,8 @@ use alloy::{
 };
 
 use super::bindings::{
-    IDaCertVerifier, IEarningsArchive, IModelRegistry, IPaymentChannels, IRecordSamples, ISettlement,
-    ISketchVotes, IValidatorRoll,
+    IDaCertVerifier, IEarningsArchive, IInfluenceIndexes, IModelRegistry, IPaymentChannels,
+    IRecordSamples, ISettlement, ISketchVotes, IValidatorRoll,
 };
 use crate::Error;
 
@@ -35,5 +35,6 @@ fn name(data: &[u8]) -> String {
         .or_else(|| decode::<ISketchVotes::ISketchVotesErrors>(data))
         .or_else(|| decode::<IValidatorRoll::IValidatorRollErrors>(data))
         .or_else(|| decode::<IRecordSamples::IRecordSamplesErrors>(data))
+        .or_else(|| decode::<IInfluenceIndexes::IInfluenceIndexesErrors>(data))
         .unwrap_or_else(|| hex::encode_prefixed(data))
 }

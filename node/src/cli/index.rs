@@ -22,9 +22,9 @@ pub(crate) struct IndexArguments {
     /// Folder of the adapter; the index is written beside it.
     #[arg(long, value_name = "DIR")]
     adapter: PathBuf,
-    /// Folder of the Datanet that it was trained on.
-    #[arg(long, value_name = "DIR")]
-    datanet: PathBuf,
+    /// Folders of the Datanets that it was trained on, in the order of its registration.
+    #[arg(long, value_name = "DIR", required = true)]
+    datanet: Vec<PathBuf>,
     /// JSON file {"0xaccount": index}, instead of asking the chain.
     #[arg(long, value_name = "FILE")]
     earners: Option<PathBuf>,
@@ -49,17 +49,22 @@ pub(crate) struct IndexArguments {
 }
 
 pub(crate) fn run(arguments: IndexArguments) -> eyre::Result<()> {
-    let datanet = Datanet::load(&arguments.datanet)?;
-    let earners = earners(&arguments, &datanet)?;
+    let datanets = arguments
+        .datanet
+        .iter()
+        .map(|dir| Datanet::load(dir))
+        .collect::<node::Result<Vec<Datanet>>>()?;
+    let earners = earners(&arguments, &datanets)?;
     let settings = IndexSettings {
         dim: arguments.dim,
         side: arguments.side,
         damping: arguments.damping,
         max_tokens: arguments.max_tokens,
     };
-    let bar = bar(datanet.rows.len() as u64, "gradients");
+    let rows: usize = datanets.iter().map(|datanet| datanet.rows.len()).sum();
+    let bar = bar(rows as u64, "gradients");
     let (base, dir) = (&arguments.base, &arguments.adapter);
-    let report = build_index(base, dir, &datanet, &earners, &settings, &mut |progress| {
+    let report = build_index(base, dir, &datanets, &earners, &settings, &mut |progress| {
         bar.set_prefix(progress.stage);
         bar.set_length(progress.total as u64);
         bar.set_position(progress.done as u64);
@@ -78,7 +83,7 @@ pub(crate) fn run(arguments: IndexArguments) -> eyre::Result<()> {
     Ok(())
 }
 
-fn earners(arguments: &IndexArguments, datanet: &Datanet) -> eyre::Result<EarnerMap> {
+fn earners(arguments: &IndexArguments, datanets: &[Datanet]) -> eyre::Result<EarnerMap> {
     if let Some(path) = &arguments.earners {
         let text = std::fs::read_to_string(path).wrap_err_with(|| path.display().to_string())?;
         let map: std::collections::BTreeMap<Address, u32> = serde_json::from_str(&text)?;
@@ -87,5 +92,5 @@ fn earners(arguments: &IndexArguments, datanet: &Datanet) -> eyre::Result<Earner
     let deployment = Deployment::load(&arguments.deployment)?;
     let chain = ChainClient::new(&arguments.rpc, None)?;
     let runtime = super::runtime()?;
-    Ok(runtime.block_on(earners_on_chain(&chain, &deployment, datanet))?)
+    Ok(runtime.block_on(earners_on_chain(&chain, &deployment, datanets))?)
 }

@@ -1,17 +1,18 @@
 //! `openledger register`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use alloy::primitives::B256;
 use clap::{Args, Subcommand};
 use node::{
     catalog::DatanetVersion,
+    config::Config,
     datanet::Datanet,
-    factory::{RegisterSettings, Registered, Registrar},
+    factory::{IndexPublication, IndexPublisher, RegisterSettings, Registered, Registrar},
     registry::Role,
 };
 
-use super::{ChainArguments, KeyArguments};
+use super::{ChainArguments, KeyArguments, progress::bar};
 
 #[derive(Debug, Args)]
 pub(crate) struct RegisterArguments {
@@ -39,7 +40,7 @@ enum What {
         #[command(flatten)]
         price: PriceArguments,
     },
-    /// Register an adapter with its influence index.
+    /// Register an adapter with its influence index, and publish the index.
     Model {
         /// Folder of the adapter and its index; model.json is written into it.
         dir: PathBuf,
@@ -49,8 +50,23 @@ enum What {
         /// Folders of the published Datanets that it was trained on.
         #[arg(long, value_name = "DIR", required = true)]
         datanet: Vec<PathBuf>,
+        /// Configuration of the node through whose data availability the index is published with
+        /// its bond. Without it the index is not published yet.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         #[command(flatten)]
         price: PriceArguments,
+    },
+    /// Publish the influence index of a registered model with its bond.
+    Index {
+        /// Folder of the model, with its model.json.
+        dir: PathBuf,
+        /// Configuration of the node through whose data availability it is published.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Wait until the model may earn.
+        #[arg(long)]
+        wait: bool,
     },
 }
 
@@ -90,7 +106,7 @@ pub(crate) async fn run(arguments: RegisterArguments) -> eyre::Result<()> {
             println!("datanet {id} version {version}");
         }
         What::Base { dir, price } => show(registrar.base(&dir, &price.into()).await?),
-        What::Model { dir, base, datanet, price } => {
+        What::Model { dir, base, datanet, config, price } => {
             let mut versions = Vec::new();
             for path in datanet {
                 let manifest = Datanet::load(&path)?.manifest;
@@ -98,9 +114,37 @@ pub(crate) async fn run(arguments: RegisterArguments) -> eyre::Result<()> {
                 versions.push(DatanetVersion { id: manifest.id, version: manifest.version });
             }
             show(registrar.adapter(&dir, base, &versions, &price.into()).await?);
+            if let Some(config) = config {
+                publish(&registrar, &dir, &config).await?;
+            }
+        }
+        What::Index { dir, config, wait } => {
+            let published = publish(&registrar, &dir, &config).await?;
+            if wait {
+                let bar = bar(0, "window");
+                registrar
+                    .earning(published.model, |left| bar.set_message(format!("{left} s left")))
+                    .await?;
+                bar.finish_and_clear();
+                println!("model {} may earn", published.model);
+            }
         }
     }
     Ok(())
+}
+
+async fn publish(
+    registrar: &Registrar,
+    dir: &Path,
+    config: &Path,
+) -> eyre::Result<IndexPublication> {
+    let config = Config::load(config)?;
+    let publisher = IndexPublisher::open(&config, &registrar.contracts().await?).await?;
+    let published = registrar.index(dir, &publisher).await?;
+    let IndexPublication { accepted_at, bond, is_new, .. } = published;
+    let before = if is_new { "" } else { " (published before)" };
+    println!("index published{before}: bond {bond} wei; earns from {accepted_at} unless disputed");
+    Ok(published)
 }
 
 fn show(registered: Registered) {

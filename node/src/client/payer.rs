@@ -135,6 +135,8 @@ mod tests {
             earner_registry: address,
             datanet_registry: address,
             model_registry: address,
+            influence_indexes: address,
+            index_disputes: address,
             fee_schedule: address,
             staking: address,
             payment_channels: address,

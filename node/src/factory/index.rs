@@ -1,4 +1,4 @@
-//! Builds the influence index of an adapter over the Datanet that it was trained on.
+//! Builds the influence index of an adapter over the Datanets that it was trained on.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -8,7 +8,7 @@ use std::{
 
 use alloy::primitives::{Address, B256, keccak256};
 use attribution::{
-    estimate::{IndexBuilder, IndexConfig, IndexStats, ProjectorConfig, Stage},
+    estimate::{IndexBuilder, IndexConfig, IndexStats, ProjectorConfig, RowSource, Stage},
     settle::EarnerIndex,
 };
 use inference::{
@@ -21,7 +21,7 @@ use crate::{
     Error, Result,
     catalog::INDEX_FILE,
     chain::{ChainClient, Deployment, bindings::IEarnerRegistry},
-    datanet::Datanet,
+    datanet::{Datanet, Row},
     registry::Role,
 };
 
@@ -30,6 +30,9 @@ pub type EarnerMap = BTreeMap<Address, EarnerIndex>;
 
 /// Largest adapter file read, in bytes.
 const MAX_ADAPTER_BYTES: usize = 1 << 30;
+
+/// Most Datanets of a model, as ModelRegistry has it.
+const MAX_DATANETS: usize = 16;
 
 /// How to build an index.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,17 +82,21 @@ pub struct BuildReport {
 /// Builds the index of the adapter in `dir` for the base model in `base`, and writes it to
 /// [`INDEX_FILE`] there. The same inputs give the same bytes.
 ///
+/// Datanets come in the order in which the model is registered with them. Of rows of one duplicate
+/// cluster, in whatever Datanets, the first counts.
+///
 /// The projection's seed is the keccak256 of adapter weights and rows, so that it is fixed after
 /// both are.
 ///
 /// # Errors
-/// [`Error::Datanet`] if a contributor has no index in `earners`, [`Error::Inference`] or
+/// [`Error::Datanet`] if there are more than 16 Datanets or a contributor has no index in
+/// `earners`, [`Error::Inference`] or
 /// [`Error::Attribution`] if the model, the adapter or a setting is not valid, [`Error::Io`] if the
 /// file cannot be written.
 pub fn build_index(
     base: &Path,
     dir: &Path,
-    datanet: &Datanet,
+    datanets: &[Datanet],
     earners: &EarnerMap,
     settings: &IndexSettings,
     progress: &mut (dyn FnMut(IndexProgress) + Send),
@@ -97,7 +104,15 @@ pub fn build_index(
     let (decoder, tokenizer) = (Decoder::load(base)?, Tokenizer::load(base)?);
     let adapter = Adapter::load(dir, None, &decoder.sites(), MAX_ADAPTER_BYTES)?;
     let lora = TrainableLora::from_weights(&decoder, &adapter.weights())?;
-    let seed = keccak256([&adapter.hash().0[..], datanet.manifest.rows_root.as_slice()].concat());
+    if datanets.len() > MAX_DATANETS {
+        return Err(Error::Datanet(format!(
+            "{} Datanets, not 1 to {MAX_DATANETS}",
+            datanets.len()
+        )));
+    }
+    let mut fixed = adapter.hash().0.to_vec();
+    datanets.iter().for_each(|datanet| fixed.extend(datanet.manifest.rows_root));
+    let seed = keccak256(fixed);
     let config = IndexConfig {
         projector: ProjectorConfig { seed: seed.0, dim: settings.dim, side: settings.side },
         damping: settings.damping,
@@ -105,19 +120,24 @@ pub fn build_index(
     };
     let mut builder = IndexBuilder::new(&site_shapes(&lora)?, config).map_err(attribution)?;
     let max = settings.max_tokens.min(decoder.spec().max_positions);
-    let clusters = clusters(datanet)?;
+    let rows = rows(datanets);
+    let clusters = clusters(&rows)?;
     let started = std::time::Instant::now();
-    let total = datanet.rows.len();
-    for (place, row) in datanet.rows.iter().enumerate() {
+    let total = rows.len();
+    for (place, &(datanet, row)) in rows.iter().enumerate() {
         let tokens = row_tokens(&tokenizer, &row.text, max)?;
         if tokens.len() < 2 {
             return Err(Error::Datanet(format!("row {place} has no token to learn")));
         }
         let gradient = row_gradient(&decoder, &lora, &tokens, 1)?;
-        let earner = earner_of(earners, row.contributor)?;
-        builder
-            .push(row.row_hash.0, earner, clusters[place], &site_gradients(&gradient))
-            .map_err(attribution)?;
+        let source = RowSource {
+            datanet,
+            index: row.index,
+            hash: row.row_hash.0,
+            earner: earner_of(earners, row.contributor)?,
+            cluster: clusters[place],
+        };
+        builder.push(source, &site_gradients(&gradient)).map_err(attribution)?;
         progress(IndexProgress { stage: "gradients", done: place + 1, total });
     }
     let gradients = started.elapsed();
@@ -142,16 +162,17 @@ pub fn build_index(
     })
 }
 
-/// The indices of a Datanet's contributors, as the chain has them.
+/// The indices of Datanets' contributors, as the chain has them.
 ///
 /// # Errors
 /// [`Error::Datanet`] naming a contributor that is not registered, [`Error::Chain`].
 pub async fn earners_on_chain(
     chain: &ChainClient,
     deployment: &Deployment,
-    datanet: &Datanet,
+    datanets: &[Datanet],
 ) -> Result<EarnerMap> {
-    let accounts: BTreeSet<Address> = datanet.rows.iter().map(|row| row.contributor).collect();
+    let rows = datanets.iter().flat_map(|datanet| &datanet.rows);
+    let accounts: BTreeSet<Address> = rows.map(|row| row.contributor).collect();
     let mut earners = EarnerMap::new();
     for account in accounts {
         let call = IEarnerRegistry::earnerOfCall { account, role: Role::Contributor as u8 };
@@ -171,18 +192,25 @@ fn earner_of(earners: &EarnerMap, contributor: Address) -> Result<EarnerIndex> {
         .ok_or_else(|| Error::Datanet(format!("contributor {contributor} has no earner index")))
 }
 
+/// All rows, each with the place of its Datanet.
+fn rows(datanets: &[Datanet]) -> Vec<(u8, &Row)> {
+    let mut all = Vec::new();
+    for (place, datanet) in (0..).zip(datanets) {
+        all.extend(datanet.rows.iter().map(|row| (place, row)));
+    }
+    all
+}
+
 /// For each row the place of the canonical row of its cluster: the first row with the cluster's
 /// hash.
-fn clusters(datanet: &Datanet) -> Result<Vec<u32>> {
+fn clusters(rows: &[(u8, &Row)]) -> Result<Vec<u32>> {
     let mut first: HashMap<B256, u32> = HashMap::new();
-    for (place, row) in (0u32..).zip(&datanet.rows) {
+    for (place, (_, row)) in (0u32..).zip(rows) {
         first.entry(row.row_hash).or_insert(place);
     }
-    datanet
-        .rows
-        .iter()
+    rows.iter()
         .enumerate()
-        .map(|(place, row)| {
+        .map(|(place, (_, row))| {
             let canonical = first.get(&row.cluster_hash).copied();
             canonical.filter(|&found| found as usize <= place).ok_or_else(|| {
                 Error::Datanet(format!("row {place}'s cluster has no earlier canonical row"))

@@ -1,8 +1,11 @@
-//! From a Datanet to a registered model: train an adapter, index its influence, register it.
+//! From a Datanet to a model that earns: train an adapter, index its influence, register it, publish
+//! the index.
 //!
 //! Every step is a function with a progress callback, and a subcommand of the binary.
 
+mod blobs;
 mod index;
+mod publish;
 mod register;
 mod rows;
 mod train;
@@ -10,6 +13,7 @@ mod train;
 pub use index::{
     BuildReport, EarnerMap, IndexProgress, IndexSettings, build_index, earners_on_chain,
 };
+pub use publish::{IndexPublication, IndexPublisher, StoredIndex};
 pub use register::{RegisterSettings, Registered, Registrar, datanet_id, model_id};
 pub use rows::{row_example, row_tokens, site_gradients, site_shapes};
 pub use train::{TrainProgress, TrainReport, TrainSettings, train};

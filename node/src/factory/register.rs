@@ -13,7 +13,7 @@ use crate::{
     Error, Result,
     catalog::{DatanetVersion, INDEX_FILE, ModelManifest, adapter_hash, base_hash, file_hash},
     chain::{
-        ChainClient, Deployment,
+        ChainClient, Contracts, Deployment,
         bindings::{
             DatanetVersion as ChainVersion, IDatanetRegistry, IEarnerRegistry, IModelRegistry,
             Price,
@@ -77,6 +77,24 @@ impl Registrar {
         let chain = ChainClient::new(rpc_url, Some(signer.clone()))?;
         let deployment = chain.contracts(deployment).await?.deployment;
         Ok(Self { chain, deployment, account: signer.address() })
+    }
+
+    /// The chain that it registers on.
+    pub(super) const fn chain(&self) -> &ChainClient {
+        &self.chain
+    }
+
+    /// Where the contracts are.
+    pub(super) const fn deployment(&self) -> &Deployment {
+        &self.deployment
+    }
+
+    /// The contracts and what they were made with.
+    ///
+    /// # Errors
+    /// [`Error::Chain`].
+    pub async fn contracts(&self) -> Result<Contracts> {
+        self.chain.contracts(self.deployment.clone()).await
     }
 
     /// The account that owns what is registered.

@@ -18,6 +18,7 @@ use crate::{
             IEarnerRegistry::{self, IEarnerRegistryEvents},
             IEarningsArchive::{self, IEarningsArchiveEvents},
             IFeeSchedule::{self, IFeeScheduleEvents},
+            IInfluenceIndexes::{self, IInfluenceIndexesEvents},
             IModelRegistry::{self, IModelRegistryEvents},
             IPaymentChannels::{self, IPaymentChannelsEvents},
             ISettlement::{self, ISettlementEvents},
@@ -29,12 +30,13 @@ use crate::{
 };
 
 /// The tables that events write.
-const TABLES: [Table; 18] = [
+const TABLES: [Table; 19] = [
     Table::Earners,
     Table::EarnerIndices,
     Table::Datanets,
     Table::DatanetVersions,
     Table::Models,
+    Table::Indexes,
     Table::ModelNames,
     Table::Prices,
     Table::Rules,
@@ -60,6 +62,7 @@ pub(super) fn sources(deployment: &Deployment) -> Vec<Address> {
         deployment.earner_registry,
         deployment.datanet_registry,
         deployment.model_registry,
+        deployment.influence_indexes,
         deployment.fee_schedule,
         deployment.payment_channels,
         deployment.settlement,
@@ -101,6 +104,8 @@ pub(super) fn event(
         decoded(log, ISettlementEvents::SELECTORS)?.map_or(Ok(()), |e| settlement(tables, e))
     } else if source == deployment.model_registry {
         decoded(log, IModelRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| models(tables, e, time))
+    } else if source == deployment.influence_indexes {
+        decoded(log, IInfluenceIndexesEvents::SELECTORS)?.map_or(Ok(()), |e| indexes(tables, e))
     } else if source == deployment.datanet_registry {
         decoded(log, IDatanetRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| datanets(tables, e))
     } else if source == deployment.earner_registry {
@@ -306,6 +311,36 @@ fn models(tables: &mut Overlay<'_>, event: IModelRegistryEvents, time: u64) -> R
             change_model(tables, model, |view| view.owner = to)
         }
     }
+}
+
+fn indexes(tables: &mut Overlay<'_>, event: IInfluenceIndexesEvents) -> Result<()> {
+    use IInfluenceIndexes::{IndexHeld, IndexPublished, IndexStruck};
+    type Event = IInfluenceIndexesEvents;
+    match event {
+        Event::IndexPublished(published) => {
+            let IndexPublished { model, contributors, dim, symbols, acceptedAt, blobs, .. } =
+                published;
+            let accepted_at = acceptedAt;
+            let view = IndexView { contributors, dim, symbols, blobs, accepted_at, struck: false };
+            tables.put(Table::Indexes, model.as_slice(), &view)
+        }
+        Event::IndexHeld(IndexHeld { model, acceptedAt }) => {
+            change_index(tables, model, |view| view.accepted_at = acceptedAt)
+        }
+        Event::IndexStruck(IndexStruck { model, .. }) => {
+            change_index(tables, model, |view| view.struck = true)
+        }
+    }
+}
+
+fn change_index(
+    tables: &mut Overlay<'_>,
+    model: B256,
+    change: impl FnOnce(&mut IndexView),
+) -> Result<()> {
+    let mut view: IndexView = existing(tables, Table::Indexes, model.as_slice())?;
+    change(&mut view);
+    tables.put(Table::Indexes, model.as_slice(), &view)
 }
 
 /// A registration is several events, in an order that is the contract's business, so the first of

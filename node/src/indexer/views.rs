@@ -83,6 +83,24 @@ pub struct ModelView {
     pub datanets: Vec<DatanetRef>,
 }
 
+/// A published influence index as of the head.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct IndexView {
+    /// Leaves of its tree.
+    pub contributors: u32,
+    /// Numbers per sketch.
+    pub dim: u32,
+    /// Symbols of each blob.
+    pub symbols: u32,
+    /// Commitments under which its blobs are found, in order.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub blobs: Vec<G1Point>,
+    /// From when its model may earn (seconds).
+    pub accepted_at: u64,
+    /// Whether it was proven wrong: then its model never earns.
+    pub struck: bool,
+}
+
 /// A version of a Datanet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct DatanetRef {

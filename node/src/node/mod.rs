@@ -3,6 +3,8 @@
 mod pipeline;
 mod start;
 
+pub(crate) use start::powers;
+
 use std::net::SocketAddr;
 
 use tokio::task::JoinSet;

@@ -328,7 +328,7 @@ impl Parts {
 }
 
 /// Powers of tau from the configured file, or from the seed and then kept in the cache folder.
-fn powers(config: &SrsConfig, data: &Path, chain_id: u64) -> Result<Srs> {
+pub(crate) fn powers(config: &SrsConfig, data: &Path, chain_id: u64) -> Result<Srs> {
     if let Some(path) = &config.path {
         return Ok(Srs::eigenda(path, config.powers, EIGENDA_TAU_G2)?);
     }
@@ -354,6 +354,8 @@ mod tests {
             "EarnerRegistry",
             "DatanetRegistry",
             "ModelRegistry",
+            "InfluenceIndexes",
+            "IndexDisputes",
             "FeeSchedule",
             "Staking",
             "PaymentChannels",

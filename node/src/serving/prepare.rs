@@ -32,6 +32,8 @@ pub struct Prepared {
     pub model: Arc<ServedModel>,
     /// The model on the chain.
     pub view: ModelView,
+    /// From when calls of the model may earn (seconds).
+    pub earning_from: u64,
     /// Tokens of the rendered prompt.
     pub prompt: Vec<u32>,
     /// The body as it came, which has to be shown if the record is challenged.
@@ -53,7 +55,8 @@ impl Serving {
     /// # Errors
     /// 503 if too many calls are being served; 400 if the body, a sampling value, the prompt's
     /// length or `max_tokens` is out of bounds; 413 if the body leaves no room for an answer; 404 if
-    /// there is no such model.
+    /// there is no such model; 503 if its influence index is not accepted by the time of the chain's
+    /// head.
     pub async fn prepare(&self, endpoint: Endpoint, body: &[u8]) -> Result<Prepared, ApiError> {
         let config = self.parts.config;
         let deadline = Instant::now() + config.timeout;
@@ -65,6 +68,7 @@ impl Serving {
         let unknown = || ApiError::not_found("model_not_found", "model is unknown").about("model");
         let model = self.parts.catalog.find(&request.model).ok_or_else(unknown)?;
         let view = self.parts.registry.model(model.id)?.ok_or_else(unknown)?;
+        let earning_from = self.earning_from(&view)?;
         let prompt = prompt_tokens(&self.parts.catalog, &request).await?;
         let room = self.room(prompt.len(), body.len())?;
         let max_tokens = match request.max_tokens {
@@ -79,6 +83,7 @@ impl Serving {
             request,
             model,
             view,
+            earning_from,
             prompt,
             body: body.to_vec(),
             prompt_hash: keccak256(body),
@@ -87,6 +92,16 @@ impl Serving {
             deadline,
             _permit: permit,
         })
+    }
+
+    /// A call of a model whose index is not accepted could not be settled.
+    fn earning_from(&self, view: &ModelView) -> Result<u64, ApiError> {
+        let refuse = |message: String| Err(ApiError::unavailable("model_not_earning", message));
+        match self.parts.registry.earning_from(view)? {
+            Some(from) if from <= self.parts.registry.head().timestamp => Ok(from),
+            Some(from) => refuse(format!("model may earn from {from}, when its index is accepted")),
+            None => refuse("the model's index is not published, or was struck".into()),
+        }
     }
 
     /// How many tokens may follow a prompt of this length, in a body of so many bytes.
@@ -171,6 +186,10 @@ impl Prepared {
         if call.promptHash != self.prompt_hash {
             let what = format!("promptHash {} is not the body's hash", call.promptHash);
             return differs("prompt_mismatch", what);
+        }
+        if call.time < self.earning_from {
+            let (time, from) = (call.time, self.earning_from);
+            return differs("model_not_earning", format!("time {time} is before {from}"));
         }
         let max = self.request.max_tokens.unwrap_or(call.maxTokens);
         if call.maxTokens != max || max == 0 || max > self.room {

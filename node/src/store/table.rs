@@ -81,11 +81,13 @@ pub enum Table {
     Ballots,
     /// `operator, epoch, voucher digest -> Purchase`: calls that this node bought to check them.
     Purchases,
+    /// `model -> IndexView`, from the chain.
+    Indexes,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 41] = [
         Self::Meta,
         Self::Calls,
         Self::Answers,
@@ -124,6 +126,7 @@ impl Table {
         Self::Votes,
         Self::Ballots,
         Self::Purchases,
+        Self::Indexes,
     ];
 
     /// The table's name on disk; it never changes.
@@ -167,6 +170,7 @@ impl Table {
             Self::Votes => "votes",
             Self::Ballots => "ballots",
             Self::Purchases => "purchases",
+            Self::Indexes => "indexes",
         }
     }
 

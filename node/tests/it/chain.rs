@@ -12,7 +12,8 @@ use node::{
         ChainClient, Contracts, Deployment,
         bindings::{
             IDaCertVerifier, IDatanetRegistry, IDisputes, IEarnerRegistry, IEarningsArchive,
-            IFeeSchedule, IModelRegistry, IPaymentChannels, IPayoutVerifier, ISettlement, IStaking,
+            IFeeSchedule, IInfluenceIndexes, IModelRegistry, IPaymentChannels, IPayoutVerifier,
+            ISettlement, IStaking,
         },
     },
     indexer::Indexer,
@@ -81,6 +82,8 @@ fn functions_and_errors_are_those_of_the_abi() {
     check_errors::<IModelRegistry::IModelRegistryErrors>("ModelRegistry");
     check_calls(&IDatanetRegistry::abi::contract(), "DatanetRegistry");
     check_calls(&IStaking::abi::contract(), "Staking");
+    check_calls(&IInfluenceIndexes::abi::contract(), "InfluenceIndexes");
+    check_errors(&IInfluenceIndexes::abi::contract(), "InfluenceIndexes");
 }
 
 #[test]
@@ -122,6 +125,17 @@ fn events_are_those_of_the_abi() {
         IModelRegistry::IModelRegistryEvents::SELECTORS,
         &["Approval", "ApprovalForAll"],
     );
+    check_events(
+        "InfluenceIndexes",
+        IInfluenceIndexes::IInfluenceIndexesEvents::SELECTORS,
+        &[
+            "BondWithdrawn",
+            "MinBondSet",
+            "ArbiterSet",
+            "OwnershipTransferred",
+            "OwnershipTransferStarted",
+        ],
+    );
 }
 
 #[test]
@@ -132,6 +146,7 @@ fn a_deployment_file_is_read_and_a_broken_one_refused() {
         "fromBlock": 3,
         "contracts": {
             "EarnerRegistry": a("01"), "DatanetRegistry": a("02"), "ModelRegistry": a("03"),
+            "InfluenceIndexes": a("09"), "IndexDisputes": a("0a"),
             "FeeSchedule": a("04"), "Staking": a("05"), "PaymentChannels": a("06"),
             "Settlement": a("07"), "DevCertVerifier": a("08"), "Disputes": a("09"),
             "EarningsArchive": a("0a"),

@@ -8,6 +8,7 @@ mod claims;
 mod damage;
 mod kills;
 mod market;
+mod index;
 mod recorder;
 mod settlement;
 mod store;

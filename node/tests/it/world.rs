@@ -66,6 +66,8 @@ pub(crate) const fn contracts() -> Contracts {
             earner_registry: Address::repeat_byte(1),
             datanet_registry: Address::repeat_byte(2),
             model_registry: Address::repeat_byte(3),
+            influence_indexes: Address::repeat_byte(9),
+            index_disputes: Address::repeat_byte(10),
             fee_schedule: Address::repeat_byte(4),
             staking: Address::repeat_byte(5),
             payment_channels: address!("0x00000000000000000000000000000000000000c6"),

@@ -6,14 +6,14 @@ use super::{MAGIC, VERSION, stream::Input};
 use crate::{
     Error, Result,
     estimate::{
-        index::{InfluenceIndex, Parts, Row},
+        index::{InfluenceIndex, Parts, Row, RowSource},
         projector::{DIM_RANGE, Projector, ProjectorConfig, SiteShape},
         whitening::{Form, Whitening},
     },
     settle::{EarnerIndex, Hash},
 };
 
-const ROW_BYTES: u64 = 44;
+const ROW_BYTES: u64 = 53;
 const MAX_SITES: u32 = 4096;
 
 /// Everything before the arrays.
@@ -125,7 +125,7 @@ impl Header {
             rows,
             sketches,
         })
-        .map_err(|_| Error::Corrupt("rows, earners or clusters out of range"))?;
+        .map_err(|_| Error::Corrupt("rows, earners or clusters out of range or order"))?;
         if index.root() == self.root { Ok(index) } else { Err(Error::Corrupt("root differs")) }
     }
 }
@@ -139,10 +139,12 @@ fn read_shape<R: Read>(input: &mut Input<'_, R>) -> Result<SiteShape> {
 }
 
 pub(super) fn read_row<R: Read>(input: &mut Input<'_, R>) -> Result<Row> {
-    Ok(Row {
+    let source = RowSource {
+        datanet: input.array::<1>()?[0],
+        index: u64::from_be_bytes(input.array()?),
         hash: input.array()?,
         earner: EarnerIndex(input.u32()?),
         cluster: input.u32()?,
-        self_influence: input.float()?,
-    })
+    };
+    Ok(Row { source, self_influence: input.float()? })
 }

@@ -80,5 +80,5 @@ fn later_rows_never_change_earlier_clusters() {
 #[test]
 fn an_oversized_row_is_refused_and_no_rows_are_fine() {
     assert!(matches!(clusters(&["a".repeat(MAX_ROW_BYTES + 1)]), Err(Error::Setting { .. })));
-    assert_eq!(clusters::<&str>(&[]).unwrap(), []);
+    assert!(clusters::<&str>(&[]).unwrap().is_empty());
 }

@@ -60,7 +60,7 @@ fn every_broken_rule_is_named() {
         sealed(bytes)
     };
     assert_eq!(corrupt(&with(0, b"X")), "magic differs");
-    assert!(matches!(InfluenceIndex::from_bytes(&with(8, &[0, 2])), Err(Error::Version(2))));
+    assert!(matches!(InfluenceIndex::from_bytes(&with(8, &[0, 1])), Err(Error::Version(1))));
     assert_eq!(corrupt(&with(42, &[255; 4])), "sites or dimension out of range");
     assert_eq!(corrupt(&with(50, &[255; 4])), "sites or dimension out of range");
     // Two sites of 12 bytes end at 78; then damping, trace, lambda, scale, rows, root, form.
@@ -72,9 +72,11 @@ fn every_broken_rule_is_named() {
     assert_eq!(corrupt(&with(142, &[2])), "unknown whitening form");
     assert_eq!(corrupt(&with(143, &[255; 4])), "whitening has too many directions");
     assert_eq!(corrupt(&with(147, &f32::NAN.to_be_bytes())), "a float is not finite");
-    let rows = n - 32 - 10 * 64 - 10 * 44;
-    assert_eq!(corrupt(&with(rows + 32, &[0; 4])), "rows, earners or clusters out of range");
-    assert_eq!(corrupt(&with(rows + 36, &[0, 0, 0, 1])), "rows, earners or clusters out of range");
+    let rows = n - 32 - 10 * 64 - 10 * 53;
+    let range = "rows, earners or clusters out of range or order";
+    assert_eq!(corrupt(&with(rows, &[9])), range);
+    assert_eq!(corrupt(&with(rows + 41, &[0; 4])), range);
+    assert_eq!(corrupt(&with(rows + 45, &[0, 0, 0, 1])), range);
     assert_eq!(corrupt(&with(n - 33, &[128])), "a sketch holds -128");
     // The last row copies the one before it and is in nobody's sums.
     let accepted = n - 33 - 64;

@@ -2,12 +2,13 @@ use attribution::{
     Error,
     estimate::{
         IndexBuilder, IndexConfig, IndexStats, InfluenceIndex, ProjectorConfig, SiteShape, Stage,
+        sums_hash,
     },
-    settle::{EarnerIndex, keccak, merkle},
+    settle::{EarnerIndex, merkle},
 };
 use rand::{SeedableRng, rngs::StdRng};
 
-use super::{Gradient, dot};
+use super::{Gradient, dot, source};
 
 pub(super) const SHAPES: [SiteShape; 2] =
     [SiteShape { rank: 4, d_in: 24, d_out: 16 }, SiteShape { rank: 2, d_in: 40, d_out: 20 }];
@@ -27,9 +28,9 @@ pub(super) fn gradients(n: usize, seed: u64) -> Vec<Gradient> {
 pub(super) fn build(n: usize) -> (InfluenceIndex, IndexStats) {
     let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
     for (i, gradient) in (0u32..).zip(gradients(n, 1)) {
-        let earner = EarnerIndex([5, 3, 8][i as usize % 3]);
+        let earner = [5, 3, 8][i as usize % 3];
         let cluster = if i % 10 == 9 { i - 1 } else { i };
-        let place = builder.push([i as u8; 32], earner, cluster, &gradient.sites());
+        let place = builder.push(source(i, earner, cluster), &gradient.sites());
         assert_eq!(place.unwrap(), i);
     }
     builder.finish(|_| {}).unwrap()
@@ -78,10 +79,9 @@ fn contributor_scores_sum_the_rows_that_are_canonical() {
     let earners: Vec<u32> = index.contributors().iter().map(|c| c.earner.0).collect();
     assert_eq!(earners, [3, 5, 8]);
     for (contributor, score) in index.contributors().iter().zip(by_contributor) {
-        let own = (0u32..)
-            .zip(index.rows())
-            .zip(&scores)
-            .filter(|((i, row), _)| row.earner == contributor.earner && row.cluster == *i);
+        let own = (0u32..).zip(index.rows()).zip(&scores).filter(|((i, row), _)| {
+            row.source.earner == contributor.earner && row.source.cluster == *i
+        });
         let own: Vec<i64> = own.map(|(_, score)| i64::from(*score)).collect();
         assert_eq!(score, own.iter().sum::<i64>());
         assert_eq!(contributor.accepted_rows as usize, own.len());
@@ -90,21 +90,38 @@ fn contributor_scores_sum_the_rows_that_are_canonical() {
 }
 
 #[test]
-fn leaves_are_the_hash_of_earner_rows_and_sums() {
+fn leaves_hold_the_sums_under_the_root() {
     let (index, _) = build(30);
     for (place, contributor) in index.contributors().iter().enumerate() {
-        let mut encoded = vec![0u8; 28];
-        encoded.extend(contributor.earner.0.to_be_bytes());
-        encoded.extend([0; 28]);
-        encoded.extend(contributor.accepted_rows.to_be_bytes());
-        let sums: Vec<u8> =
-            index.sums(place).unwrap().iter().flat_map(|x| x.to_be_bytes()).collect();
-        encoded.extend(keccak(&[&sums]));
-        let leaf = keccak(&[&keccak(&[&encoded])]);
-        let proof = merkle::proof(index.leaves(), place).unwrap();
-        assert!(merkle::verify(index.root(), leaf, &proof));
+        let leaf = index.leaves()[place];
+        assert_eq!((leaf.ordinal as usize, leaf.earner), (place, contributor.earner));
+        assert_eq!(leaf.root.count, contributor.accepted_rows);
+        assert_eq!(leaf.root.sums_hash, sums_hash(index.sums(place).unwrap()));
+        assert_eq!(
+            (leaf.root, index.sums(place).unwrap().to_vec()),
+            index.tree(place).unwrap().root()
+        );
+        let proof = index.proof(place).unwrap();
+        assert!(merkle::verify(index.root(), leaf.hash(), &proof));
     }
-    assert!(index.sums(3).is_none() && index.sketch(30).is_none());
+    assert!(index.sums(3).is_none() && index.sketch(30).is_none() && index.tree(3).is_none());
+    assert!(matches!(index.proof(3), Err(Error::NoSuchLeaf { .. })));
+}
+
+#[test]
+fn a_leaf_names_its_row_and_the_hash_of_its_cluster() {
+    let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
+    for (i, gradient) in (0u32..).zip(gradients(4, 1)) {
+        let cluster = if i == 2 { 0 } else { i };
+        builder.push(source(i, 2, cluster), &gradient.sites()).unwrap();
+    }
+    let (index, _) = builder.finish(|_| {}).unwrap();
+    let tree = index.tree(0).unwrap();
+    let places: Vec<_> = tree.rows().iter().map(|(row, _)| row.index).collect();
+    assert_eq!(places, [0, 3, 9], "the copy is left out");
+    for (row, _) in tree.rows() {
+        assert_eq!(row.cluster, row.hash);
+    }
 }
 
 #[test]
@@ -112,7 +129,7 @@ fn who_only_copies_is_listed_and_scores_nothing() {
     let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
     for (i, gradient) in (0u32..).zip(gradients(6, 1)) {
         let (earner, cluster) = if i < 4 { (2, i) } else { (7, i - 4) };
-        builder.push([0; 32], EarnerIndex(earner), cluster, &gradient.sites()).unwrap();
+        builder.push(source(i, earner, cluster), &gradient.sites()).unwrap();
     }
     let (index, _) = builder.finish(|_| {}).unwrap();
     let copier = index.contributors()[1];
@@ -131,7 +148,7 @@ fn a_row_points_at_itself_and_zero_gradients_score_nothing() {
     });
     let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
     for (i, row) in (0u32..).zip(&rows) {
-        builder.push([0; 32], EarnerIndex(2), i, &row.sites()).unwrap();
+        builder.push(source(i, 2, i), &row.sites()).unwrap();
     }
     let (index, _) = builder.finish(|_| {}).unwrap();
     for (i, row) in rows.iter().enumerate() {
@@ -151,7 +168,7 @@ fn a_row_points_at_itself_and_zero_gradients_score_nothing() {
 fn tuning_sets_the_damping_that_is_used() {
     let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
     for (i, gradient) in (0u32..).zip(gradients(20, 1)) {
-        builder.push([0; 32], EarnerIndex(2), i, &gradient.sites()).unwrap();
+        builder.push(source(i, 2, i), &gradient.sites()).unwrap();
     }
     let score = |w: &attribution::estimate::Whitening, rows: &attribution::estimate::Sketches| {
         let white = w.apply(rows.row(0))?;
@@ -169,7 +186,7 @@ fn tuning_sets_the_damping_that_is_used() {
 fn progress_reaches_the_end_of_every_stage() {
     let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
     for (i, gradient) in (0u32..).zip(gradients(20, 1)) {
-        builder.push([0; 32], EarnerIndex(2), i, &gradient.sites()).unwrap();
+        builder.push(source(i, 2, i), &gradient.sites()).unwrap();
     }
     let mut seen = Vec::new();
     builder.finish(|p| seen.push((p.stage, p.done, p.total))).unwrap();
@@ -183,13 +200,16 @@ fn bad_rows_are_refused_and_change_nothing() {
     let gradient = &gradients(1, 1)[0];
     let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
     let mut push =
-        |earner, cluster| builder.push([0; 32], EarnerIndex(earner), cluster, &gradient.sites());
-    assert!(matches!(push(0, 0), Err(Error::Setting { .. })));
-    assert!(matches!(push(2, 1), Err(Error::Setting { .. })));
-    assert_eq!(push(2, 0).unwrap(), 0);
-    assert_eq!(push(3, 0).unwrap(), 1);
-    assert!(matches!(push(3, 1), Err(Error::Setting { .. })), "row 1 is not canonical");
-    assert_eq!(push(3, 2).unwrap(), 2);
+        |place, earner, cluster| builder.push(source(place, earner, cluster), &gradient.sites());
+    assert!(matches!(push(6, 0, 0), Err(Error::Setting { .. })));
+    assert!(matches!(push(6, 2, 1), Err(Error::Setting { .. })));
+    assert_eq!(push(6, 2, 0).unwrap(), 0);
+    assert!(matches!(push(6, 3, 0), Err(Error::Setting { .. })), "the same row again");
+    assert!(matches!(push(5, 3, 0), Err(Error::Setting { .. })), "an earlier row");
+    assert_eq!(push(7, 3, 0).unwrap(), 1);
+    assert!(matches!(push(6, 3, 0), Err(Error::Setting { .. })), "an earlier Datanet");
+    assert!(matches!(push(8, 3, 1), Err(Error::Setting { .. })), "row 1 is not canonical");
+    assert_eq!(push(8, 3, 2).unwrap(), 2);
     let (index, _) = builder.finish(|_| {}).unwrap();
     assert_eq!(index.rows().len(), 3);
     assert!(matches!(index.score_rows(&[0; DIM - 1]), Err(Error::Shape { .. })));
@@ -210,7 +230,7 @@ fn an_index_without_signal_or_memory_is_refused() {
     let tight = IndexConfig { memory_limit: 4 * DIM, ..config() };
     let mut builder = IndexBuilder::new(&SHAPES, tight).unwrap();
     let sketch = [1.0; DIM];
-    builder.push_sketch([0; 32], EarnerIndex(2), 0, &sketch).unwrap();
-    let full = builder.push_sketch([0; 32], EarnerIndex(2), 1, &sketch);
+    builder.push_sketch(source(0, 2, 0), &sketch).unwrap();
+    let full = builder.push_sketch(source(1, 2, 1), &sketch);
     assert!(matches!(full, Err(Error::Setting { .. })));
 }

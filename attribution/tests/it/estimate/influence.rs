@@ -1,15 +1,12 @@
 //! The estimate against the truth on a convex task: ridge regression, where leaving a row out and
 //! solving again is cheap and exact.
 
-use attribution::{
-    estimate::{
-        IndexBuilder, IndexConfig, InfluenceIndex, ProjectorConfig, SiteGradient, SiteShape,
-    },
-    settle::EarnerIndex,
+use attribution::estimate::{
+    IndexBuilder, IndexConfig, InfluenceIndex, ProjectorConfig, SiteGradient, SiteShape,
 };
 use rand::{SeedableRng, rngs::StdRng};
 
-use super::{dot, noise, spearman};
+use super::{dot, noise, source, spearman};
 
 const FEATURES: usize = 12;
 const ROWS: usize = 400;
@@ -94,7 +91,7 @@ impl Task {
         let mut builder = IndexBuilder::new(&[SHAPE], config).unwrap();
         for (i, row) in (0..).zip(&self.train) {
             let a = gradient(&self.w, row);
-            builder.push([0; 32], EarnerIndex(1), i, &site(&a)).unwrap();
+            builder.push(source(i, 1, i), &site(&a)).unwrap();
         }
         builder.finish(|_| {}).unwrap().0
     }

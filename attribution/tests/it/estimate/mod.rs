@@ -6,14 +6,29 @@ mod index;
 mod influence;
 mod projector;
 mod speed;
+mod tree;
 mod whitening;
 
-use attribution::estimate::{SiteGradient, SiteShape};
+use attribution::{
+    estimate::{RowSource, SiteGradient, SiteShape},
+    settle::{EarnerIndex, keccak},
+};
 use rand::{Rng, rngs::StdRng};
 
 /// Numbers from a distribution with mean 0 and variance 1.
 fn noise(rng: &mut StdRng) -> f64 {
     (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
+}
+
+/// The row at a place: of two Datanets, with gaps.
+fn source(place: u32, earner: u32, cluster: u32) -> RowSource {
+    RowSource {
+        datanet: u8::from(place >= 7),
+        index: 3 * u64::from(place),
+        hash: keccak(&[&place.to_be_bytes()]),
+        earner: EarnerIndex(earner),
+        cluster,
+    }
 }
 
 /// A random gradient for each site.

@@ -2,13 +2,12 @@
 
 use std::time::Instant;
 
-use attribution::{
-    estimate::{IndexBuilder, IndexConfig, SiteShape, duplicates::clusters},
-    settle::EarnerIndex,
+use attribution::estimate::{
+    IndexBuilder, IndexConfig, PublishedIndex, SiteShape, duplicates::clusters,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use super::Gradient;
+use super::{Gradient, source};
 
 #[test]
 #[ignore = "measures time"]
@@ -25,7 +24,7 @@ fn eight_hundred_rows_of_a_small_model() {
             // Eight gradients and a random part each, so that the Fisher matrix has full rank.
             let mut sketch = builder.projector().project(&rows[i as usize % 8].sites()).unwrap();
             sketch.iter_mut().for_each(|x| *x += rng.random::<f32>());
-            builder.push_sketch([0; 32], EarnerIndex(1 + i % 16), i, &sketch).unwrap();
+            builder.push_sketch(source(i, 1 + i % 16, i), &sketch).unwrap();
         }
         let projected = start.elapsed();
         let mut at = Vec::new();
@@ -51,6 +50,10 @@ fn eight_hundred_rows_of_a_small_model() {
             "query {query:?}, 16 contributors {contributors:?}, 800 rows {scored:?} ({sums}, {rows})"
         );
         println!("file {} bytes", index.to_bytes().len());
+        let published = index.published();
+        let start = Instant::now();
+        assert_eq!(PublishedIndex::from_bytes(&published).unwrap().root(), index.root());
+        println!("published {} bytes, root in {:?}", published.len(), start.elapsed());
     }
 }
 

@@ -44,8 +44,8 @@ use crate::{
     metrics::{EngineMetrics, PipelineMetrics, ServingMetrics},
     recorder::{RecorderConfig, RecorderHandle},
     registry::{
-        ChainState, ChannelView, DatanetRef, EarnerView, HEAD_KEY, Head, ModelView, PriceView,
-        Registry, Role, RulesView, VersionView, earner_key, name_key, owner_key, price_key,
+        ChainState, ChannelView, DatanetRef, EarnerView, HEAD_KEY, Head, IndexView, ModelView,
+        PriceView, Registry, Role, RulesView, VersionView, earner_key, name_key, owner_key, price_key,
     },
     serving::{Serving, ServingConfig, ServingParts},
     settler::Waits,
@@ -116,6 +116,8 @@ fn deployment() -> Deployment {
         earner_registry: address(1),
         datanet_registry: address(2),
         model_registry: address(3),
+        influence_indexes: address(9),
+        index_disputes: address(10),
         fee_schedule: address(4),
         staking: address(5),
         payment_channels: address(6),
@@ -170,7 +172,15 @@ impl Files {
         let earners: EarnerMap =
             (0..3).map(|n| (contributor(n), EarnerIndex(u32::from(n) + 2))).collect();
         let settings = IndexSettings { dim: 64, side: 64, ..IndexSettings::default() };
-        let report = build_index(&base, &dir, &datanet, &earners, &settings, &mut |_| {}).unwrap();
+        let report = build_index(
+            &base,
+            &dir,
+            std::slice::from_ref(&datanet),
+            &earners,
+            &settings,
+            &mut |_| {},
+        )
+        .unwrap();
         let base_id = model_id(&deployment(), B256::ZERO, base_hash(&base).unwrap());
         let adapter_hash = adapter_hash(&dir).unwrap();
         let model_id = model_id(&deployment(), base_id, adapter_hash);
@@ -271,6 +281,15 @@ impl Files {
             // The owner's index, as `seed` gives it.
             batch.put_row(Table::ModelOwners, owner_key(view.id, 0), &EarnerIndex(5));
         }
+        let index = IndexView {
+            contributors: 2,
+            dim: 16,
+            symbols: 64,
+            blobs: vec![],
+            accepted_at: NOW - 7200,
+            struck: false,
+        };
+        batch.put_row(Table::Indexes, self.model_id.as_slice(), &index);
     }
 }
 
