@@ -121,12 +121,58 @@ pub struct ModelConfig {
     pub attribution_threads: usize,
 }
 
+/// Where batches' blobs are published.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum DaKind {
+    /// In the data folder, for development on one machine.
+    #[default]
+    Local,
+    /// On EigenDA, through its proxy.
+    Eigenda,
+}
+
 /// Data availability.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DaConfig {
+    /// Where blobs are published.
+    #[serde(default)]
+    pub kind: DaKind,
+    /// The proxy, for [`DaKind::Eigenda`].
+    #[serde(default)]
+    pub eigenda: EigendaConfig,
     /// File with the development attestor's private key in hex; [`ATTESTOR_KEY_VARIABLE`] wins.
     pub attestor_key_file: Option<PathBuf>,
+}
+
+/// How EigenDA's proxy is reached.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EigendaConfig {
+    /// Address of the proxy, which runs beside the node: `http://` and no path.
+    #[serde(default = "defaults::proxy_url")]
+    pub proxy_url: String,
+    /// Seconds that one request may take; EigenDA disperses for a minute or more.
+    #[serde(default = "defaults::da_timeout_seconds")]
+    pub timeout_seconds: u64,
+    /// How often a request is tried before its batch or call fails.
+    #[serde(default = "defaults::da_attempts")]
+    pub attempts: u32,
+    /// Seconds after which a request is not tried again.
+    #[serde(default = "defaults::da_patience_seconds")]
+    pub patience_seconds: u64,
+}
+
+impl Default for EigendaConfig {
+    fn default() -> Self {
+        Self {
+            proxy_url: defaults::proxy_url(),
+            timeout_seconds: defaults::da_timeout_seconds(),
+            attempts: defaults::da_attempts(),
+            patience_seconds: defaults::da_patience_seconds(),
+        }
+    }
 }
 
 /// Powers of tau: made from a seed for development, or read from a file.
@@ -218,6 +264,18 @@ mod defaults {
     pub(super) const fn attribution_threads() -> usize {
         1
     }
+    pub(super) fn proxy_url() -> String {
+        "http://127.0.0.1:3100".into()
+    }
+    pub(super) const fn da_timeout_seconds() -> u64 {
+        300
+    }
+    pub(super) const fn da_attempts() -> u32 {
+        6
+    }
+    pub(super) const fn da_patience_seconds() -> u64 {
+        600
+    }
     pub(super) const fn powers() -> usize {
         1 << 19
     }
@@ -263,6 +321,9 @@ impl Config {
             ("model.queue", self.model.queue as u64, 1, 1 << 16),
             ("srs.powers", self.srs.powers as u64, 1 << 10, 1 << 19),
             ("model.attribution_threads", self.model.attribution_threads as u64, 1, 256),
+            ("da.eigenda.timeout_seconds", self.da.eigenda.timeout_seconds, 1, 3_600),
+            ("da.eigenda.attempts", self.da.eigenda.attempts.into(), 1, 100),
+            ("da.eigenda.patience_seconds", self.da.eigenda.patience_seconds, 1, 86_400),
         ];
         for (name, value, low, high) in bounds {
             if !(low..=high).contains(&value) {
@@ -271,6 +332,25 @@ impl Config {
         }
         if self.srs.secret_seed.is_some() && self.srs.path.is_some() {
             return Err(Error::Config("srs has both secret_seed and path".into()));
+        }
+        if self.da.kind == DaKind::Eigenda {
+            self.validate_eigenda()?;
+        }
+        Ok(())
+    }
+
+    fn validate_eigenda(&self) -> Result<()> {
+        if self.srs.secret_seed.is_some() {
+            let rule = "da.kind eigenda needs srs.path: EigenDA commits with its own powers of tau";
+            return Err(Error::Config(rule.into()));
+        }
+        let url = &self.da.eigenda.proxy_url;
+        let parsed = reqwest::Url::parse(url)
+            .map_err(|e| Error::Config(format!("da.eigenda.proxy_url {url}: {e}")))?;
+        // Plain HTTP, because the proxy is on this machine or in its private network.
+        if parsed.scheme() != "http" || parsed.path() != "/" || parsed.query().is_some() {
+            let rule = "is not http://host:port";
+            return Err(Error::Config(format!("da.eigenda.proxy_url {url} {rule}")));
         }
         Ok(())
     }
@@ -373,6 +453,29 @@ mod tests {
         let text = EXAMPLE.replace("max_requests = 256", "max_requests = 0");
         let error = Config::parse(&text).unwrap_err();
         assert_eq!(error.to_string(), "configuration: node.max_requests 0 is not in 1..=65536");
+    }
+
+    #[test]
+    fn eigenda_is_configured_with_its_own_powers_and_a_plain_address() {
+        assert_eq!(Config::parse(EXAMPLE).unwrap().da.kind, DaKind::Local);
+        let seeded = EXAMPLE.replace("# kind = \"local\"", "kind = \"eigenda\"");
+        let error = Config::parse(&seeded).unwrap_err().to_string();
+        assert!(error.contains("needs srs.path"), "{error}");
+        let whole = seeded
+            .replace("secret_seed = \"openledger-dev\"", "path = \"g1.point\"")
+            .replace("# [da.eigenda]", "[da.eigenda]");
+        let config = Config::parse(&whole).unwrap();
+        assert_eq!(config.da.kind, DaKind::Eigenda);
+        assert_eq!(config.da.eigenda.proxy_url, "http://127.0.0.1:3100");
+        for url in ["https://a:1", "http://a/put", "http://a?b", "127.0.0.1:3100", ""] {
+            let line = format!("proxy_url = \"{url}\"");
+            let text = whole.replace("# proxy_url = \"http://127.0.0.1:3100\"", &line);
+            let error = Config::parse(&text).unwrap_err().to_string();
+            assert!(error.contains("da.eigenda.proxy_url"), "{error}");
+        }
+        let text = whole.replace("# attempts = 6", "attempts = 0");
+        let error = Config::parse(&text).unwrap_err().to_string();
+        assert!(error.contains("da.eigenda.attempts 0 is not in 1..=100"), "{error}");
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl History {
         }
         let blob = self
             .layer
-            .get(view.ledger)
+            .get(view.ledger, &view.certificate)
             .await?
             .ok_or_else(|| Error::Availability(format!("ledger of batch {id} is not there")))?;
         let ledger = blocking(move || Ok(prover::ledger_from_blob(&blob)?)).await?;

@@ -142,6 +142,7 @@ fn settlement(tables: &mut Overlay<'_>, event: ISettlementEvents) -> Result<()> 
                 total: submission.total,
                 rows: submission.rows,
                 ledger: submission.ledger,
+                certificate: submission.certificate.to_vec(),
                 pages: submission.pages,
                 is_final: false,
             };

@@ -151,6 +151,8 @@ pub struct ChainBatch {
     /// Commitment to its ledger, under which its blob is found.
     #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
     pub ledger: G1Point,
+    /// Certificate of its ledger's availability, by which data availability finds the blob.
+    pub certificate: Vec<u8>,
     /// Earner pages that it pays.
     pub pages: Vec<u32>,
     /// Whether it is final.

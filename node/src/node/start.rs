@@ -23,8 +23,8 @@ use crate::{
     catalog::{Catalog, load_rows},
     chain::{ChainClient, Contracts, Deployment},
     committer::{Committer, Kzg},
-    config::{Config, SrsConfig},
-    da::{Attestor, LocalAvailability, Publisher, SharedAvailability},
+    config::{Config, DaKind, SrsConfig},
+    da::{Attestor, EigendaAvailability, LocalAvailability, Publisher, SharedAvailability},
     earnings::Earnings,
     finaliser::Finaliser,
     indexer::Indexer,
@@ -172,9 +172,7 @@ impl Parts {
     /// Starts every stage from records to final batches.
     async fn pipeline(&mut self, recorder: &RecorderHandle, catalog: &Catalog) -> Result<Earnings> {
         let contracts = self.registry.contracts().clone();
-        let attestor = Attestor::new(self.config.attestor_key()?, contracts.certificate_domain());
-        let blobs = self.config.node.data_dir.join("blobs");
-        let layer: SharedAvailability = Arc::new(LocalAvailability::open(&blobs, attestor)?);
+        let layer = self.availability(&contracts)?;
         let kzg = self.kzg(&contracts).await?;
         let (store, registry, client) =
             (Arc::clone(&self.store), self.registry.clone(), self.client.clone());
@@ -206,6 +204,20 @@ impl Parts {
         stage!("settler", settler);
         stage!("finaliser", finaliser);
         Ok(Earnings::new(store, registry, kzg, layer))
+    }
+
+    /// Where blobs go.
+    fn availability(&self, contracts: &Contracts) -> Result<SharedAvailability> {
+        let attestor = Attestor::new(self.config.attestor_key()?, contracts.certificate_domain());
+        Ok(match self.config.da.kind {
+            DaKind::Local => {
+                let blobs = self.config.node.data_dir.join("blobs");
+                Arc::new(LocalAvailability::open(&blobs, attestor)?)
+            }
+            DaKind::Eigenda => {
+                Arc::new(EigendaAvailability::new(&self.config.da.eigenda, attestor)?)
+            }
+        })
     }
 
     async fn kzg(&self, contracts: &Contracts) -> Result<Kzg> {
