@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Builds EigenDA's proxy and lays its powers of tau beside it, in the cache; with "run" starts it in memory mode on
-# 127.0.0.1, port $EIGENDA_PORT (default 3100, 0 for a free one). Says what it does; does nothing twice.
+# Builds EigenDA's proxy and lays its powers of tau beside it, in the cache; says what it does; does nothing twice.
+# With "run" builds nothing, and starts it on 127.0.0.1, port $EIGENDA_PORT (default 3100), keeping blobs in memory.
 set -euo pipefail
 cd "$(dirname "$0")/../eigenda"
 
 folder=${OPENLEDGER_CACHE:-$HOME/.cache/openledger}/eigenda
 binary=$folder/eigenda-proxy
 library=github.com/Layr-Labs/eigenda
-PATH=$PATH:/usr/local/go/bin
+PATH=$PATH:/usr/local/go/bin # where Go's own packages put it
 
 say() { printf '\033[1m• %s\033[0m\n' "$*"; }
 
@@ -40,17 +40,22 @@ a6942684aa751b4ec7873e2edb4660ac5c4516adb3b310441802cc0d489f645a  g2.point
 SUMS
 }
 
-mkdir -p "$folder"
-if [ ! -x "$binary" ] || ! cmp -s go.sum "$folder/go.sum" || ! cmp -s go.mod "$folder/go.mod"; then
-  build
-  cp go.mod go.sum "$folder/"
-fi
-if ! intact; then
-  powers
-  intact || { echo "eigenda: the powers of tau are not EigenDA's" >&2; exit 1; }
+is_built() { [ -x "$binary" ] && cmp -s go.sum "$folder/go.sum" && cmp -s go.mod "$folder/go.mod"; }
+
+if [ "${1:-}" != run ]; then
+  mkdir -p "$folder"
+  if ! is_built; then
+    build
+    cp go.mod go.sum "$folder/"
+  fi
+  if ! intact; then
+    powers
+    intact || { echo "eigenda: the powers of tau are not EigenDA's" >&2; exit 1; }
+  fi
+  exit
 fi
 
-[ "${1:-}" = run ] || exit 0
+is_built && intact || { echo "eigenda: not built; run make eigenda" >&2; exit 1; }
 say "EigenDA's proxy in memory mode on 127.0.0.1:${EIGENDA_PORT:-3100}; it reads its powers of tau for half a minute"
 cd "$folder"
 # In memory mode nothing of EigenDA's network is called, but the proxy wants its addresses all the same.

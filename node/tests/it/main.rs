@@ -4,6 +4,7 @@ mod anvil;
 mod batcher;
 mod chain;
 mod damage;
+mod eigenda;
 mod recorder;
 mod settlement;
 mod store;

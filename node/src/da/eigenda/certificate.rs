@@ -21,8 +21,8 @@ use alloy::{
 
 use crate::{Error, Result, chain::bindings::G1Point};
 
-/// Longest certificate, in bytes: EigenDA's verifier refuses longer ones.
-pub(super) const MAX_CERTIFICATE: usize = 262_144;
+/// Longest certificate, in bytes: `DevCertVerifier` takes no more behind the attestation.
+pub(super) const MAX_CERTIFICATE: usize = 16_384;
 
 /// What a certificate says about its blob. Nothing here shows that it is true: that is for
 /// EigenDA's proxy and contracts.
@@ -38,7 +38,7 @@ impl BlobCommitment {
     /// Reads a certificate.
     ///
     /// # Errors
-    /// [`Error::Availability`] if it is longer than 256 KiB, of an unknown version, or is not RLP
+    /// [`Error::Availability`] if it is longer than 16 KiB, of an unknown version, or is not RLP
     /// of that version's form.
     pub fn of_certificate(certificate: &[u8]) -> Result<Self> {
         if certificate.len() > MAX_CERTIFICATE {
@@ -122,29 +122,29 @@ mod tests {
         assert_eq!(read.commitment, G1Point { x: number(x), y: number(y) });
     }
 
+    /// In the encoding of EigenDA's own library; see `eigenda/vectors`.
+    fn third() -> Vec<u8> {
+        let vector: serde_json::Value =
+            serde_json::from_str(include_str!("../../../../test/vectors/eigenda_certificate.json"))
+                .unwrap();
+        alloy::hex::decode(vector["rlp"].as_str().unwrap()).unwrap()
+    }
+
     #[test]
     fn versions_three_and_four_have_the_batch_header_first() {
-        let second = certificate();
-        let mut content = list(&mut &second[1..]).unwrap();
-        let inclusion = list(&mut content).unwrap();
-        let header = |length: usize| {
-            let mut out = Vec::new();
-            Header { list: true, payload_length: length }.encode(&mut out);
-            out
-        };
-        let inclusion = [header(inclusion.len()), inclusion.to_vec()].concat();
-        let length = Header::decode(&mut &*content).unwrap().length_with_payload();
-        let (batch, rest) = content.split_at(length);
-        for (version, tail) in [(2, &[][..]), (3, &[0x80][..])] {
-            let content = [batch, &inclusion, rest, tail].concat();
-            let other = [vec![version], header(content.len()), content].concat();
-            assert_eq!(
-                BlobCommitment::of_certificate(&other).unwrap(),
-                BlobCommitment::of_certificate(&second).unwrap()
-            );
-            // The places of one version are not those of another.
-            BlobCommitment::of_certificate(&[&[1], &other[1..]].concat()).unwrap_err();
-        }
+        let third = third();
+        let commitment = G1Point { x: U256::ONE, y: U256::from(2) };
+        let expected = BlobCommitment { commitment, symbols: 4096 };
+        assert_eq!(BlobCommitment::of_certificate(&third).unwrap(), expected);
+        // Version 4 has a number behind.
+        let content = [list(&mut &third[1..]).unwrap(), &[0x80]].concat();
+        let mut fourth = vec![3];
+        Header { list: true, payload_length: content.len() }.encode(&mut fourth);
+        fourth.extend(content);
+        assert_eq!(BlobCommitment::of_certificate(&fourth).unwrap(), expected);
+        // The places of one version are not those of another.
+        BlobCommitment::of_certificate(&[&[1], &third[1..]].concat()).unwrap_err();
+        BlobCommitment::of_certificate(&[&[2], &certificate()[1..]].concat()).unwrap_err();
     }
 
     #[test]

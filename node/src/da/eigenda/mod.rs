@@ -49,8 +49,8 @@ impl EigendaAvailability {
     async fn publish(&self, commitment: G1Point, blob: Vec<u8>, time: u64) -> Result<Vec<u8>> {
         let symbols = blob.len() / SYMBOL_BYTES;
         let payload = blocking(move || payload::from_blob(&blob)).await?;
-        // At most 2^19, or it had no payload.
-        let ours = BlobCommitment { commitment, symbols: symbols as u32 };
+        let symbols = u32::try_from(symbols).expect("at most 2^19, or there is no payload");
+        let ours = BlobCommitment { commitment, symbols };
         let certificate = self.proxy.put(payload).await?;
         require_equal(&ours, &BlobCommitment::of_certificate(&certificate)?)?;
         let attested = self.attestor.certify(&ours.commitment, ours.symbols, time)?;
