@@ -8,7 +8,7 @@ use std::{
 use alloy::signers::local::PrivateKeySigner;
 use serde::Deserialize;
 
-use crate::{Error, Result};
+use crate::{Error, Result, da::EigendaConfig};
 
 /// Environment variable that may hold the operator's key instead of a file.
 pub const OPERATOR_KEY_VARIABLE: &str = "OPENLEDGER_OPERATOR_KEY";
@@ -146,35 +146,6 @@ pub struct DaConfig {
     pub attestor_key_file: Option<PathBuf>,
 }
 
-/// How EigenDA's proxy is reached.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EigendaConfig {
-    /// Address of the proxy, which runs beside the node: `http://` and no path.
-    #[serde(default = "defaults::proxy_url")]
-    pub proxy_url: String,
-    /// Seconds that one request may take; EigenDA disperses for a minute or more.
-    #[serde(default = "defaults::da_timeout_seconds")]
-    pub timeout_seconds: u64,
-    /// How often a request is tried before its batch or call fails.
-    #[serde(default = "defaults::da_attempts")]
-    pub attempts: u32,
-    /// Seconds after which a request is not tried again.
-    #[serde(default = "defaults::da_patience_seconds")]
-    pub patience_seconds: u64,
-}
-
-impl Default for EigendaConfig {
-    fn default() -> Self {
-        Self {
-            proxy_url: defaults::proxy_url(),
-            timeout_seconds: defaults::da_timeout_seconds(),
-            attempts: defaults::da_attempts(),
-            patience_seconds: defaults::da_patience_seconds(),
-        }
-    }
-}
-
 /// Powers of tau: made from a seed for development, or read from a file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -264,18 +235,6 @@ mod defaults {
     pub(super) const fn attribution_threads() -> usize {
         1
     }
-    pub(super) fn proxy_url() -> String {
-        "http://127.0.0.1:3100".into()
-    }
-    pub(super) const fn da_timeout_seconds() -> u64 {
-        300
-    }
-    pub(super) const fn da_attempts() -> u32 {
-        6
-    }
-    pub(super) const fn da_patience_seconds() -> u64 {
-        600
-    }
     pub(super) const fn powers() -> usize {
         1 << 19
     }
@@ -321,9 +280,6 @@ impl Config {
             ("model.queue", self.model.queue as u64, 1, 1 << 16),
             ("srs.powers", self.srs.powers as u64, 1 << 10, 1 << 19),
             ("model.attribution_threads", self.model.attribution_threads as u64, 1, 256),
-            ("da.eigenda.timeout_seconds", self.da.eigenda.timeout_seconds, 1, 3_600),
-            ("da.eigenda.attempts", self.da.eigenda.attempts.into(), 1, 100),
-            ("da.eigenda.patience_seconds", self.da.eigenda.patience_seconds, 1, 86_400),
         ];
         for (name, value, low, high) in bounds {
             if !(low..=high).contains(&value) {
@@ -333,26 +289,11 @@ impl Config {
         if self.srs.secret_seed.is_some() && self.srs.path.is_some() {
             return Err(Error::Config("srs has both secret_seed and path".into()));
         }
-        if self.da.kind == DaKind::Eigenda {
-            self.validate_eigenda()?;
-        }
-        Ok(())
-    }
-
-    fn validate_eigenda(&self) -> Result<()> {
-        if self.srs.secret_seed.is_some() {
+        if self.da.kind == DaKind::Eigenda && self.srs.secret_seed.is_some() {
             let rule = "da.kind eigenda needs srs.path: EigenDA commits with its own powers of tau";
             return Err(Error::Config(rule.into()));
         }
-        let url = &self.da.eigenda.proxy_url;
-        let parsed = reqwest::Url::parse(url)
-            .map_err(|e| Error::Config(format!("da.eigenda.proxy_url {url}: {e}")))?;
-        // Plain HTTP, because the proxy is on this machine or in its private network.
-        if parsed.scheme() != "http" || parsed.path() != "/" || parsed.query().is_some() {
-            let rule = "is not http://host:port";
-            return Err(Error::Config(format!("da.eigenda.proxy_url {url} {rule}")));
-        }
-        Ok(())
+        self.da.eigenda.validate()
     }
 
     /// Refuses to run with a development's setup or attestor where real money is.
@@ -456,26 +397,15 @@ mod tests {
     }
 
     #[test]
-    fn eigenda_is_configured_with_its_own_powers_and_a_plain_address() {
+    fn eigenda_is_refused_with_other_powers_than_its_own() {
         assert_eq!(Config::parse(EXAMPLE).unwrap().da.kind, DaKind::Local);
         let seeded = EXAMPLE.replace("# kind = \"local\"", "kind = \"eigenda\"");
         let error = Config::parse(&seeded).unwrap_err().to_string();
         assert!(error.contains("needs srs.path"), "{error}");
-        let whole = seeded
-            .replace("secret_seed = \"openledger-dev\"", "path = \"g1.point\"")
-            .replace("# [da.eigenda]", "[da.eigenda]");
-        let config = Config::parse(&whole).unwrap();
-        assert_eq!(config.da.kind, DaKind::Eigenda);
-        assert_eq!(config.da.eigenda.proxy_url, "http://127.0.0.1:3100");
-        for url in ["https://a:1", "http://a/put", "http://a?b", "127.0.0.1:3100", ""] {
-            let line = format!("proxy_url = \"{url}\"");
-            let text = whole.replace("# proxy_url = \"http://127.0.0.1:3100\"", &line);
-            let error = Config::parse(&text).unwrap_err().to_string();
-            assert!(error.contains("da.eigenda.proxy_url"), "{error}");
-        }
-        let text = whole.replace("# attempts = 6", "attempts = 0");
-        let error = Config::parse(&text).unwrap_err().to_string();
-        assert!(error.contains("da.eigenda.attempts 0 is not in 1..=100"), "{error}");
+        let whole = seeded.replace("secret_seed = \"openledger-dev\"", "path = \"g1.point\"");
+        assert_eq!(Config::parse(&whole).unwrap().da.kind, DaKind::Eigenda);
+        let error = Config::parse(&format!("{whole}[da.eigenda]\nattempts = 0")).unwrap_err();
+        assert!(error.to_string().contains("da.eigenda.attempts 0"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use futures::future::BoxFuture;
 
-pub use eigenda::{BlobCommitment, EigendaAvailability};
+pub use eigenda::{BlobCommitment, EigendaAvailability, EigendaConfig};
 pub use local::LocalAvailability;
 pub use publisher::{Attestor, Publisher};
 

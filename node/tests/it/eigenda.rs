@@ -17,8 +17,10 @@ use axum::{Router, body::Bytes, extract::Request, http::StatusCode, response::In
 use node::{
     Error,
     chain::bindings::G1Point,
-    config::EigendaConfig,
-    da::{Attestor, BlobCommitment, DataAvailability, EigendaAvailability, LocalAvailability},
+    da::{
+        Attestor, BlobCommitment, DataAvailability, EigendaAvailability, EigendaConfig,
+        LocalAvailability,
+    },
 };
 use prover::{
     EIGENDA_TAU_G2, Fr, G1Affine, LedgerCommitment, Polynomial, Srs, blob_from_rows, evm,
@@ -26,7 +28,7 @@ use prover::{
 use rand::{RngCore, SeedableRng};
 
 /// Longest that the proxy takes to read its powers of tau, on a busy machine.
-const START: Duration = Duration::from_secs(300);
+const START: Duration = Duration::from_secs(600);
 /// Bytes of the attestation before the layer's own certificate.
 const ATTESTATION: usize = 73;
 const TIME: u64 = 1_800_000_000;
@@ -136,10 +138,10 @@ async fn the_local_layer_keeps_blobs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_proxy_certifies_our_commitments_and_gives_blobs_back() {
-    let proxy = Proxy::start().await;
-    let layer = layer(&proxy.url, 3);
     let powers = cache().join("resources/g1.point");
-    let srs = Srs::eigenda(&powers, 1 << 19, EIGENDA_TAU_G2).unwrap();
+    let read = move || Srs::eigenda(&powers, 1 << 19, EIGENDA_TAU_G2).unwrap();
+    let (proxy, srs) = tokio::join!(Proxy::start(), tokio::task::spawn_blocking(read));
+    let (layer, srs) = (layer(&proxy.url, 3), srs.unwrap());
     let rows: Vec<_> = (0..16)
         .map(|i| Row::PADDING.paying(EarnerIndex(i), u64::from(i) * 1_000_000_007))
         .collect();

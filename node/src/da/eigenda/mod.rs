@@ -1,6 +1,7 @@
 //! Blobs on EigenDA, through its proxy.
 
 mod certificate;
+mod config;
 mod payload;
 mod proxy;
 mod retry;
@@ -11,11 +12,12 @@ use alloy::primitives::U256;
 use futures::{FutureExt, future::BoxFuture};
 
 pub use certificate::BlobCommitment;
+pub use config::EigendaConfig;
 use proxy::Proxy;
 use retry::Retry;
 
 use super::{ATTESTATION_BYTES, Attestor, DataAvailability, SYMBOL_BYTES};
-use crate::{Error, Result, chain::bindings::G1Point, config::EigendaConfig, worker::blocking};
+use crate::{Error, Result, chain::bindings::G1Point, worker::blocking};
 
 /// First pause between two attempts at a request, at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

@@ -22,18 +22,23 @@ pub(super) const MAX_PAYLOAD: usize = (MAX_SYMBOLS - 1) * CHUNK;
 pub(super) fn from_blob(blob: &[u8]) -> Result<Vec<u8>> {
     let symbols = blob.len() / SYMBOL_BYTES;
     if !blob.len().is_multiple_of(SYMBOL_BYTES) || !is_size(symbols) {
-        return Err(refused(format!(
+        return Err(Error::Availability(format!(
             "blob of {} bytes is no power of two of symbols from 2 to {MAX_SYMBOLS}",
             blob.len()
         )));
     }
     if blob[..SYMBOL_BYTES] != header(symbols) {
-        return Err(refused("blob does not begin with the header of a full payload".into()));
+        return Err(Error::Availability(
+            "blob does not begin with the header of a full payload".into(),
+        ));
     }
     let mut payload = Vec::with_capacity((symbols - 1) * CHUNK);
     for (index, symbol) in blob.chunks_exact(SYMBOL_BYTES).enumerate().skip(1) {
         if symbol[0] != 0 {
-            return Err(refused(format!("symbol {index} begins with byte {}", symbol[0])));
+            return Err(Error::Availability(format!(
+                "symbol {index} begins with byte {}",
+                symbol[0]
+            )));
         }
         payload.extend_from_slice(&symbol[1..]);
     }
@@ -47,7 +52,10 @@ pub(super) fn from_blob(blob: &[u8]) -> Result<Vec<u8>> {
 pub(super) fn to_blob(payload: &[u8]) -> Result<Vec<u8>> {
     let symbols = payload.len() / CHUNK + 1;
     if !payload.len().is_multiple_of(CHUNK) || !is_size(symbols) {
-        return Err(refused(format!("payload of {} bytes does not fill a blob", payload.len())));
+        return Err(Error::Availability(format!(
+            "payload of {} bytes does not fill a blob",
+            payload.len()
+        )));
     }
     let mut blob = Vec::with_capacity(symbols * SYMBOL_BYTES);
     blob.extend_from_slice(&header(symbols));
@@ -68,10 +76,6 @@ fn header(symbols: usize) -> [u8; SYMBOL_BYTES] {
     let mut header = [0; SYMBOL_BYTES];
     header[2..6].copy_from_slice(&length.to_be_bytes());
     header
-}
-
-fn refused(reason: String) -> Error {
-    Error::Availability(reason)
 }
 
 #[cfg(test)]
