@@ -8,7 +8,7 @@ export CANDLE_NUM_THREADS ?= 1
 BIN := $(CARGO_TARGET_DIR)/debug
 FORGE := tools/forge
 
-.PHONY: help setup build demo test test-solidity test-rust test-e2e lint fmt abi gas golden pretrain
+.PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi gas golden pretrain
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,12 +29,18 @@ test-solidity: setup
 	FORGE_SNAPSHOT_CHECK=true $(FORGE) test
 	tools/abi.sh --check
 
-test-rust: setup
+test-rust: setup eigenda
 	cargo test --workspace --all-targets
 	cargo test --workspace --doc
 
 test-e2e: build
 	node/tests/e2e.sh
+
+eigenda: ## build EigenDA's proxy
+	@tools/eigenda.sh
+
+eigenda-run: eigenda ## start EigenDA's proxy, keeping blobs in memory
+	@tools/eigenda.sh run
 
 lint: setup ## formats and lints, warnings are errors
 	cargo fmt --all --check

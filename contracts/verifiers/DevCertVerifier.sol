@@ -7,9 +7,11 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 /// @notice Takes the word of one attestor that a blob is available. For development only.
-/// @dev A certificate is 73 bytes: the attestor's 65-byte ECDSA signature (r, s, v), then `storedAt` (seconds) as 8
-/// bytes big-endian. Signed is the EIP-712 struct `Blob(uint256 x,uint256 y,uint32 symbols,uint64 storedAt)` under the
-/// domain ("OpenLedger DevCertVerifier", "1", chainId, this), where (x, y) is the commitment.
+/// @dev A certificate begins with 73 bytes: the attestor's 65-byte ECDSA signature (r, s, v), then `storedAt` (seconds)
+/// as 8 bytes big-endian. Signed is the EIP-712 struct `Blob(uint256 x,uint256 y,uint32 symbols,uint64 storedAt)` under
+/// the domain ("OpenLedger DevCertVerifier", "1", chainId, this), where (x, y) is the commitment. What follows, at most
+/// 16 KiB, is the data-availability layer's own certificate, with which the blob is found there. It is for readers of
+/// the chain; neither this contract nor the signature vouches for it.
 ///
 /// Warning: whoever holds the attestor's key can let batches final whose data nobody can see. Real networks verify
 /// EigenDA certificates instead, so this contract cannot be deployed on chains 1 and 1612.
@@ -21,7 +23,10 @@ contract DevCertVerifier is IDaCertVerifier, EIP712 {
     /// @notice How far the attestor's clock may run ahead of the latest block.
     uint64 public constant MAX_CLOCK_SKEW = 1 minutes;
 
-    uint256 private constant CERTIFICATE_LENGTH = 73;
+    /// @notice Most bytes of the layer's own certificate.
+    uint256 public constant MAX_LAYER_CERTIFICATE_LENGTH = 16_384;
+
+    uint256 private constant ATTESTATION_LENGTH = 73;
     bytes32 private constant BLOB_TYPEHASH = keccak256("Blob(uint256 x,uint256 y,uint32 symbols,uint64 storedAt)");
 
     /// @notice Whose word is taken.
@@ -41,8 +46,9 @@ contract DevCertVerifier is IDaCertVerifier, EIP712 {
 
     /// @inheritdoc IDaCertVerifier
     function check(G1Point calldata commitment, uint32 symbols, bytes calldata certificate) external view {
-        require(certificate.length == CERTIFICATE_LENGTH, InvalidCertificate());
-        uint64 storedAt = uint64(bytes8(certificate[65:]));
+        require(certificate.length >= ATTESTATION_LENGTH, InvalidCertificate());
+        require(certificate.length <= ATTESTATION_LENGTH + MAX_LAYER_CERTIFICATE_LENGTH, InvalidCertificate());
+        uint64 storedAt = uint64(bytes8(certificate[65:ATTESTATION_LENGTH]));
 
         (address signer,,) = ECDSA.tryRecoverCalldata(digestOf(commitment, symbols, storedAt), certificate[:65]);
         require(signer == attestor, InvalidCertificate());

@@ -8,7 +8,7 @@ use std::{
 use alloy::signers::local::PrivateKeySigner;
 use serde::Deserialize;
 
-use crate::{Error, Result};
+use crate::{Error, Result, da::EigendaConfig};
 
 /// Environment variable that may hold the operator's key instead of a file.
 pub const OPERATOR_KEY_VARIABLE: &str = "OPENLEDGER_OPERATOR_KEY";
@@ -130,10 +130,27 @@ pub struct ModelConfig {
     pub attribution_threads: usize,
 }
 
+/// Where batches' blobs are published.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum DaKind {
+    /// In the data folder, for development on one machine.
+    #[default]
+    Local,
+    /// On EigenDA, through its proxy.
+    Eigenda,
+}
+
 /// Data availability.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DaConfig {
+    /// Where blobs are published.
+    #[serde(default)]
+    pub kind: DaKind,
+    /// The proxy, for [`DaKind::Eigenda`].
+    #[serde(default)]
+    pub eigenda: EigendaConfig,
     /// File with the development attestor's private key in hex; [`ATTESTOR_KEY_VARIABLE`] wins.
     pub attestor_key_file: Option<PathBuf>,
 }
@@ -365,7 +382,11 @@ impl Config {
                 }
             }
         }
-        Ok(())
+        if self.da.kind == DaKind::Eigenda && self.srs.secret_seed.is_some() {
+            let rule = "da.kind eigenda needs srs.path: EigenDA commits with its own powers of tau";
+            return Err(Error::Config(rule.into()));
+        }
+        self.da.eigenda.validate()
     }
 
     /// Refuses to run with a development's setup or attestor where real money is.
@@ -469,6 +490,18 @@ mod tests {
         let text = EXAMPLE.replace("max_requests = 256", "max_requests = 0");
         let error = Config::parse(&text).unwrap_err();
         assert_eq!(error.to_string(), "configuration: node.max_requests 0 is not in 1..=65536");
+    }
+
+    #[test]
+    fn eigenda_is_refused_with_other_powers_than_its_own() {
+        assert_eq!(Config::parse(EXAMPLE).unwrap().da.kind, DaKind::Local);
+        let seeded = EXAMPLE.replace("# kind = \"local\"", "kind = \"eigenda\"");
+        let error = Config::parse(&seeded).unwrap_err().to_string();
+        assert!(error.contains("needs srs.path"), "{error}");
+        let whole = seeded.replace("secret_seed = \"openledger-dev\"", "path = \"g1.point\"");
+        assert_eq!(Config::parse(&whole).unwrap().da.kind, DaKind::Eigenda);
+        let error = Config::parse(&format!("{whole}[da.eigenda]\nattempts = 0")).unwrap_err();
+        assert!(error.to_string().contains("da.eigenda.attempts 0"), "{error}");
     }
 
     #[test]

@@ -84,11 +84,29 @@ contract DevCertVerifierTest is Test {
         verifier.check(commitment, SYMBOLS, certificate);
     }
 
-    function testFuzz_check_reverts_whenLengthIsWrong(bytes calldata certificate) public {
-        vm.assume(certificate.length != 73);
+    function testFuzz_check_reverts_whenNotSigned(bytes calldata certificate) public {
+        vm.expectRevert(IDaCertVerifier.InvalidCertificate.selector);
+        verifier.check(commitment, SYMBOLS, certificate);
+    }
+
+    function test_check_reverts_whenAttestationIsCutShort() public {
+        bytes memory certificate = _certificate(attestorKey, SYMBOLS, NOW);
+        assembly ("memory-safe") {
+            mstore(certificate, 72)
+        }
 
         vm.expectRevert(IDaCertVerifier.InvalidCertificate.selector);
         verifier.check(commitment, SYMBOLS, certificate);
+    }
+
+    function test_check_acceptsTheLayersCertificateBehind() public {
+        bytes memory attestation = _certificate(attestorKey, SYMBOLS, NOW);
+        uint256 longest = verifier.MAX_LAYER_CERTIFICATE_LENGTH();
+        verifier.check(commitment, SYMBOLS, bytes.concat(attestation, hex"01f9"));
+        verifier.check(commitment, SYMBOLS, bytes.concat(attestation, new bytes(longest)));
+
+        vm.expectRevert(IDaCertVerifier.InvalidCertificate.selector);
+        verifier.check(commitment, SYMBOLS, bytes.concat(attestation, new bytes(longest + 1)));
     }
 
     function test_check_reverts_whenOlderThanTwelveHours() public {

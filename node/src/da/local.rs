@@ -48,7 +48,11 @@ impl DataAvailability for LocalAvailability {
         .boxed()
     }
 
-    fn get(&self, commitment: G1Point) -> BoxFuture<'_, Result<Option<Vec<u8>>>> {
+    fn get<'a>(
+        &'a self,
+        commitment: G1Point,
+        _certificate: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {
         let path = self.path(&commitment);
         async move { blocking(move || read(&path)).await }.boxed()
     }
@@ -101,10 +105,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let blob = vec![7; 32 * 64];
         let certificate = open(folder.path()).put(COMMITMENT, blob.clone(), 5).await.unwrap();
-        assert_eq!(certificate.len(), 73);
+        assert_eq!(certificate.len(), super::super::ATTESTATION_BYTES);
         let again = open(folder.path());
-        assert_eq!(again.get(COMMITMENT).await.unwrap(), Some(blob));
-        assert_eq!(again.get(G1Point { x: U256::ZERO, y: U256::ONE }).await.unwrap(), None);
+        assert_eq!(again.get(COMMITMENT, &certificate).await.unwrap(), Some(blob));
+        let other = G1Point { x: U256::ZERO, y: U256::ONE };
+        assert_eq!(again.get(other, &certificate).await.unwrap(), None);
     }
 
     #[tokio::test]
@@ -116,8 +121,8 @@ mod tests {
         let mut bytes = fs::read(&path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(&path, bytes).unwrap();
-        assert!(matches!(layer.get(COMMITMENT).await, Err(Error::Availability(_))));
+        assert!(matches!(layer.get(COMMITMENT, &[]).await, Err(Error::Availability(_))));
         fs::write(&path, [1, 2, 3]).unwrap();
-        assert!(matches!(layer.get(COMMITMENT).await, Err(Error::Availability(_))));
+        assert!(matches!(layer.get(COMMITMENT, &[]).await, Err(Error::Availability(_))));
     }
 }

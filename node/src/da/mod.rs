@@ -1,5 +1,6 @@
 //! Where batches' ledgers are published, so that anyone can check them.
 
+mod eigenda;
 mod local;
 mod publisher;
 
@@ -7,6 +8,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use futures::future::BoxFuture;
 
+pub use eigenda::{BlobCommitment, EigendaAvailability, EigendaConfig};
 pub use local::LocalAvailability;
 pub use publisher::{Attestor, Publisher, certificates};
 
@@ -15,8 +17,8 @@ use crate::{Result, chain::bindings::G1Point};
 /// A layer that keeps blobs under their KZG commitments. A blob is symbols of 32 bytes, each a field
 /// element, a power of two of them.
 pub trait DataAvailability: Debug + Send + Sync + 'static {
-    /// Publishes a blob, and returns what shows that it is available. Publishing what is there
-    /// already is not an error.
+    /// Publishes a blob, and returns its certificate: what shows a contract that it is available,
+    /// and where it is found. Publishing what is there already is not an error.
     ///
     /// - `commitment`: to the blob's polynomial
     /// - `blob`: its symbols
@@ -26,15 +28,26 @@ pub trait DataAvailability: Debug + Send + Sync + 'static {
     /// [`crate::Error::Availability`] if the layer cannot be reached or refuses it.
     fn put(&self, commitment: G1Point, blob: Vec<u8>, time: u64) -> BoxFuture<'_, Result<Vec<u8>>>;
 
-    /// The blob under a commitment, `None` if the layer does not have it.
+    /// The blob under a commitment, `None` if the layer does not have it. Whether it is the
+    /// committed one is for the caller to check, who has the powers of tau.
+    ///
+    /// - `certificate`: what [`Self::put`] returned, by whichever node; the chain's events carry it
     ///
     /// # Errors
-    /// [`crate::Error::Availability`] if the layer cannot be reached or what it has is damaged.
-    fn get(&self, commitment: G1Point) -> BoxFuture<'_, Result<Option<Vec<u8>>>>;
+    /// [`crate::Error::Availability`] if the layer cannot be reached, the certificate is of another
+    /// blob, or what the layer has is damaged.
+    fn get<'a>(
+        &'a self,
+        commitment: G1Point,
+        certificate: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>>>;
 }
 
 /// A layer that stages share.
 pub type SharedAvailability = Arc<dyn DataAvailability>;
+
+/// Bytes of what a development attestor says about a blob: signature and time.
+pub(crate) const ATTESTATION_BYTES: usize = 65 + 8;
 
 /// Bytes of a symbol.
 pub(crate) const SYMBOL_BYTES: usize = 32;

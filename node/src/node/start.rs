@@ -29,8 +29,8 @@ use crate::{
         bindings::{IPayoutVerifier, ISettlement},
     },
     committer::{Committer, Kzg},
-    config::{Config, SrsConfig},
-    da::{Attestor, LocalAvailability, Publisher, SharedAvailability},
+    config::{Config, DaKind, SrsConfig},
+    da::{Attestor, EigendaAvailability, LocalAvailability, Publisher, SharedAvailability},
     earnings::{Archiver, Earnings},
     finaliser::Finaliser,
     indexer::Indexer,
@@ -185,9 +185,7 @@ impl Parts {
         catalog: &Catalog,
     ) -> Result<(Earnings, Waits)> {
         let contracts = self.registry.contracts().clone();
-        let attestor = Attestor::new(self.config.attestor_key()?, contracts.certificate_domain());
-        let blobs = self.config.node.data_dir.join("blobs");
-        let layer: SharedAvailability = Arc::new(LocalAvailability::open(&blobs, attestor)?);
+        let layer = self.availability(&contracts)?;
         let kzg = self.kzg(&contracts).await?;
         self.check_verifier(&kzg).await?;
         let (store, registry, client) =
@@ -262,6 +260,20 @@ impl Parts {
             )));
         }
         Ok(())
+    }
+
+    /// Where blobs go.
+    fn availability(&self, contracts: &Contracts) -> Result<SharedAvailability> {
+        let attestor = Attestor::new(self.config.attestor_key()?, contracts.certificate_domain());
+        Ok(match self.config.da.kind {
+            DaKind::Local => {
+                let blobs = self.config.node.data_dir.join("blobs");
+                Arc::new(LocalAvailability::open(&blobs, attestor)?)
+            }
+            DaKind::Eigenda => {
+                Arc::new(EigendaAvailability::new(&self.config.da.eigenda, attestor)?)
+            }
+        })
     }
 
     async fn kzg(&self, contracts: &Contracts) -> Result<Kzg> {

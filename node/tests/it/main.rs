@@ -9,6 +9,7 @@ mod damage;
 mod kills;
 mod market;
 mod index;
+mod eigenda;
 mod recorder;
 mod settlement;
 mod store;
