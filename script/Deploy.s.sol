@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {FeeSchedule} from "../contracts/governance/FeeSchedule.sol";
 import {IFeeSchedule} from "../contracts/interfaces/IFeeSchedule.sol";
 import {IPayoutVerifier} from "../contracts/interfaces/IPayoutVerifier.sol";
+import {ISketchVotes} from "../contracts/interfaces/ISketchVotes.sol";
 import {G1Point, G2Point} from "../contracts/libraries/Kzg.sol";
 import {PaymentChannels} from "../contracts/payments/PaymentChannels.sol";
 import {DatanetRegistry} from "../contracts/registry/DatanetRegistry.sol";
@@ -13,7 +14,16 @@ import {ModelRegistry} from "../contracts/registry/ModelRegistry.sol";
 import {Disputes} from "../contracts/settlement/Disputes.sol";
 import {EarningsArchive} from "../contracts/settlement/EarningsArchive.sol";
 import {IndexDisputes} from "../contracts/settlement/IndexDisputes.sol";
+import {RecordSamples} from "../contracts/settlement/RecordSamples.sol";
 import {Settlement} from "../contracts/settlement/Settlement.sol";
+import {SketchVotes} from "../contracts/settlement/SketchVotes.sol";
+import {ValidatorRoll} from "../contracts/settlement/ValidatorRoll.sol";
+import {AmountFaults} from "../contracts/settlement/faults/AmountFaults.sol";
+import {CarryFaults} from "../contracts/settlement/faults/CarryFaults.sol";
+import {CreditFaults} from "../contracts/settlement/faults/CreditFaults.sol";
+import {ReceiptFaults} from "../contracts/settlement/faults/ReceiptFaults.sol";
+import {RecordFaults} from "../contracts/settlement/faults/RecordFaults.sol";
+import {RowFaults} from "../contracts/settlement/faults/RowFaults.sol";
 import {Staking} from "../contracts/staking/Staking.sol";
 import {DevCertVerifier} from "../contracts/verifiers/DevCertVerifier.sol";
 import {PayoutVerifier} from "../contracts/verifiers/PayoutVerifier.sol";
@@ -45,6 +55,10 @@ import {VmSafe} from "forge-std/Vm.sol";
 /// | minIndexBond    | DEPLOY_MIN_INDEX_BOND   | 100 OPEN, in wei, to publish an index                       |
 /// | claimBond       | DEPLOY_CLAIM_BOND       | 1 OPEN, in wei, to claim that an index leaves a row out     |
 /// | answerPeriod    | DEPLOY_ANSWER_PERIOD    | 86400 (1 day) to answer such a claim                        |
+/// | voteBond        | DEPLOY_VOTE_BOND        | 10 OPEN, in wei, to challenge a record's sketch             |
+/// | minPanelStake   | DEPLOY_MIN_PANEL_STAKE  | 3000 OPEN, in wei, behind a vote at least                   |
+/// | votePenaltyWad  | DEPLOY_VOTE_PENALTY     | 0.01e18 of a silent or losing validator's stake             |
+/// | votePeriod      | DEPLOY_VOTE_PERIOD      | 86400 (1 day) each to answer, to commit and to reveal       |
 /// | tauG2           | DEPLOY_TAU_G2           | EigenDA's; as x1,x0,y1,y0 (imaginary part first)            |
 /// | identity        | DEPLOY_IDENTITY         | none, it must be given; as x,y                              |
 ///
@@ -71,8 +85,23 @@ contract Deploy is Script {
         uint256 minIndexBond;
         uint256 claimBond;
         uint64 answerPeriod;
+        uint256 voteBond;
+        uint256 minPanelStake;
+        uint256 votePenaltyWad;
+        uint64 votePeriod;
         G2Point tauG2;
         G1Point identity;
+    }
+
+    /// @dev What may strike batches.
+    struct Faults {
+        RowFaults rows;
+        AmountFaults amounts;
+        RecordFaults records;
+        ReceiptFaults receipts;
+        CarryFaults carries;
+        CreditFaults credits;
+        SketchVotes votes;
     }
 
     struct Deployment {
@@ -89,6 +118,9 @@ contract Deploy is Script {
         DevCertVerifier daCerts;
         IPayoutVerifier payoutVerifier;
         EarningsArchive archive;
+        Faults faults;
+        ValidatorRoll roll;
+        RecordSamples samples;
     }
 
     error AddressMispredicted(address settlement, address predicted);
@@ -165,6 +197,10 @@ contract Deploy is Script {
         config.minIndexBond = _uint("minIndexBond", "DEPLOY_MIN_INDEX_BOND", 100 ether, type(uint256).max);
         config.claimBond = _uint("claimBond", "DEPLOY_CLAIM_BOND", 1 ether, type(uint256).max);
         config.answerPeriod = _uint64("answerPeriod", "DEPLOY_ANSWER_PERIOD", 1 days);
+        config.voteBond = _uint("voteBond", "DEPLOY_VOTE_BOND", 10 ether, type(uint128).max);
+        config.minPanelStake = _uint("minPanelStake", "DEPLOY_MIN_PANEL_STAKE", 3000 ether, type(uint128).max);
+        config.votePenaltyWad = _uint("votePenaltyWad", "DEPLOY_VOTE_PENALTY", 0.01e18, 1e18);
+        config.votePeriod = _uint64("votePeriod", "DEPLOY_VOTE_PERIOD", 1 days);
         config.tauG2 = _tauG2();
         config.identity = _identity();
     }
@@ -216,8 +252,40 @@ contract Deploy is Script {
     }
 
     /// @dev The contracts that may strike batches, for ever. What they need is in `deployed`, Disputes too.
-    function _deployFaultContracts(Config memory, Deployment memory) internal virtual returns (address[] memory) {
-        return new address[](0);
+    function _deployFaultContracts(Config memory config, Deployment memory deployed)
+        internal
+        virtual
+        returns (address[] memory contracts)
+    {
+        Faults memory f = deployed.faults;
+        f.rows = new RowFaults(deployed.disputes, deployed.earners);
+        f.amounts = new AmountFaults(deployed.disputes, deployed.fees);
+        f.records = new RecordFaults(
+            deployed.disputes, deployed.models, deployed.indexes, deployed.earners, deployed.channels
+        );
+        f.receipts = new ReceiptFaults(deployed.disputes, deployed.channels);
+        f.carries = new CarryFaults(deployed.disputes);
+        f.credits = new CreditFaults(deployed.disputes, deployed.models, deployed.indexes, deployed.fees);
+        f.votes = _deployVotes(config, deployed);
+
+        contracts = new address[](7);
+        (contracts[0], contracts[1], contracts[2]) = (address(f.rows), address(f.amounts), address(f.records));
+        (contracts[3], contracts[4], contracts[5]) = (address(f.receipts), address(f.carries), address(f.credits));
+        contracts[6] = address(f.votes);
+    }
+
+    function _deployVotes(Config memory config, Deployment memory deployed) private returns (SketchVotes votes) {
+        uint64 period = config.votePeriod;
+        deployed.roll = new ValidatorRoll(deployed.staking);
+        deployed.samples = new RecordSamples(deployed.settlement);
+        votes = new SketchVotes(
+            deployed.disputes,
+            deployed.roll,
+            ISketchVotes.Parameters(
+                config.voteBond, config.minPanelStake, config.votePenaltyWad, period, period, period
+            )
+        );
+        deployed.staking.setSlasher(address(votes), true);
     }
 
     function _deployDisputes(Config memory config, address deployer, Deployment memory deployed) private {
@@ -264,6 +332,15 @@ contract Deploy is Script {
         vm.serializeAddress("contracts", "Disputes", address(deployed.disputes));
         vm.serializeAddress("contracts", "EarningsArchive", address(deployed.archive));
         vm.serializeAddress("contracts", "PayoutVerifier", address(deployed.payoutVerifier));
+        vm.serializeAddress("contracts", "RowFaults", address(deployed.faults.rows));
+        vm.serializeAddress("contracts", "AmountFaults", address(deployed.faults.amounts));
+        vm.serializeAddress("contracts", "RecordFaults", address(deployed.faults.records));
+        vm.serializeAddress("contracts", "ReceiptFaults", address(deployed.faults.receipts));
+        vm.serializeAddress("contracts", "CarryFaults", address(deployed.faults.carries));
+        vm.serializeAddress("contracts", "CreditFaults", address(deployed.faults.credits));
+        vm.serializeAddress("contracts", "SketchVotes", address(deployed.faults.votes));
+        vm.serializeAddress("contracts", "ValidatorRoll", address(deployed.roll));
+        vm.serializeAddress("contracts", "RecordSamples", address(deployed.samples));
         return vm.serializeAddress("contracts", "DevCertVerifier", address(deployed.daCerts));
     }
 
@@ -281,6 +358,11 @@ contract Deploy is Script {
         vm.serializeUint("parameters", "feeNotice", config.feeNotice);
         vm.serializeString("parameters", "exposureWad", vm.toString(config.exposureWad));
         vm.serializeString("parameters", "strikeSlashWad", vm.toString(config.strikeSlashWad));
+
+        vm.serializeString("parameters", "voteBond", vm.toString(config.voteBond));
+        vm.serializeString("parameters", "minPanelStake", vm.toString(config.minPanelStake));
+        vm.serializeString("parameters", "votePenaltyWad", vm.toString(config.votePenaltyWad));
+        vm.serializeUint("parameters", "votePeriod", config.votePeriod);
 
         vm.serializeBytes32("identity", "x", bytes32(config.identity.x));
         string memory identity = vm.serializeBytes32("identity", "y", bytes32(config.identity.y));

@@ -22,6 +22,16 @@ contract StandInDeploy is Deploy {
     function _deployPayoutVerifier(Config memory config) internal virtual override returns (IPayoutVerifier) {
         return new StandInVerifier(config.pageSize, config.tauG2);
     }
+
+    /// @dev Tests say themselves what may strike.
+    function _deployFaultContracts(Config memory, Deployment memory)
+        internal
+        virtual
+        override
+        returns (address[] memory)
+    {
+        return new address[](0);
+    }
 }
 
 /// @notice All contracts, deployed by the script that deploys them on a chain, with a stand-in for PayoutVerifier.
@@ -101,6 +111,10 @@ abstract contract Base is Test {
             minIndexBond: 100 ether,
             claimBond: 1 ether,
             answerPeriod: 1 days,
+            voteBond: 10 ether,
+            minPanelStake: 3000 ether,
+            votePenaltyWad: 0.01e18,
+            votePeriod: 1 days,
             exposureWad: EXPOSURE,
             strikeSlashWad: STRIKE_SLASH,
             tauG2: DevSrs.tauG2(),

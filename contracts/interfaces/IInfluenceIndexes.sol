@@ -88,7 +88,8 @@ interface IInfluenceIndexes {
         uint32 dim,
         uint32 symbols,
         uint64 acceptedAt,
-        G1Point[] blobs
+        G1Point[] blobs,
+        bytes[] certificates
     );
     /// @dev A dispute that needs an answer puts off `acceptedAt`.
     event IndexHeld(ModelId indexed model, uint64 acceptedAt);

@@ -117,7 +117,7 @@ contract InfluenceIndexes is IInfluenceIndexes, Ownable2Step, ReentrancyGuardTra
             blobsHash: keccak256(abi.encode(blobs))
         });
 
-        emit IndexPublished(model, msg.sender, contributors, dim, symbols, acceptedAt, blobs);
+        emit IndexPublished(model, msg.sender, contributors, dim, symbols, acceptedAt, blobs, certificates);
     }
 
     /// @inheritdoc IInfluenceIndexes

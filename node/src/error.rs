@@ -67,6 +67,9 @@ pub enum Error {
     /// A commitment or an opening could not be made.
     #[error("prover: {0}")]
     Prover(#[from] prover::Error),
+    /// A batch could not be disputed.
+    #[error("dispute: {0}")]
+    Dispute(String),
     /// The model or its engine failed.
     #[error(transparent)]
     Inference(#[from] inference::Error),

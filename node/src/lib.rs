@@ -15,6 +15,7 @@ pub mod telemetry;
 
 pub mod batcher;
 pub mod chain;
+pub mod challenger;
 pub mod committer;
 pub mod da;
 pub mod earnings;

@@ -288,8 +288,8 @@ impl PipelineMetrics {
             _ => Default::default(),
         };
         self.waiting.set(gauge(total));
-        self.unfinal.set(gauge(unfinal));
-        self.exposure_cap.set(gauge(u64::try_from(cap).unwrap_or(u64::MAX)));
+        self.unfinal.set(gauge(unfinal.saturating_to()));
+        self.exposure_cap.set(gauge(cap.saturating_to()));
         Ok(())
     }
 }

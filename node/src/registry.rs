@@ -102,6 +102,15 @@ impl Registry {
         time / self.contracts.epoch_seconds
     }
 
+    /// Id of the registered model whose id begins with these bytes, 25 or more of them.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn model_beginning(&self, leading: &[u8]) -> Result<Option<B256>> {
+        let found = self.store.scan(Table::Models, leading, leading, 1)?;
+        found.first().map(|(key, _)| hash_in(Table::Models, key)).transpose()
+    }
+
     /// A model by its id.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ pub enum Waiting {
         /// Its total (gwei).
         total: u64,
         /// Gwei of posted batches.
-        unfinal: u64,
+        unfinal: U256,
         /// Most gwei that they may come to.
         cap: U256,
     },
@@ -86,7 +86,7 @@ impl Waits {
         match now {
             Some(Waiting::Exposure { batch, epoch, total, unfinal, cap }) => warn!(
                 target: "node::settler",
-                %batch, epoch, total_gwei = total, unfinal_gwei = unfinal, cap_gwei = %cap,
+                %batch, epoch, total_gwei = total, unfinal_gwei = %unfinal, cap_gwei = %cap,
                 "the batch waits: with it, batches that are not final come to more than the stake covers"
             ),
             Some(Waiting::Previous { batch, epoch, previous, head }) => warn!(
@@ -191,7 +191,7 @@ impl Settler {
         }
         let unfinal = self.client.call(to, &ISettlement::unfinalOfCall { operator }).await?;
         let cap = self.client.call(to, &ISettlement::exposureCapOfCall { operator }).await?;
-        let above = U256::from(unfinal) + U256::from(total) > cap;
+        let above = unfinal.saturating_add(U256::from(total)) > cap;
         Ok(above.then_some(Waiting::Exposure { batch, epoch, total, unfinal, cap }))
     }
 

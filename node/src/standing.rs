@@ -13,7 +13,7 @@ use attribution::settle::Carries;
 use crate::{
     Error, Result,
     batcher::{SealedBatch, batches_after, ledger_blob},
-    committer::last_epoch,
+    committer::{Kzg, last_epoch},
     da::SharedAvailability,
     finaliser::FinalBatch,
     registry::{BatchStatus, ChainBatch, Registry},
@@ -50,6 +50,7 @@ pub struct Standing {
     store: SharedStore,
     registry: Registry,
     layer: SharedAvailability,
+    kzg: Kzg,
     operator: Address,
 }
 
@@ -65,9 +66,10 @@ impl Standing {
         store: SharedStore,
         registry: Registry,
         layer: SharedAvailability,
+        kzg: Kzg,
         operator: Address,
     ) -> Self {
-        Self { store, registry, layer, operator }
+        Self { store, registry, layer, kzg, operator }
     }
 
     /// Whose batches they are.
@@ -135,7 +137,15 @@ impl Standing {
             None => {
                 let view = self.registry.batch(head)?;
                 let view = view.ok_or_else(|| Error::Store(format!("head {head} is unknown")))?;
-                ledger_of(&self.layer, head, &view).await?
+                let blob = ledger_of(&self.layer, head, &view).await?;
+                let (kzg, copy) = (self.kzg.clone(), blob.clone());
+                // Wrong carries would have the next batch struck.
+                if blocking(move || kzg.commit_ledger(copy)).await? != view.submission.ledger {
+                    return Err(Error::Availability(format!(
+                        "ledger of batch {head} is not the committed one"
+                    )));
+                }
+                blob
             }
         };
         blocking(move || Ok(prover::ledger_from_blob(&blob)?.carries)).await
@@ -194,6 +204,8 @@ pub(crate) async fn ledger_of(
     id: B256,
     view: &ChainBatch,
 ) -> Result<Vec<u8>> {
-    let blob = layer.get(view.submission.ledger.clone()).await?;
+    let posted = &view.submission;
+    let certificate = posted.certificates.first().map_or(&[][..], |bytes| bytes);
+    let blob = layer.get(posted.ledger.clone(), certificate).await?;
     blob.ok_or_else(|| Error::Availability(format!("ledger of batch {id} is not there")))
 }

@@ -153,7 +153,7 @@ fn check_header_and_prefixes(blob: &[u8], symbols: usize) -> Result<()> {
 }
 
 /// Number of rows.
-fn check_length(given: usize) -> Result<usize> {
+pub(crate) fn check_length(given: usize) -> Result<usize> {
     let rows = given / ROW;
     let whole = given.is_multiple_of(ROW) && rows.is_power_of_two();
     if whole && (MIN_ROWS..=MAX_ROWS).contains(&rows) {

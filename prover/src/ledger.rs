@@ -3,7 +3,7 @@ use attribution::settle::{CELLS_PER_ROW, Ledger, Statement};
 
 use crate::{
     CellOpening, Error, Opening, Result, Srs,
-    blob::{blob_from_rows, elements, rows_from_blob},
+    blob::{any_elements, blob_from_rows, check_length, elements, rows_from_blob},
     kzg, openings,
     polynomial::Polynomial,
 };
@@ -39,8 +39,20 @@ impl LedgerCommitment {
     /// # Errors
     /// Those of [`rows_from_blob`], and [`Error::TooManyCoefficients`] if the setup is too small.
     pub fn from_blob(srs: &Srs, blob: Vec<u8>) -> Result<Self> {
-        let rows = rows_from_blob(&blob)?.len();
-        let polynomial = Polynomial::interpolate(elements(&blob))?;
+        rows_from_blob(&blob)?;
+        Self::from_symbols(srs, blob)
+    }
+
+    /// Commits to symbols of 32 bytes that need not be rows: what somebody can publish who breaks
+    /// the rules, and prove payouts of, since the argument reads no cell but the first four.
+    ///
+    /// # Errors
+    /// [`Error::BlobLength`] unless they are as many as those of 8 to 65 536 rows, a power of two,
+    /// [`Error::SymbolRange`] unless each is below the order of the field,
+    /// [`Error::TooManyCoefficients`] if the setup is too small.
+    pub fn from_symbols(srs: &Srs, blob: Vec<u8>) -> Result<Self> {
+        let rows = check_length(blob.len())?;
+        let polynomial = Polynomial::interpolate(any_elements(&blob)?)?;
         let commitment = srs.commit(polynomial.coefficients())?;
         Ok(Self { rows, blob, polynomial, commitment })
     }

@@ -3,8 +3,8 @@ pragma solidity 0.8.30;
 
 import {CellOpening, CellOpenings, SlotOpening} from "../../contracts/libraries/CellOpenings.sol";
 import {G1Point, G2Point, Kzg} from "../../contracts/libraries/Kzg.sol";
+import {BlobBook} from "../BlobBook.sol";
 import {DevSrs} from "../DevSrs.sol";
-import {BlobBook} from "../LedgerBook.sol";
 import {stdJson} from "forge-std/StdJson.sol";
 import {Test} from "forge-std/Test.sol";
 

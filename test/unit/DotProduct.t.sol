@@ -90,6 +90,7 @@ contract DotProductTest is Test {
         assertEq(caller.ofInt8AndInt32(lowest, most), int256(DotProduct.MAX_LENGTH * 127 * (2 ** 31 - 1)));
     }
 
+    /// forge-config: default.fuzz.runs = 64
     /// forge-config: ci.fuzz.runs = 1000
     function testFuzz_ofInt8_isTheLoop(uint256 length, bytes32 seed) public view {
         length = bound(length, 0, DIM);
@@ -99,6 +100,7 @@ contract DotProductTest is Test {
         assertEq(caller.ofInt8(a, b), caller.loopOfInt8(a, b));
     }
 
+    /// forge-config: default.fuzz.runs = 64
     /// forge-config: ci.fuzz.runs = 1000
     function testFuzz_ofInt8AndInt32_isTheLoop(uint256 length, bytes32 seed) public view {
         length = bound(length, 0, DIM);

@@ -33,7 +33,7 @@ contract InfluenceIndexesTest is IndexFixture {
     function test_publish_keepsWhatDisputesNeed() public {
         (G1Point[] memory blobs, bytes[] memory certificates) = _blobs(2, 64);
         vm.expectEmit(address(indexes));
-        emit IInfluenceIndexes.IndexPublished(model, OWNER, 4, dim, 64, START + WINDOW, blobs);
+        emit IInfluenceIndexes.IndexPublished(model, OWNER, 4, dim, 64, START + WINDOW, blobs, certificates);
         vm.prank(OWNER);
         indexes.publish{value: BOND}(model, 4, dim, blobs, 64, certificates);
         vm.snapshotGasLastCall("InfluenceIndexes", "publish two blobs");

@@ -161,7 +161,7 @@ sol! {
         function disputeWindow() external view returns (uint64);
         function pageSize() external view returns (uint32);
         function payoutVerifier() external view returns (address);
-        function unfinalOf(address operator) external view returns (uint64);
+        function unfinalOf(address operator) external view returns (uint256);
         function exposureCapOf(address operator) external view returns (uint256);
         function headOf(address operator) external view returns (bytes32);
         function isArbiter(address arbiter) external view returns (bool);
@@ -301,7 +301,7 @@ sol! {
         bytes32 blobsHash;
     }
 
-    #[sol(rpc)]
+    #[sol(rpc, abi)]
     interface IInfluenceIndexes {
         error NoIndex(bytes32 model);
         error NotModelOwner(bytes32 model, address caller);
@@ -323,7 +323,8 @@ sol! {
             uint32 dim,
             uint32 symbols,
             uint64 acceptedAt,
-            G1Point[] blobs
+            G1Point[] blobs,
+            bytes[] certificates
         );
         event IndexHeld(bytes32 indexed model, uint64 acceptedAt);
         event IndexStruck(bytes32 indexed model, address indexed challenger, uint256 burned, uint256 paid);

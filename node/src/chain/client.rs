@@ -168,8 +168,20 @@ impl ChainClient {
     /// [`Error::Reverted`] if it would revert or did, [`Error::Chain`] if the chain cannot be
     /// reached, there is no key, or no block takes it in time; it may then still be taken later.
     pub async fn send<C: SolCall>(&self, to: Address, call: &C, value: U256) -> Result<Sent> {
+        self.send_request(request(to, call, value), C::SIGNATURE).await
+    }
+
+    /// The same for a call that is encoded already.
+    ///
+    /// # Errors
+    /// As [`ChainClient::send`].
+    pub async fn send_data(&self, to: Address, calldata: Bytes) -> Result<Sent> {
+        self.send_request(TransactionRequest::default().to(to).input(calldata.into()), "call").await
+    }
+
+    async fn send_request(&self, request: TransactionRequest, what: &str) -> Result<Sent> {
         let from = self.sender.ok_or_else(|| Error::Chain("no key to send with".into()))?;
-        let request = request(to, call, value).from(from);
+        let request = request.from(from);
         let _turn = self.sending.lock().await;
         self.simulate(request.clone(), BlockId::pending()).await?;
         let pending = self.provider.send_transaction(request).await.map_err(revert::error)?;
@@ -180,7 +192,7 @@ impl ChainClient {
             .map_err(Error::chain)?;
         if !receipt.status() {
             let transaction = receipt.transaction_hash;
-            return Err(Error::Reverted(format!("{} in {transaction}", C::SIGNATURE)));
+            return Err(Error::Reverted(format!("{what} in {transaction}")));
         }
         Ok(Sent {
             transaction: receipt.transaction_hash,

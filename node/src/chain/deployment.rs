@@ -38,6 +38,18 @@ pub struct Deployment {
     pub settlement: Address,
     /// Disputes, which strikes batches.
     pub disputes: Address,
+    /// RowFaults, which proves faults to Disputes.
+    pub row_faults: Address,
+    /// AmountFaults, which proves faults to Disputes.
+    pub amount_faults: Address,
+    /// RecordFaults, which proves faults to Disputes.
+    pub record_faults: Address,
+    /// ReceiptFaults, which proves faults to Disputes.
+    pub receipt_faults: Address,
+    /// CarryFaults, which proves faults to Disputes.
+    pub carry_faults: Address,
+    /// CreditFaults, which proves faults to Disputes.
+    pub credit_faults: Address,
     /// EarningsArchive.
     pub earnings_archive: Address,
     /// The verifier of data-availability certificates that Settlement asks.
@@ -72,6 +84,12 @@ struct Addresses {
     payment_channels: Address,
     settlement: Address,
     disputes: Address,
+    row_faults: Address,
+    amount_faults: Address,
+    record_faults: Address,
+    receipt_faults: Address,
+    carry_faults: Address,
+    credit_faults: Address,
     earnings_archive: Address,
     dev_cert_verifier: Address,
     sketch_votes: Option<Address>,
@@ -96,6 +114,12 @@ impl From<File> for Deployment {
             payment_channels: at.payment_channels,
             settlement: at.settlement,
             disputes: at.disputes,
+            row_faults: at.row_faults,
+            amount_faults: at.amount_faults,
+            record_faults: at.record_faults,
+            receipt_faults: at.receipt_faults,
+            carry_faults: at.carry_faults,
+            credit_faults: at.credit_faults,
             earnings_archive: at.earnings_archive,
             da_cert_verifier: at.dev_cert_verifier,
             sketch_votes: at.sketch_votes,

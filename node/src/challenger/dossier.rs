@@ -15,11 +15,11 @@ use crate::{
 
 /// The blobs of a batch.
 #[derive(Debug)]
-pub(super) struct Dossier {
-    pub(super) rows: Rows,
-    pub(super) layout: SlotLayout,
+pub(crate) struct Dossier {
+    pub(crate) rows: Rows,
+    pub(crate) layout: SlotLayout,
     /// Symbols of the witness blobs.
-    pub(super) blobs: Vec<Vec<u8>>,
+    pub(crate) blobs: Vec<Vec<u8>>,
     ledger: BlobCommitment,
     witnesses: Vec<BlobCommitment>,
 }
@@ -31,7 +31,7 @@ impl Dossier {
     /// # Errors
     /// [`Error::Availability`] if the layer cannot be reached, [`Error::Prover`] if there are too few
     /// powers of tau for the blobs.
-    pub(super) async fn fetch(
+    pub(crate) async fn fetch(
         layer: &SharedAvailability,
         kzg: &Kzg,
         batch: &ChainBatch,
@@ -58,9 +58,14 @@ impl Dossier {
 
     /// Opens whole rows of the ledger, given in ascending order.
     pub(super) fn open_rows(&self, kzg: &Kzg, rows: &[usize]) -> Result<bindings::CellOpening> {
-        let cells = |row: &usize| (0..CELLS_PER_ROW).map(move |cell| row * CELLS_PER_ROW + cell);
+        let cells = |&row: &usize| (0..CELLS_PER_ROW).map(move |cell| row * CELLS_PER_ROW + cell);
         let indices: Vec<u32> = rows.iter().flat_map(cells).map(index).collect();
-        let opening = self.ledger.open_cells(kzg.srs(), &indices)?;
+        self.open_cells(kzg, &indices)
+    }
+
+    /// Opens cells of the ledger, given in ascending order.
+    pub(crate) fn open_cells(&self, kzg: &Kzg, indices: &[u32]) -> Result<bindings::CellOpening> {
+        let opening = self.ledger.open_cells(kzg.srs(), indices)?;
         let CellOpening { indices, values, quotient, remainder } = opening;
         let (quotient, remainder) = (point(quotient), point(remainder));
         Ok(bindings::CellOpening { indices, values: scalars(values), quotient, remainder })

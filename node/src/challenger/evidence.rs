@@ -1,10 +1,13 @@
 //! A fault as the transaction that proves it.
 
 use alloy::{
-    primitives::{Address, Bytes},
+    primitives::{Address, Bytes, U256},
     sol_types::SolCall,
 };
-use attribution::settle::audit::{Evidence, Fault, Rule};
+use attribution::settle::{
+    ModelId,
+    audit::{Evidence, Fault, Rule},
+};
 
 use super::{facts::Facts, indexes::Index};
 use crate::{
@@ -12,13 +15,12 @@ use crate::{
     chain::{
         Deployment,
         bindings::{
-            CellOpening, ContributorProof, IAmountFaults as Amount, ICarryFaults as Carry,
+            CellOpening, ContributorProof, G1Point, IAmountFaults as Amount, ICarryFaults as Carry,
             ICreditFaults as Credit, IRecordFaults as Record, IRowFaults as Row,
         },
     },
     committer::Kzg,
 };
-use attribution::settle::ModelId;
 
 /// A transaction that strikes a batch.
 #[derive(Debug)]
@@ -229,7 +231,12 @@ impl Maker<'_> {
     fn previous(&self, rows: &[usize]) -> Result<CellOpening> {
         match &self.facts.previous {
             Some(previous) if !rows.is_empty() => previous.open_rows(self.kzg, rows),
-            _ => Ok(CellOpening::default()),
+            _ => Ok(CellOpening {
+                indices: vec![],
+                values: vec![],
+                quotient: G1Point { x: U256::ZERO, y: U256::ZERO },
+                remainder: G1Point { x: U256::ZERO, y: U256::ZERO },
+            }),
         }
     }
 }

@@ -88,7 +88,10 @@ impl Indexes {
         else {
             return Ok(None);
         };
-        let published = self.publisher.read(&view, known.index_root).await?;
+        let certificates: Vec<_> = view.certificates.into_iter().map(Into::into).collect();
+        let root = known.index_root;
+        let published =
+            self.publisher.read(&view.blobs, &certificates, view.symbols, root).await?;
         let index = Arc::new(blocking(move || Ok(Index::new(&published))).await?);
         let mut kept = self.lock();
         while kept.len() >= KEPT {

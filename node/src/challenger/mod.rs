@@ -10,6 +10,7 @@ mod evidence;
 mod facts;
 mod indexes;
 mod pauses;
+mod receipts;
 
 use alloy::primitives::{Address, B256};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -27,7 +28,7 @@ use crate::{
     store::{SharedStore, Table, WriteBatch, get_row, read_sol, write_sol},
     worker::blocking,
 };
-use dossier::Dossier;
+pub(crate) use dossier::Dossier;
 use evidence::Proof;
 use facts::Facts;
 use pauses::Pauses;
@@ -54,11 +55,11 @@ pub enum Examination {
 /// The stage from posted batches to disputes.
 #[derive(Debug, Clone)]
 pub struct Challenger {
-    store: SharedStore,
-    registry: Registry,
-    client: ChainClient,
-    layer: SharedAvailability,
-    kzg: Kzg,
+    pub(crate) store: SharedStore,
+    pub(crate) registry: Registry,
+    pub(crate) client: ChainClient,
+    pub(crate) layer: SharedAvailability,
+    pub(crate) kzg: Kzg,
     indexes: Indexes,
     pauses: Pauses,
 }

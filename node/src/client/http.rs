@@ -72,7 +72,7 @@ impl NodeClient {
     /// [`Error::Remote`] if it is refused, is not JSON, or the deadline passes.
     pub async fn get(&self, path: &str, deadline: Duration) -> Result<Value> {
         let url = format!("{}{path}", self.base);
-        let attempt = async || {
+        let attempt = || async {
             let response = self.http.get(&url).send().await.map_err(lost)?;
             json_of(accepted(response).await?).await
         };
@@ -85,7 +85,7 @@ impl NodeClient {
     /// [`Error::Remote`] if it is refused, is not text, or the deadline passes.
     pub async fn text(&self, path: &str, deadline: Duration) -> Result<String> {
         let url = format!("{}{path}", self.base);
-        let attempt = async || {
+        let attempt = || async {
             let response = self.http.get(&url).send().await.map_err(lost)?;
             let bytes = bytes_of(accepted(response).await?).await?;
             String::from_utf8(bytes)
@@ -105,7 +105,7 @@ impl NodeClient {
         channel: B256,
         deadline: Duration,
     ) -> Result<Quote> {
-        let attempt = async || {
+        let attempt = || async {
             let request = self.post(path, body).header(CHANNEL_HEADER, channel.to_string());
             let response = request.send().await.map_err(lost)?;
             if response.status() == StatusCode::PAYMENT_REQUIRED {
@@ -225,9 +225,10 @@ async fn bytes_of(mut response: Response) -> std::result::Result<Vec<u8>, Failur
     Ok(held)
 }
 
-async fn repeat<T>(
+// Not an `AsyncFn`: whose future is `Send` cannot be said yet.
+async fn repeat<T, F: Future<Output = std::result::Result<T, Failure>>>(
     deadline: Duration,
-    attempt: impl AsyncFn() -> std::result::Result<T, Failure>,
+    attempt: impl Fn() -> F,
 ) -> Result<std::result::Result<T, Refused>> {
     let started = Instant::now();
     let mut wait = BACKOFF.0;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use alloy::primitives::{B256, U256};
 use attribution::settle::EarnerIndex;
 use prover::{
-    EarningsPage, Fr, G1Affine, LedgerCommitment, Polynomial, Srs,
+    EarningsPage, G1Affine, LedgerCommitment, OpeningProgress, Srs, WitnessCommitment,
     argument::{PayoutStatement, Progress, VerifierKey, prove_payouts},
     commit_payouts, evm,
 };
@@ -77,15 +77,7 @@ impl Kzg {
     /// # Errors
     /// [`Error::Prover`] if it is no such blob or longer than there are powers.
     pub fn commit_blob(&self, blob: Vec<u8>) -> Result<G1Point> {
-        let symbols = blob.chunks_exact(32).map(|symbol| {
-            let half = |at: usize| {
-                Fr::from(u128::from_be_bytes(symbol[at..at + 16].try_into().expect("16 bytes")))
-            };
-            let base = Fr::from(1_u128 << 64);
-            half(0) * base * base + half(16)
-        });
-        let polynomial = Polynomial::interpolate(symbols.collect())?;
-        Ok(point(self.srs.commit(polynomial.coefficients())?))
+        Ok(point(WitnessCommitment::from_blob(&self.srs, blob)?.commitment()))
     }
 
     /// Commitments to the payouts of each page that is paid.
@@ -152,20 +144,18 @@ impl Kzg {
         Ok(point(opening.witness))
     }
 
-    /// Witnesses of all earners of a page, by place, which cost as much as a few hundred single
-    /// ones. A few are checked against the chain's commitment.
+    /// Witnesses of all earners of a page, by place, which cost as much as a few dozen single ones.
+    /// Some are checked against the chain's commitment. `progress` is called after each stage.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn open_all(
         &self,
-        number: u32,
         page: &EarningsPage,
         commitment: &G1Point,
+        progress: impl FnMut(OpeningProgress),
     ) -> Result<Vec<G1Point>> {
-        let first = number * self.page_size();
-        let earners: Vec<_> = (first..=first + (self.page_size() - 1)).map(EarnerIndex).collect();
-        let openings = page.open_many(&self.srs, &earners)?;
+        let openings = page.open_all(&self.srs, progress)?;
         let commitment = affine(commitment)?;
         let sample = openings.iter().step_by(openings.len().div_ceil(SAMPLE).max(1));
         let claims: Vec<_> = sample.map(|&opening| prover::Claim { commitment, opening }).collect();

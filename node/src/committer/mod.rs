@@ -7,7 +7,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use tracing::info;
 
 pub use kzg::Kzg;
-pub(crate) use kzg::affine;
+pub(crate) use kzg::{affine, point};
 
 use crate::{
     Error, Result,

@@ -73,7 +73,7 @@ impl History {
         archive: ArchiveView,
         version: EarningsView,
     ) -> Result<Amounts> {
-        let blob = self.layer.get(archive.blob).await?;
+        let blob = self.layer.get(archive.blob, &archive.certificate).await?;
         let blob = blob.ok_or_else(|| Error::Availability("its blob is not there".into()))?;
         let kzg = self.kzg.clone();
         blocking(move || {

@@ -223,7 +223,7 @@ impl Earnings {
         let mut open = 0;
         for (&earner, &gwei) in &*page.earnings {
             open += usize::from(gwei > self.registry.claimed(earner)?);
-            if open >= openings::WHOLE_PAGE {
+            if open >= openings::worth_whole(self.kzg.page_size()) {
                 return Ok(true);
             }
         }

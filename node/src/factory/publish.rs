@@ -15,7 +15,7 @@ use crate::{
     },
     committer::Kzg,
     config::Config,
-    da::{Attestor, LocalAvailability, SYMBOL_BYTES, SharedAvailability},
+    da::{SYMBOL_BYTES, SharedAvailability},
     worker::blocking,
 };
 
@@ -67,9 +67,8 @@ impl IndexPublisher {
     pub async fn open(config: &Config, contracts: &Contracts) -> Result<Self> {
         let chain_id = contracts.deployment.chain_id;
         config.check_chain(chain_id)?;
-        let attestor = Attestor::new(config.attestor_key()?, contracts.certificate_domain());
         let data = config.node.data_dir.clone();
-        let layer = Arc::new(LocalAvailability::open(&data.join("blobs"), attestor)?);
+        let layer = crate::node::availability(config, contracts)?;
         let (srs, page_size) = (config.srs.clone(), contracts.page_size);
         let kzg = blocking(move || {
             Kzg::new(Arc::new(crate::node::powers(&srs, &data, chain_id)?), page_size)
@@ -97,13 +96,13 @@ impl IndexPublisher {
             stored.blobs.push(commitment);
             stored.certificates.push(certificate.into());
         }
-        self.read(&stored.blobs, symbols, index.root().into()).await?;
+        self.read(&stored.blobs, &stored.certificates, symbols, index.root().into()).await?;
         Ok(stored)
     }
 
     /// Reads a published index and rebuilds its tree.
     ///
-    /// - `blobs`, `symbols`: as the chain has them
+    /// - `blobs`, `certificates`, `symbols`: as the chain has them
     /// - `root`: the registered one
     ///
     /// # Errors
@@ -113,14 +112,15 @@ impl IndexPublisher {
     pub async fn read(
         &self,
         blobs: &[G1Point],
+        certificates: &[Bytes],
         symbols: u32,
         root: B256,
     ) -> Result<PublishedIndex> {
         let mut read = Vec::new();
-        for (i, commitment) in blobs.iter().enumerate() {
+        for (i, (commitment, certificate)) in blobs.iter().zip(certificates).enumerate() {
             let refuse =
                 |why: &str| Err(Error::Availability(format!("blob {i} of the index {why}")));
-            let Some(blob) = self.layer.get(commitment.clone()).await? else {
+            let Some(blob) = self.layer.get(commitment.clone(), certificate).await? else {
                 return refuse("is not available");
             };
             if blob.len() != symbols as usize * SYMBOL_BYTES {

@@ -318,10 +318,27 @@ fn indexes(tables: &mut Overlay<'_>, event: IInfluenceIndexesEvents) -> Result<(
     type Event = IInfluenceIndexesEvents;
     match event {
         Event::IndexPublished(published) => {
-            let IndexPublished { model, contributors, dim, symbols, acceptedAt, blobs, .. } =
-                published;
+            let IndexPublished {
+                model,
+                contributors,
+                dim,
+                symbols,
+                acceptedAt,
+                blobs,
+                certificates,
+                ..
+            } = published;
             let accepted_at = acceptedAt;
-            let view = IndexView { contributors, dim, symbols, blobs, accepted_at, struck: false };
+            let certificates = certificates.into_iter().map(Into::into).collect();
+            let view = IndexView {
+                contributors,
+                dim,
+                symbols,
+                blobs,
+                certificates,
+                accepted_at,
+                struck: false,
+            };
             tables.put(Table::Indexes, model.as_slice(), &view)
         }
         Event::IndexHeld(IndexHeld { model, acceptedAt }) => {

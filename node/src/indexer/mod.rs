@@ -9,7 +9,7 @@ mod overlay;
 pub mod views;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     time::{Duration, Instant},
 };
 
@@ -178,8 +178,8 @@ impl Indexer {
         let mut times = BTreeMap::new();
         for log in logs.iter().filter(|log| apply::needs_time(deployment, log)) {
             let number = log.block_number.unwrap_or_default();
-            if !times.contains_key(&number) {
-                times.insert(number, self.block(number).await?.timestamp);
+            if let Entry::Vacant(time) = times.entry(number) {
+                time.insert(self.block(number).await?.timestamp);
             }
         }
         let mut overlay = Overlay::new(&*self.store);

@@ -95,6 +95,8 @@ pub struct IndexView {
     /// Commitments under which its blobs are found, in order.
     #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
     pub blobs: Vec<G1Point>,
+    /// What shows that each is available, and where it is found.
+    pub certificates: Vec<Vec<u8>>,
     /// From when its model may earn (seconds).
     pub accepted_at: u64,
     /// Whether it was proven wrong: then its model never earns.

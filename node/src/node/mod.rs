@@ -2,8 +2,9 @@
 
 mod pipeline;
 mod start;
+mod votes;
 
-pub(crate) use start::powers;
+pub(crate) use start::{availability, powers};
 
 use std::net::SocketAddr;
 

@@ -50,6 +50,17 @@ impl Stage {
     }
 }
 
+/// A stage with a `step` of its own, named as its variable is.
+macro_rules! stage {
+    ($stage:ident) => {
+        Stage::new(stringify!($stage), move || {
+            let stage = $stage.clone();
+            async move { stage.step().await }
+        })
+    };
+}
+pub(super) use stage;
+
 /// Runs stages one after the other until shutdown, so that none meets another at work: again at once
 /// while one has done something, else every `interval`. One that fails is left out for pauses that
 /// grow. A step is never cut off, so it ends whole.

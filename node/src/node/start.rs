@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Node,
-    pipeline::{self, Stage},
+    pipeline::{self, Stage, stage},
+    votes,
 };
 use crate::{
     Error, Result,
@@ -43,6 +44,7 @@ use crate::{
     standing::Standing,
     store::{RocksStore, SharedStore},
     strikes::Strikes,
+    votes::Reruns,
     worker::blocking,
 };
 
@@ -83,7 +85,7 @@ pub(super) async fn start(config: Config, shutdown: CancellationToken) -> Result
         signer,
         RecorderConfig { max_skew: parts.config.node.max_skew_seconds, ..Default::default() },
     )?;
-    let (earnings, waits) = parts.pipeline(&recorder, &catalog).await?;
+    let (earnings, waits) = parts.pipeline(&recorder, &engine, &catalog).await?;
     let address = parts.serve(&engine, catalog, recorder, earnings, waits).await?;
     Ok(Node { address, tasks: parts.tasks, shutdown: parts.shutdown, engine })
 }
@@ -182,16 +184,22 @@ impl Parts {
     async fn pipeline(
         &mut self,
         recorder: &RecorderHandle,
-        catalog: &Catalog,
+        engine: &EngineHandle,
+        catalog: &Arc<Catalog>,
     ) -> Result<(Earnings, Waits)> {
         let contracts = self.registry.contracts().clone();
-        let layer = self.availability(&contracts)?;
+        let layer = availability(&self.config, &contracts)?;
         let kzg = self.kzg(&contracts).await?;
         self.check_verifier(&kzg).await?;
         let (store, registry, client) =
             (Arc::clone(&self.store), self.registry.clone(), self.client.clone());
-        let standing =
-            Standing::new(Arc::clone(&store), registry.clone(), Arc::clone(&layer), self.operator);
+        let standing = Standing::new(
+            Arc::clone(&store),
+            registry.clone(),
+            Arc::clone(&layer),
+            kzg.clone(),
+            self.operator,
+        );
         let strikes =
             Strikes::new(Arc::clone(&store), registry.clone(), client.clone(), standing.clone());
         let batcher = Batcher::new(
@@ -216,18 +224,10 @@ impl Parts {
             registry,
             client,
             earnings.clone(),
-            kzg,
-            layer,
+            kzg.clone(),
+            Arc::clone(&layer),
             self.config.earnings.archive_seconds,
         );
-        macro_rules! stage {
-            ($stage:ident) => {
-                Stage::new(stringify!($stage), move || {
-                    let stage = $stage.clone();
-                    async move { stage.step().await }
-                })
-            };
-        }
         // In one line, because batches on top of a struck one are sealed again: no stage may be at
         // work on one that is taken back.
         self.line(vec![
@@ -240,6 +240,19 @@ impl Parts {
             stage!(finaliser),
         ]);
         self.line(vec![stage!(archiver)]);
+        let attributor = AttributorHandle::start(1, self.config.model.queue)?;
+        let lines = votes::lines(votes::Parts {
+            config: &self.config,
+            store: Arc::clone(&self.store),
+            registry: self.registry.clone(),
+            client: self.client.clone(),
+            layer,
+            kzg,
+            reruns: Reruns::new(Arc::clone(catalog), engine.clone(), attributor),
+        })?;
+        for line in lines {
+            self.line(line);
+        }
         Ok((earnings, waits))
     }
 
@@ -260,20 +273,6 @@ impl Parts {
             )));
         }
         Ok(())
-    }
-
-    /// Where blobs go.
-    fn availability(&self, contracts: &Contracts) -> Result<SharedAvailability> {
-        let attestor = Attestor::new(self.config.attestor_key()?, contracts.certificate_domain());
-        Ok(match self.config.da.kind {
-            DaKind::Local => {
-                let blobs = self.config.node.data_dir.join("blobs");
-                Arc::new(LocalAvailability::open(&blobs, attestor)?)
-            }
-            DaKind::Eigenda => {
-                Arc::new(EigendaAvailability::new(&self.config.da.eigenda, attestor)?)
-            }
-        })
     }
 
     async fn kzg(&self, contracts: &Contracts) -> Result<Kzg> {
@@ -337,6 +336,18 @@ impl Parts {
         tracing::info!(target: "node", %address, operator = %self.operator, "serving");
         Ok(address)
     }
+}
+
+/// Where blobs go.
+pub(crate) fn availability(config: &Config, contracts: &Contracts) -> Result<SharedAvailability> {
+    let attestor = Attestor::new(config.attestor_key()?, contracts.certificate_domain());
+    Ok(match config.da.kind {
+        DaKind::Local => {
+            let blobs = config.node.data_dir.join("blobs");
+            Arc::new(LocalAvailability::open(&blobs, attestor)?)
+        }
+        DaKind::Eigenda => Arc::new(EigendaAvailability::new(&config.da.eigenda, attestor)?),
+    })
 }
 
 /// Powers of tau from the configured file, or from the seed and then kept in the cache folder.

@@ -81,6 +81,10 @@ pub enum Table {
     Ballots,
     /// `operator, epoch, voucher digest -> Purchase`: calls that this node bought to check them.
     Purchases,
+    /// `batch id -> Examination` of other operators' batches.
+    Examinations,
+    /// `operator -> epoch` from which on its batches may not all be examined.
+    ExaminedThrough,
     /// `model -> IndexView`, from the chain.
     Indexes,
 }
@@ -126,6 +130,8 @@ impl Table {
         Self::Votes,
         Self::Ballots,
         Self::Purchases,
+        Self::Examinations,
+        Self::ExaminedThrough,
         Self::Indexes,
     ];
 
@@ -170,6 +176,8 @@ impl Table {
             Self::Votes => "votes",
             Self::Ballots => "ballots",
             Self::Purchases => "purchases",
+            Self::Examinations => "examinations",
+            Self::ExaminedThrough => "examined_through",
             Self::Indexes => "indexes",
         }
     }

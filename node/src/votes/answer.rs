@@ -46,7 +46,8 @@ impl Answerer {
     pub async fn step(&self) -> Result<bool> {
         let mut round = Round::new();
         for (vote, row) in votes(&*self.store)? {
-            if !row.is_closed && row.answer.is_none() && self.client.sender() == Some(row.operator) {
+            if !row.is_closed && row.answer.is_none() && self.client.sender() == Some(row.operator)
+            {
                 round.take("answering", vote, self.answer(vote, &row).await)?;
             }
         }

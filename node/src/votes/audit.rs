@@ -9,12 +9,10 @@ use super::{
 };
 use crate::{
     Error, Result,
-    chain::{ChainClient, bindings::ISketchVotes},
-    challenger::Dossier,
-    committer::Kzg,
-    da::SharedAvailability,
-    registry::{BatchStatus, ChainBatch, Registry},
-    store::{SharedStore, Table, WriteBatch},
+    chain::bindings::ISketchVotes,
+    challenger::{Challenger, Dossier},
+    registry::{BatchStatus, ChainBatch},
+    store::{Table, WriteBatch},
 };
 
 /// Seconds after which a call's batch is not waited for: blobs do not live longer.
@@ -23,35 +21,26 @@ const PATIENCE: u64 = 14 * 86_400;
 /// The stage from purchases to challenges.
 #[derive(Debug, Clone)]
 pub struct Auditor {
-    store: SharedStore,
-    registry: Registry,
-    client: ChainClient,
+    challenger: Challenger,
     votes: Address,
-    layer: SharedAvailability,
-    kzg: Kzg,
     reruns: Reruns,
 }
 
 /// A record in a batch.
 struct Found {
     row: u32,
+    /// Gwei.
+    fee: i64,
     tokens_in: u32,
     tokens_out: u32,
     witness: Witness,
 }
 
 impl Auditor {
-    /// The stage that sends with the client's key, and its bond, to the contract at `votes`.
-    pub const fn new(
-        store: SharedStore,
-        registry: Registry,
-        client: ChainClient,
-        votes: Address,
-        layer: SharedAvailability,
-        kzg: Kzg,
-        reruns: Reruns,
-    ) -> Self {
-        Self { store, registry, client, votes, layer, kzg, reruns }
+    /// The stage that proves with `challenger`, and challenges with its key, which brings the bond, at
+    /// the contract at `votes`.
+    pub const fn new(challenger: Challenger, votes: Address, reruns: Reruns) -> Self {
+        Self { challenger, votes, reruns }
     }
 
     /// Checks every purchase whose batch is posted, and forgets those whose batch has ended. False if
@@ -61,7 +50,7 @@ impl Auditor {
     /// [`Error::Store`]; another error if nothing could be done.
     pub async fn step(&self) -> Result<bool> {
         let mut groups = std::collections::BTreeSet::new();
-        for (key, _) in self.store.scan(Table::Purchases, &[], &[], usize::MAX)? {
+        for (key, _) in self.challenger.store.scan(Table::Purchases, &[], &[], usize::MAX)? {
             let (operator, epoch, _) = purchase::parse(&key)?;
             groups.insert((operator, epoch));
         }
@@ -73,12 +62,14 @@ impl Auditor {
     }
 
     async fn check(&self, operator: Address, epoch: u64) -> Result<bool> {
-        let posted = self.registry.batches_of(operator, epoch)?;
+        let posted = self.challenger.registry.batches_of(operator, epoch)?;
         let posted = posted.into_iter().find(|(_, batch)| batch.epoch == epoch);
         match posted {
             None => {
-                let ended = epoch.saturating_add(1) * self.registry.contracts().epoch_seconds;
-                let is_late = self.registry.head().timestamp > ended.saturating_add(PATIENCE);
+                let ended =
+                    epoch.saturating_add(1) * self.challenger.registry.contracts().epoch_seconds;
+                let is_late =
+                    self.challenger.registry.head().timestamp > ended.saturating_add(PATIENCE);
                 if is_late { self.forget(operator, epoch) } else { Ok(false) }
             }
             Some((id, batch)) if batch.status == BatchStatus::Posted => {
@@ -90,34 +81,43 @@ impl Auditor {
 
     fn forget(&self, operator: Address, epoch: u64) -> Result<bool> {
         let mut batch = WriteBatch::default();
-        for (digest, _) in purchases(&*self.store, operator, epoch)? {
+        for (digest, _) in purchases(&*self.challenger.store, operator, epoch)? {
             batch.delete(Table::Purchases, purchase::key(operator, epoch, digest));
         }
-        self.store.write(batch)?;
+        self.challenger.store.write(batch)?;
         Ok(true)
     }
 
     async fn compare(&self, operator: Address, id: B256, batch: &ChainBatch) -> Result<bool> {
-        let mut open = purchases(&*self.store, operator, batch.epoch)?;
+        let mut open = purchases(&*self.challenger.store, operator, batch.epoch)?;
         open.retain(|(_, purchase)| purchase.state == PurchaseState::Open);
         if open.is_empty() {
             return Ok(false);
         }
-        let Some(dossier) = Dossier::fetch(&self.layer, &self.kzg, batch).await? else {
+        let Some(dossier) =
+            Dossier::fetch(&self.challenger.layer, &self.challenger.kzg, batch).await?
+        else {
             return Err(Error::Availability(format!("batch {id} cannot be seen")));
         };
         for (digest, purchase) in open {
-            let state = self.examine(id, &dossier, digest, &purchase).await?;
+            let mut state = self.examine(id, &dossier, digest, &purchase).await?;
+            if state == PurchaseState::AgainstReceipt
+                && !self.challenger.hold_to_receipt(id, batch, &purchase).await?
+            {
+                state = PurchaseState::Unknown("its receipt proves nothing".into());
+            }
             match &state {
                 PurchaseState::Right | PurchaseState::Open => {
                     info!(target: "node::votes", batch = %id, call = %digest, ?state, "purchase checked");
                 }
-                _ => warn!(target: "node::votes", batch = %id, call = %digest, ?state, "purchase checked"),
+                _ => {
+                    warn!(target: "node::votes", batch = %id, call = %digest, ?state, "purchase checked")
+                }
             }
             let mut rows = WriteBatch::default();
             let key = purchase::key(operator, batch.epoch, digest);
             rows.put_row(Table::Purchases, key, &Purchase { state, ..purchase });
-            self.store.write(rows)?;
+            self.challenger.store.write(rows)?;
         }
         Ok(true)
     }
@@ -160,15 +160,17 @@ impl Auditor {
         digest: B256,
         purchase: &Purchase,
     ) -> std::result::Result<Option<Found>, String> {
-        let named = |at: usize| match &dossier.rows.get(at)?.info {
-            Info::Record { voucher, tokens_in, tokens_out, ordinal, record, .. } => (voucher[..]
-                == digest[..31])
-                .then_some((at, *tokens_in, *tokens_out, *ordinal, *record)),
-            _ => None,
+        let named = |at: usize| {
+            let row = dossier.rows.get(at)?;
+            match &row.info {
+                Info::Record { voucher, .. } if voucher[..] == digest[..31] => Some((at, row)),
+                _ => None,
+            }
         };
-        let Some((at, tokens_in, tokens_out, ordinal, record)) =
-            (0..dossier.rows.len()).find_map(named)
-        else {
+        let Some((at, record_row)) = (0..dossier.rows.len()).find_map(named) else {
+            return Ok(None);
+        };
+        let Info::Record { tokens_in, tokens_out, ordinal, record, .. } = record_row.info else {
             return Ok(None);
         };
         let model = purchase.voucher.call.modelId;
@@ -185,7 +187,7 @@ impl Auditor {
             .filter(|witness| witness.hash()[..31] == record)
             .ok_or("its witness is not in its slot")?;
         let row = u32::try_from(at).map_err(|_| "its row is too far")?;
-        Ok(Some(Found { row, tokens_in, tokens_out, witness }))
+        Ok(Some(Found { row, fee: record_row.value, tokens_in, tokens_out, witness }))
     }
 
     async fn challenge(&self, id: B256, dossier: &Dossier, found: &Found) -> Result<PurchaseState> {
@@ -195,11 +197,11 @@ impl Auditor {
         let call = ISketchVotes::challengeCall {
             batch,
             row,
-            ledger: dossier.open_cells(&self.kzg, &[first + 4, first + 7])?,
+            ledger: dossier.open_cells(&self.challenger.kzg, &[first + 4, first + 7])?,
             witness: found.witness.encode().into(),
         };
-        let bond = self.client.call(self.votes, &ISketchVotes::bondCall {}).await?;
-        match self.client.send(self.votes, &call, bond).await {
+        let bond = self.challenger.client.call(self.votes, &ISketchVotes::bondCall {}).await?;
+        match self.challenger.client.send(self.votes, &call, bond).await {
             Ok(sent) => {
                 let transaction = sent.transaction;
                 info!(target: "node::votes", %batch, row, %transaction, gas = sent.gas, "challenged");
@@ -223,6 +225,7 @@ fn agrees(found: &Found, purchase: &Purchase) -> bool {
     let sketch: Vec<u8> = witness.sketch.iter().map(|value| value.cast_unsigned()).collect();
     B256::new(witness.output_hash) == receipt.outputHash
         && keccak256(sketch) == receipt.sketchHash
+        && i128::from(found.fee) == i128::from(receipt.fee)
         && (u64::from(found.tokens_in), u64::from(found.tokens_out))
             == (receipt.tokensIn, receipt.tokensOut)
 }

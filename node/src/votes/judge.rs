@@ -15,7 +15,7 @@ use tracing::{error, info};
 
 use super::{Answer, Outcome, Rerun, Reruns, Round, VoteRow, is_false, number, votes};
 use crate::{
-    Error, Result,
+    Result,
     chain::{
         ChainClient,
         bindings::ISketchVotes::{self, Choice},
@@ -72,7 +72,7 @@ impl Judge {
     /// if there was nothing to do.
     ///
     /// # Errors
-    /// [`Error::Store`]; [`Error::Chain`], [`Error::Reverted`] or [`Error::Inference`] if nothing
+    /// [`crate::Error::Store`]; [`crate::Error::Chain`], [`crate::Error::Reverted`] or [`crate::Error::Inference`] if nothing
     /// could be done.
     pub async fn step(&self) -> Result<bool> {
         let Some(me) = self.client.sender() else { return Ok(false) };
@@ -107,9 +107,7 @@ impl Judge {
                 self.tell(vote, "it was not committed in time");
                 Ok(false)
             }
-            (false, false) if ballot.choice == Choice::None => {
-                self.reveal(vote, committed).await
-            }
+            (false, false) if ballot.choice == Choice::None => self.reveal(vote, committed).await,
             (false, false) => Ok(false),
         }
     }
@@ -193,8 +191,7 @@ impl Judge {
 
     async fn reveal(&self, vote: u64, commitment: B256) -> Result<bool> {
         let key = ballot_key(vote, commitment);
-        let ballot: Option<BallotRow> =
-            crate::store::get_row(&*self.store, Table::Ballots, &key)?;
+        let ballot: Option<BallotRow> = crate::store::get_row(&*self.store, Table::Ballots, &key)?;
         let Some(ballot) = ballot else {
             self.tell(vote, "the salt of its commitment is lost");
             return Ok(false);

@@ -7,11 +7,13 @@
 //! sent.
 
 mod answer;
+mod audit;
 mod close;
 mod judge;
 mod prune;
 mod purchase;
 mod rerun;
+mod roll;
 mod sample;
 mod shop;
 mod verdict;
@@ -21,11 +23,13 @@ use alloy::primitives::{Address, B256, U256};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 pub use answer::Answerer;
+pub use audit::Auditor;
 pub use close::Closer;
 pub use judge::{BallotRow, Judge};
 pub use prune::Pruner;
 pub use purchase::{Purchase, PurchaseState, purchases};
 pub use rerun::{Rerun, Reruns};
+pub use roll::Roll;
 pub use sample::Sampler;
 pub use shop::{Shopper, Shopping};
 pub use verdict::{Outcome, is_false};

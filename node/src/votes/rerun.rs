@@ -52,6 +52,11 @@ impl Reruns {
         &self.catalog
     }
 
+    /// [`Self::catalog`], shared.
+    pub fn shared_catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog)
+    }
+
     /// Runs the witness's model on a request, with the witness's seed and bound on tokens. Bounds
     /// that an operator may choose for itself are not applied.
     ///
@@ -78,16 +83,12 @@ impl Reruns {
         }
         let bought = Bought { seed: witness.seed, max_tokens: bought };
         let sampling = &request.sampling;
-        let generation =
-            Generation::start(&self.engine, model, prompt.clone(), sampling, bought)?;
+        let generation = Generation::start(&self.engine, model, prompt.clone(), sampling, bought)?;
         let generated = whole(generation).await?;
         self.attribute(model, prompt, generated).await.map(Rerun::Ran)
     }
 
-    async fn prepare(
-        &self,
-        body: &[u8],
-    ) -> std::result::Result<(CallRequest, Vec<u32>), ApiError> {
+    async fn prepare(&self, body: &[u8]) -> std::result::Result<(CallRequest, Vec<u32>), ApiError> {
         let request = CallRequest::parse(Endpoint::of(body)?, body)?;
         let prompt = prompt_tokens(&self.catalog, &request).await?;
         Ok((request, prompt))

@@ -62,7 +62,9 @@ impl Sampler {
                 Ok(true)
             }
             Err(Error::Reverted(why))
-                if ["AlreadyDrawn", "NotReady", "BatchNotPosted"].iter().any(|e| why.contains(e)) =>
+                if ["AlreadyDrawn", "NotReady", "BatchNotPosted"]
+                    .iter()
+                    .any(|e| why.contains(e)) =>
             {
                 Ok(false)
             }

@@ -8,7 +8,7 @@ use alloy::{
 
 use super::{Answer, VoteRow};
 use crate::{
-    Error, Result,
+    Result,
     chain::{ChainClient, bindings::ISketchVotes::ISketchVotesEvents as Event},
     registry::Registry,
     store::{SharedStore, Table, WriteBatch, get_row},
@@ -47,7 +47,7 @@ impl Watcher {
     /// Reads the next blocks, up to the indexed head. False if there are none.
     ///
     /// # Errors
-    /// [`Error::Chain`], [`Error::Store`].
+    /// [`crate::Error::Chain`], [`crate::Error::Store`].
     pub async fn step(&self) -> Result<bool> {
         let start = self.registry.contracts().deployment.block;
         let done = get_row(&*self.store, Table::Meta, CHECKPOINT)?.unwrap_or(start);
@@ -93,7 +93,8 @@ fn taken(row: Option<VoteRow>, event: Event) -> Option<VoteRow> {
     match (row, event) {
         (known, Event::Challenged(e)) => {
             // Read again in the overlap: what followed it is kept if it is still the same one.
-            let same = known.filter(|row| row.batch == e.batch && row.witness == e.witness.as_ref());
+            let same =
+                known.filter(|row| row.batch == e.batch && row.witness == e.witness.as_ref());
             Some(same.unwrap_or_else(|| VoteRow {
                 batch: e.batch,
                 operator: e.operator,

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use alloy::{
     json_abi::{Function, JsonAbi},
-    primitives::{B256, U256},
+    primitives::{B256, U256, keccak256},
+    sol,
     sol_types::SolInterface,
 };
 use node::{
@@ -13,7 +14,7 @@ use node::{
         bindings::{
             IDaCertVerifier, IDatanetRegistry, IDisputes, IEarnerRegistry, IEarningsArchive,
             IFeeSchedule, IInfluenceIndexes, IModelRegistry, IPaymentChannels, IPayoutVerifier,
-            ISettlement, IStaking,
+            ISettlement, IStaking, Price,
         },
     },
     indexer::Indexer,
@@ -26,6 +27,10 @@ use crate::{
     anvil::{self, Anvil, KEYS},
     world::{contracts, dump},
 };
+
+sol! {
+    function transferFrom(address from, address to, uint256 tokenId);
+}
 
 type Four = BTreeSet<[u8; 4]>;
 
@@ -83,7 +88,7 @@ fn functions_and_errors_are_those_of_the_abi() {
     check_calls(&IDatanetRegistry::abi::contract(), "DatanetRegistry");
     check_calls(&IStaking::abi::contract(), "Staking");
     check_calls(&IInfluenceIndexes::abi::contract(), "InfluenceIndexes");
-    check_errors(&IInfluenceIndexes::abi::contract(), "InfluenceIndexes");
+    check_errors::<IInfluenceIndexes::IInfluenceIndexesErrors>("InfluenceIndexes");
 }
 
 #[test]
@@ -232,6 +237,58 @@ async fn a_reorganisation_is_followed() {
     indexer.sync().await.unwrap();
     assert_eq!(dump(&*fresh, &INDEXED), before);
     assert!(fresh.last(Table::Blocks, &[]).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_models_new_owner_is_paid_for_calls_signed_after_the_notice() {
+    let anvil = Anvil::start(anvil::free_port()).await;
+    let deployment = anvil.deploy(10, 5);
+    let clients = [1, 2].map(|number| anvil.client(Some(KEYS[number].parse().unwrap())));
+    let [seller, buyer] = &clients;
+    for client in &clients {
+        let register = IEarnerRegistry::registerCall { role: Role::ModelOwner as u8 };
+        client.send(deployment.earner_registry, &register, U256::ZERO).await.unwrap();
+    }
+    let base = IModelRegistry::registerBaseCall {
+        contentHash: keccak256("base"),
+        name: "base".into(),
+        price: Price { inputRate: 1, outputRate: 1, platformFee: 1 },
+    };
+    let to = deployment.model_registry;
+    let sent = seller.send(to, &base, U256::ZERO).await.unwrap();
+    let model = sent.logs.last().unwrap().topics()[1];
+    anvil.pass(1_000).await;
+    let transfer = transferFromCall {
+        from: seller.sender().unwrap(),
+        to: buyer.sender().unwrap(),
+        tokenId: model.into(),
+    };
+    let block = seller.send(to, &transfer, U256::ZERO).await.unwrap().block;
+    let at = seller.block(Some(block)).await.unwrap().unwrap().timestamp;
+
+    let contracts = seller.contracts(deployment).await.unwrap();
+    let check = async |registry: &Registry| {
+        let mut owners = BTreeSet::new();
+        for time in [0, 1, at - 1, at, at + 3_599, at + 3_600, at + 3_601, u64::MAX] {
+            let call = IModelRegistry::ownerEarnerAtCall { model, time };
+            let theirs = seller.call(to, &call).await.unwrap();
+            let ours = registry.owner_earner_at(model, time).unwrap();
+            assert_eq!(ours.map(|earner| earner.0), Some(theirs), "{time} of {at}");
+            owners.insert(theirs);
+        }
+        assert_eq!(owners.len(), 2);
+        assert_eq!(registry.owner_earner_at(B256::ZERO, at).unwrap(), None);
+    };
+    let (_, registry, near) = indexer(anvil.client(None), contracts.clone());
+    near.sync().await.unwrap();
+    check(&registry).await;
+    // Deep below the head events come without their blocks.
+    for _ in 0..80 {
+        anvil.request("evm_mine", serde_json::json!([])).await;
+    }
+    let (_, registry, deep) = indexer(anvil.client(None), contracts);
+    deep.sync().await.unwrap();
+    check(&registry).await;
 }
 
 #[tokio::test]

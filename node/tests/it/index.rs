@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use alloy::{
-    primitives::{Address, B256, U256},
+    primitives::{Address, B256, Bytes, U256},
     signers::local::PrivateKeySigner,
     sol,
 };
@@ -205,12 +205,16 @@ async fn an_index_is_published_once_and_earns_after_its_window() {
     let stored = world.registry.index(model).unwrap().unwrap();
     assert_eq!((stored.contributors, stored.dim), (2, 256));
     assert_eq!(world.registry.earning_from(&view).unwrap(), Some(published.accepted_at));
-    let read = world.publisher.read(&stored.blobs, stored.symbols, view.index_root).await.unwrap();
-    assert_eq!(read.leaves(), index.leaves());
-    let other = world.publisher.read(&stored.blobs, stored.symbols, B256::ZERO).await;
-    assert!(matches!(other, Err(Error::Availability(_))));
-    let fewer = world.publisher.read(&[], stored.symbols, view.index_root).await;
-    assert!(matches!(fewer, Err(Error::Availability(_))));
+    let certificates: Vec<Bytes> =
+        stored.certificates.iter().cloned().map(Bytes::from).collect();
+    let read = async |root: B256, blobs: usize| {
+        let (blobs, certificates) = (&stored.blobs[..blobs], &certificates[..blobs]);
+        world.publisher.read(blobs, certificates, stored.symbols, root).await
+    };
+    let all = stored.blobs.len();
+    assert_eq!(read(view.index_root, all).await.unwrap().leaves(), index.leaves());
+    assert!(matches!(read(B256::ZERO, all).await, Err(Error::Availability(_))));
+    assert!(matches!(read(view.index_root, 0).await, Err(Error::Availability(_))));
 
     let mut left = vec![];
     let wait = world.owner.earning(model, |seconds| left.push(seconds));

@@ -1,5 +1,6 @@
 //! Tests of the node's parts through their public interfaces.
 
+mod adversary;
 mod anvil;
 mod archive;
 mod batcher;
@@ -14,5 +15,6 @@ mod recorder;
 mod settlement;
 mod store;
 mod strikes;
+mod votes;
 mod voucher;
 mod world;

@@ -245,15 +245,14 @@ impl Operator {
         let operator = market.operator.address();
         let own = || (Arc::clone(&stages), registry.clone());
         let (of, view) = own();
-        let standing = Standing::new(of, view, Arc::clone(&layer), operator);
+        let standing = Standing::new(of, view, Arc::clone(&layer), kzg.clone(), operator);
         let (of, view) = own();
         let publisher = Publisher::new(of, view, Arc::clone(&layer));
         let (of, view) = own();
         let earnings = Earnings::new(of, view, kzg.clone(), Arc::clone(&layer));
         let (of, view) = own();
         let weights = weights(&registry, market.model);
-        let batcher =
-            Batcher::new(of, view, recorder.clone(), standing.clone(), MAX_SKEW, weights);
+        let batcher = Batcher::new(of, view, recorder.clone(), standing.clone(), MAX_SKEW, weights);
         let (of, view) = own();
         let settler = Settler::new(of, view, client.clone(), publisher.clone());
         let (of, view) = own();
@@ -262,8 +261,7 @@ impl Operator {
         let strikes = Strikes::new(of, view, client.clone(), standing);
         let (of, view) = own();
         let (by, from) = (client.clone(), earnings.clone());
-        let archiver =
-            Archiver::new(of, view, by, from, kzg.clone(), layer, ARCHIVE_SECONDS);
+        let archiver = Archiver::new(of, view, by, from, kzg.clone(), layer, ARCHIVE_SECONDS);
         Self {
             committer: Committer::new(Arc::clone(&stages), kzg.clone()),
             proofs: Proofs::new(Arc::clone(&stages), &registry, operator, kzg),
@@ -291,7 +289,7 @@ impl Operator {
         let score = |earner: EarnerIndex| {
             let raw = i64::try_from((u64::from(earner.0) * 31 + seed * 17) % 100).unwrap();
             // Some do harm in most calls, so that batches leave negative nets.
-            let harm = if earner.0 % 4 == 0 { 80 } else { 20 };
+            let harm = if earner.0.is_multiple_of(4) { 80 } else { 20 };
             (earner, (raw - harm) * 10_007)
         };
         let served = ServedCall {
@@ -360,7 +358,6 @@ fn weights(registry: &Registry, model: B256) -> Weights {
     let rows = contributors.map(|view| (view.earner, 1)).collect();
     Weights::from([(attribution::settle::ModelId(model.0), rows)])
 }
-
 
 /// Serves calls of one epoch and lets it pass. Returns the fees.
 pub(crate) async fn serve_epoch(market: &Market, node: &Operator, number: u64) -> u64 {

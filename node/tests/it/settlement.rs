@@ -183,7 +183,7 @@ async fn a_batch_above_the_exposure_cap_waits_for_earlier_ones() {
     let Some(Waiting::Exposure { total, unfinal, cap: told, .. }) = waiting else {
         panic!("{waiting:?}")
     };
-    assert_eq!((total, unfinal, told), (second, first, U256::from(cap)));
+    assert_eq!((total, unfinal, told), (second, U256::from(first), U256::from(cap)));
 
     market.anvil.pass(WINDOW).await;
     node.indexer.sync().await.unwrap();

@@ -22,6 +22,7 @@ use node::{
         Contracts, Deployment,
         bindings::{G1Point, Price, Rules, Split},
     },
+    committer::Kzg,
     da::DataAvailability,
     recorder::{RecorderConfig, RecorderHandle, ServedCall},
     registry::{
@@ -32,6 +33,8 @@ use node::{
     store::{Entry, MemoryStore, RocksStore, SharedStore, Store, Table, WriteBatch},
     voucher::{self, Call, SignedVoucher, Voucher},
 };
+
+use crate::anvil;
 
 pub(crate) const EPOCH_SECONDS: u64 = 10;
 pub(crate) const MAX_SKEW: u64 = 20;
@@ -66,8 +69,8 @@ pub(crate) const fn contracts() -> Contracts {
             earner_registry: Address::repeat_byte(1),
             datanet_registry: Address::repeat_byte(2),
             model_registry: Address::repeat_byte(3),
-            influence_indexes: Address::repeat_byte(9),
-            index_disputes: Address::repeat_byte(10),
+            influence_indexes: Address::repeat_byte(17),
+            index_disputes: Address::repeat_byte(18),
             fee_schedule: Address::repeat_byte(4),
             staking: Address::repeat_byte(5),
             payment_channels: address!("0x00000000000000000000000000000000000000c6"),
@@ -75,6 +78,12 @@ pub(crate) const fn contracts() -> Contracts {
             disputes: Address::repeat_byte(9),
             earnings_archive: Address::repeat_byte(10),
             da_cert_verifier: Address::repeat_byte(8),
+            row_faults: Address::repeat_byte(11),
+            amount_faults: Address::repeat_byte(12),
+            record_faults: Address::repeat_byte(13),
+            receipt_faults: Address::repeat_byte(14),
+            carry_faults: Address::repeat_byte(15),
+            credit_faults: Address::repeat_byte(16),
             sketch_votes: None,
             validator_roll: None,
             record_samples: None,
@@ -218,12 +227,12 @@ pub(crate) fn standing(store: &SharedStore, registry: &Registry) -> Standing {
             async { Err(Error::Availability("nowhere".into())) }.boxed()
         }
 
-        fn get(&self, _: G1Point) -> BoxFuture<'_, Result<Option<Vec<u8>>>> {
+        fn get<'a>(&'a self, _: G1Point, _: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {
             async { Err(Error::Availability("nowhere".into())) }.boxed()
         }
     }
-    let layer = Arc::new(Nowhere);
-    Standing::new(Arc::clone(store), registry.clone(), layer, operator().address())
+    let (layer, kzg) = (Arc::new(Nowhere), Kzg::new(anvil::srs(), 64).unwrap());
+    Standing::new(Arc::clone(store), registry.clone(), layer, kzg, operator().address())
 }
 
 pub(crate) fn memory() -> SharedStore {

@@ -12,7 +12,7 @@ import {CellOpening} from "../../../contracts/libraries/CellOpenings.sol";
 import {ContributorProof} from "../../../contracts/libraries/IndexTree.sol";
 import {LedgerRow} from "../../../contracts/libraries/LedgerRow.sol";
 import {ModelId} from "../../../contracts/types/Ids.sol";
-import {BlobBook} from "../../LedgerBook.sol";
+import {BlobBook} from "../../BlobBook.sol";
 import {FaultsBase} from "./FaultsBase.t.sol";
 
 /// @notice No rule can be proven broken of an honest batch, at no row and with no evidence that can be made from it.

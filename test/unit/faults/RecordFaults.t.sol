@@ -12,7 +12,7 @@ import {CellOpenings} from "../../../contracts/libraries/CellOpenings.sol";
 import {LedgerRow} from "../../../contracts/libraries/LedgerRow.sol";
 import {RecordWitness} from "../../../contracts/libraries/RecordWitness.sol";
 import {EarnerIndex, ModelId} from "../../../contracts/types/Ids.sol";
-import {BlobBook} from "../../LedgerBook.sol";
+import {BlobBook} from "../../BlobBook.sol";
 import {FaultsBase} from "./FaultsBase.t.sol";
 
 contract RecordFaultsTest is FaultsBase {

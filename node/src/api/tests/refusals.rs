@@ -4,7 +4,9 @@ use alloy::{primitives::B256, signers::local::PrivateKeySigner};
 use serde_json::{Value, json};
 
 use super::world::{DEPOSIT, NOW, World};
-use crate::{metrics::Outcome, voucher::Voucher};
+use crate::{
+    api::request::Endpoint, metrics::Outcome, serving::MAX_REVEALED_BYTES, voucher::Voucher,
+};
 
 /// What is wrong with a voucher.
 type Change = fn(&mut Voucher);
@@ -126,4 +128,38 @@ async fn calls_are_refused_while_the_chain_is_not_heard_of() {
     assert_eq!(world.refusal(&body, Some(&voucher)).await, (503, "chain_unavailable".into()));
     assert_eq!(world.get("/health").await.0, 503);
     assert_eq!(world.account().await.reserved, 0);
+}
+
+#[tokio::test]
+async fn a_call_that_could_not_be_shown_in_one_transaction_is_refused() {
+    let world = World::start().await;
+    let serving = &world.api.serving;
+    let longest = serving.parts().catalog.longest_token();
+    // A body that leaves so many bytes for the answer.
+    let body = |left: usize, max_tokens: u64| {
+        let bare = world.body(json!({ "user": "", "max_tokens": max_tokens })).len();
+        let user = "x".repeat(MAX_REVEALED_BYTES - left - bare);
+        world.body(json!({ "user": user, "max_tokens": max_tokens }))
+    };
+    let prepared = serving.prepare(Endpoint::Chat, &body(3 * longest, 3)).await.unwrap();
+    assert_eq!((prepared.max_tokens, prepared.room), (3, 3));
+    let refusal = serving.prepare(Endpoint::Chat, &body(3 * longest, 4)).await.unwrap_err();
+    assert_eq!((refusal.status.as_u16(), refusal.param.as_deref()), (400, Some("max_tokens")));
+    let refusal = serving.prepare(Endpoint::Chat, &body(longest - 1, 1)).await.unwrap_err();
+    assert_eq!((refusal.status.as_u16(), refusal.code), (413, "body_too_large"));
+}
+
+#[tokio::test]
+async fn a_body_says_alone_where_it_is_sent() {
+    let world = World::start().await;
+    let both = world.body(json!({ "prompt": "function" }));
+    for endpoint in [Endpoint::Chat, Endpoint::Text] {
+        let refusal = world.api.serving.prepare(endpoint, &both).await.unwrap_err();
+        assert_eq!(refusal.status.as_u16(), 400, "{endpoint:?}");
+    }
+    assert_eq!(Endpoint::of(&world.body(json!({}))).unwrap(), Endpoint::Chat);
+    assert_eq!(Endpoint::of(br#"{"prompt": ""}"#).unwrap(), Endpoint::Text);
+    for neither in [&b"{}"[..], b"[]", b"{"] {
+        assert!(Endpoint::of(neither).is_err());
+    }
 }
