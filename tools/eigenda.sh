@@ -13,7 +13,7 @@ say() { printf '\033[1m• %s\033[0m\n' "$*"; }
 
 build() {
   command -v go >/dev/null || { echo "eigenda: go is missing; install Go 1.24 or newer (go.dev/dl)" >&2; exit 1; }
-  say "EigenDA's proxy, from its Go module (first time: 300 MB of modules, a few minutes)"
+  say "EigenDA's proxy, from its Go module (first time: 1.2 GB of modules on disk, some minutes)"
   # Two packages at a time: each may take some hundred megabytes.
   go build -buildvcs=false -mod=readonly -trimpath -p 2 -o "$binary.partial" github.com/Layr-Labs/eigenda-proxy/cmd/server
   mv "$binary.partial" "$binary"

@@ -23,10 +23,8 @@ contract DevCertVerifier is IDaCertVerifier, EIP712 {
     /// @notice How far the attestor's clock may run ahead of the latest block.
     uint64 public constant MAX_CLOCK_SKEW = 1 minutes;
 
-    /// @notice Most bytes of the layer's own certificate.
-    uint256 public constant MAX_LAYER_CERTIFICATE_LENGTH = 16_384;
-
     uint256 private constant ATTESTATION_LENGTH = 73;
+    uint256 private constant MAX_LAYER_CERTIFICATE_LENGTH = 16_384;
     bytes32 private constant BLOB_TYPEHASH = keccak256("Blob(uint256 x,uint256 y,uint32 symbols,uint64 storedAt)");
 
     /// @notice Whose word is taken.
