@@ -15,7 +15,8 @@ import {IDatanetRegistry} from "./IDatanetRegistry.sol";
 /// index is not accepted meanwhile.
 ///
 /// Not decided here: that the blobs give the root (nobody can show a tree that was withheld; whoever rebuilds it and
-/// gets another root can only stay away), and that a row's sketch is what its gradient gives (floats, which validators recompute).
+/// gets another root can only stay away), and that a row's sketch is what its gradient gives (floats, which validators
+/// recompute).
 interface IIndexDisputes {
     /// @dev Contributors: two leaves out of order, or with one ordinal or earner. Ordinal: at or past `contributors`.
     /// Node: a node that no tree has. Count: not those of the children. LeafCount: a leaf whose count is not 1. Sums:
