@@ -14,8 +14,9 @@ import {IDatanetRegistry} from "./IDatanetRegistry.sol";
 /// that no earlier row exists cannot be shown. So the claim waits for an answer, which is such an earlier row; the
 /// index is not accepted meanwhile.
 ///
-/// Not decided here: that the blobs give the root (nobody can show a tree that was withheld; nodes refuse such an
-/// index), and that a row's sketch is what its gradient gives (floats, which validators recompute).
+/// Not decided here: that the blobs give the root (nobody can show a tree that was withheld; whoever rebuilds it and
+/// gets another root can only stay away), and that a row's sketch is what its gradient gives (floats, which validators
+/// recompute).
 interface IIndexDisputes {
     /// @dev Contributors: two leaves out of order, or with one ordinal or earner. Ordinal: at or past `contributors`.
     /// Node: a node that no tree has. Count: not those of the children. LeafCount: a leaf whose count is not 1. Sums:

@@ -15,9 +15,8 @@ import {ModelId} from "../types/Ids.sol";
 /// A struck index never earns and its model cannot publish another: content hash, index root and index hash are one
 /// registration. The model must be registered anew, which needs another content hash.
 ///
-/// Warning: nothing on chain shows that the blobs give the root. Whoever reads them compares; nodes do not serve a
-/// model whose blobs do not give its root. That the sketches are what the training rows' gradients give is not checked
-/// here
+/// Warning: nothing on chain shows that the blobs give the root. Whoever reads them compares, and can only stay away
+/// from a model whose blobs do not. That the sketches are what the training rows' gradients give is not checked here
 /// either: gradients are floats, which validators recompute.
 interface IInfluenceIndexes {
     /// @param contributors leaves of the tree under `root`, with ordinals from 0
