@@ -9,25 +9,36 @@ use ark_bn254::Fr;
 use ark_ff::PrimeField;
 use attribution::settle::{CELL_BYTES, CELLS_PER_ROW, Cell, Cells, MAX_ROWS, MIN_ROWS, Row};
 
-use crate::{Error, Result};
+use crate::{Error, Result, srs::MAX_POWERS};
 
 /// Bytes of a symbol.
 pub(crate) const SYMBOL: usize = CELL_BYTES + 1;
 
+/// Bits of a symbol that may be set: its first byte is zero.
+pub(crate) const SYMBOL_BITS: u32 = 8 * CELL_BYTES as u32;
+
 /// Bytes of a row in a blob.
 const ROW: usize = SYMBOL * CELLS_PER_ROW;
+
+/// Fewest symbols of a witness blob: two slots of eight.
+const MIN_WITNESS_SYMBOLS: usize = 16;
 
 /// Symbol 0 of a ledger of so many rows.
 #[must_use]
 pub fn payload_header(rows: usize) -> [u8; SYMBOL] {
-    let length = u32::try_from(payload_length(rows)).unwrap_or(u32::MAX);
+    header(rows * CELLS_PER_ROW)
+}
+
+/// Symbol 0 of a blob of so many symbols.
+fn header(symbols: usize) -> [u8; SYMBOL] {
+    let length = u32::try_from(payload_length(symbols)).unwrap_or(u32::MAX);
     let mut header = [0; SYMBOL];
     header[2..6].copy_from_slice(&length.to_be_bytes());
     header
 }
 
-const fn payload_length(rows: usize) -> usize {
-    (rows * CELLS_PER_ROW - 1) * CELL_BYTES
+const fn payload_length(symbols: usize) -> usize {
+    (symbols - 1) * CELL_BYTES
 }
 
 /// The blob of a ledger's rows.
@@ -73,6 +84,40 @@ pub fn rows_from_blob(blob: &[u8]) -> Result<Vec<Row>> {
     blob.chunks_exact(ROW).enumerate().map(row).collect()
 }
 
+/// The blob of witnesses whose cells are these; the first is given up for the payload's header.
+///
+/// # Errors
+/// [`Error::WitnessLength`] unless they are a power of two from 16 to 2^19.
+pub fn witness_blob(cells: &[Cell]) -> Result<Vec<u8>> {
+    check_witness_length(cells.len() * SYMBOL)?;
+    let symbols = cells.iter().flat_map(|cell| std::iter::once(0).chain(*cell));
+    let mut blob: Vec<_> = symbols.collect();
+    blob[..SYMBOL].copy_from_slice(&header(cells.len()));
+    Ok(blob)
+}
+
+/// Whether [`witness_blob`] could have made this.
+pub(crate) fn check_witness_blob(blob: &[u8]) -> Result<()> {
+    let symbols = check_witness_length(blob.len())?;
+    check_header_and_prefixes(blob, symbols)
+}
+
+/// Number of symbols.
+fn check_witness_length(given: usize) -> Result<usize> {
+    let symbols = given / SYMBOL;
+    let whole = given.is_multiple_of(SYMBOL) && symbols.is_power_of_two();
+    if whole && (MIN_WITNESS_SYMBOLS..=MAX_POWERS).contains(&symbols) {
+        Ok(symbols)
+    } else {
+        Err(Error::WitnessLength { given })
+    }
+}
+
+/// A symbol of a checked blob.
+pub(crate) fn symbol(blob: &[u8], i: usize) -> Fr {
+    Fr::from_be_bytes_mod_order(&blob[i * SYMBOL..(i + 1) * SYMBOL])
+}
+
 /// Field elements of a checked blob; each symbol is below 2^248.
 pub(crate) fn elements(blob: &[u8]) -> Vec<Fr> {
     blob.chunks_exact(SYMBOL).map(Fr::from_be_bytes_mod_order).collect()
@@ -80,8 +125,12 @@ pub(crate) fn elements(blob: &[u8]) -> Vec<Fr> {
 
 fn check_symbols(blob: &[u8]) -> Result<()> {
     let rows = check_length(blob.len())?;
-    if blob[..SYMBOL] != payload_header(rows) {
-        return Err(Error::PayloadHeader { length: payload_length(rows) });
+    check_header_and_prefixes(blob, rows * CELLS_PER_ROW)
+}
+
+fn check_header_and_prefixes(blob: &[u8], symbols: usize) -> Result<()> {
+    if blob[..SYMBOL] != header(symbols) {
+        return Err(Error::PayloadHeader { length: payload_length(symbols) });
     }
     let prefixes = blob.iter().step_by(SYMBOL).copied().enumerate();
     match prefixes.into_iter().find(|&(_, byte)| byte != 0) {

@@ -82,6 +82,27 @@ pub enum Error {
         /// Bytes given.
         given: usize,
     },
+    /// A witness blob of the wrong length.
+    #[error(
+        "a witness blob must be a power of two of 32-byte symbols from 16 to 2^19, got {given} bytes"
+    )]
+    WitnessLength {
+        /// Bytes given.
+        given: usize,
+    },
+    /// Cells to open that are out of order.
+    #[error("cells to open must be at least one and in strictly increasing order")]
+    CellIndices,
+    /// A slot size that a blob does not have.
+    #[error(
+        "a slot must have a power of two of cells from 8 to half of {symbols} symbols, got {cells}"
+    )]
+    SlotCells {
+        /// Cells of a slot given.
+        cells: u32,
+        /// Symbols of the blob.
+        symbols: usize,
+    },
     /// A blob whose first symbol is not the header of its payload.
     #[error("a blob's first symbol must be its payload's header, version 0 and {length} bytes")]
     PayloadHeader {

@@ -2,9 +2,9 @@ use ark_bn254::{Fr, G1Affine};
 use attribution::settle::{CELLS_PER_ROW, Ledger, Statement};
 
 use crate::{
-    Error, Opening, Result, Srs,
-    blob::{blob_from_rows, elements, rows_from_blob},
-    kzg,
+    CellOpening, Error, Opening, Result, Srs,
+    blob::{blob_from_rows, elements, rows_from_blob, symbol},
+    kzg, openings,
     polynomial::Polynomial,
 };
 
@@ -72,6 +72,16 @@ impl LedgerCommitment {
         let symbols = elements(&self.blob);
         let column = |j| symbols.iter().skip(j).step_by(CELLS_PER_ROW).copied().collect();
         [0, 1, 2, 3].map(column)
+    }
+
+    /// Opens cells by their indices, strictly increasing: cell `j` of row `i` is `8 i + j`.
+    ///
+    /// # Errors
+    /// [`Error::CellIndices`] unless there is an index and they increase, [`Error::OutsideDomain`]
+    /// if there is no such cell.
+    pub fn open_cells(&self, srs: &Srs, indices: &[u32]) -> Result<CellOpening> {
+        let symbol = |i| symbol(&self.blob, i);
+        openings::open_cells(srs, &self.polynomial, self.commitment, indices, symbol)
     }
 
     /// Opens one cell of a row.

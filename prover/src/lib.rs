@@ -18,14 +18,21 @@ mod error;
 pub mod evm;
 mod kzg;
 mod ledger;
+mod openings;
 mod polynomial;
 mod srs;
+mod witnesses;
 
 pub use ark_bn254::{Fr, G1Affine, G2Affine};
-pub use blob::{blob_from_rows, blob_payload, payload_header, rows_from_blob};
+pub use blob::{blob_from_rows, blob_payload, payload_header, rows_from_blob, witness_blob};
 pub use earnings::{DEFAULT_PAGE_SIZE, EarningsPage, PageId, commit_payouts, page_of};
 pub use error::{Error, Result};
 pub use kzg::{Claim, Opening, verify, verify_many};
 pub use ledger::{LedgerCommitment, commit_ledger, ledger_from_blob};
+pub use openings::{
+    BlobClaim, CellOpening, MIN_SLOT_CELLS, Opened, SlotOpening, verify_cells, verify_openings,
+    verify_slot,
+};
 pub use polynomial::{Polynomial, root_of_unity};
 pub use srs::{EIGENDA_TAU_G2, Srs};
+pub use witnesses::WitnessCommitment;

@@ -2,6 +2,7 @@
 
 mod blob;
 mod earnings;
+mod openings;
 mod payouts;
 mod points;
 mod reference;
