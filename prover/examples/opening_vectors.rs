@@ -78,7 +78,7 @@ fn main() -> Result<(), Failure> {
 const CELL_CHANGES: [Change; 18] = [
     ("a value one higher", |v| v["values"][3] = hex(word(scalar(&v["values"][3]) + Fr::from(1)))),
     ("two values exchanged", |v| swap(&mut v["values"], 1, 2)),
-    ("a value of more than 248 bits", |v| {
+    ("a value 2^248 higher", |v| {
         let high = (0..248).fold(Fr::from(1), |power, _| power + power);
         v["values"][0] = hex(word(scalar(&v["values"][0]) + high));
     }),
@@ -116,7 +116,7 @@ const CELL_CHANGES: [Change; 18] = [
 
 const SLOT_CHANGES: [Change; 13] = [
     ("a value one higher", |v| v["values"][3] = hex(word(scalar(&v["values"][3]) + Fr::from(1)))),
-    ("a value of more than 248 bits", |v| {
+    ("a value 2^248 higher", |v| {
         let high = (0..248).fold(Fr::from(1), |power, _| power + power);
         v["values"][0] = hex(word(scalar(&v["values"][0]) + high));
     }),

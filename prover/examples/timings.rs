@@ -45,8 +45,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .chain(openings)
         .map(|opening| Claim { commitment, opening })
         .collect();
+    let srs = timed("bases of a page of 2^16 from the secret", || {
+        srs.prepare(DEFAULT_PAGE_SIZE).map(|()| srs)
+    })?;
+    all_openings(&srs, 1 << 12)?;
+    all_openings(&srs, DEFAULT_PAGE_SIZE)?;
     let valid = timed("9 openings verified", || verify_many(srs.tau_g2(), &claims))?;
     assert!(valid, "openings hold");
+    Ok(())
+}
+
+/// All openings of a page of which one earner in sixteen has earned something.
+fn all_openings(srs: &Srs, size: u32) -> prover::Result<()> {
+    let earnings: BTreeMap<_, _> =
+        (1..size / 16).map(|i| (EarnerIndex(16 * i), u64::from(i) * 1_000_000_007)).collect();
+    let page = EarningsPage::new(size, 0, &earnings)?;
+    let single =
+        timed(&format!("one opening of a page of {size}"), || page.open(srs, EarnerIndex(16)))?;
+    let all = timed(&format!("all openings of a page of {size}"), || page.open_all(srs, |_| {}))?;
+    assert_eq!(all[16], single, "both ways give the same");
+    let again = timed("the same once more", || page.open_all(srs, |_| {}))?;
+    assert_eq!(again, all, "every time");
     Ok(())
 }
 

@@ -9,13 +9,10 @@ use ark_bn254::Fr;
 use ark_ff::PrimeField;
 use attribution::settle::{CELL_BYTES, CELLS_PER_ROW, Cell, Cells, MAX_ROWS, MIN_ROWS, Row};
 
-use crate::{Error, Result, srs::MAX_POWERS};
+use crate::{Error, Result, evm::word, srs::MAX_POWERS};
 
 /// Bytes of a symbol.
 pub(crate) const SYMBOL: usize = CELL_BYTES + 1;
-
-/// Bits of a symbol that may be set: its first byte is zero.
-pub(crate) const SYMBOL_BITS: u32 = 8 * CELL_BYTES as u32;
 
 /// Bytes of a row in a blob.
 const ROW: usize = SYMBOL * CELLS_PER_ROW;
@@ -118,9 +115,25 @@ pub(crate) fn symbol(blob: &[u8], i: usize) -> Fr {
     Fr::from_be_bytes_mod_order(&blob[i * SYMBOL..(i + 1) * SYMBOL])
 }
 
-/// Field elements of a checked blob; each symbol is below 2^248.
+/// Field elements of a checked blob.
 pub(crate) fn elements(blob: &[u8]) -> Vec<Fr> {
     blob.chunks_exact(SYMBOL).map(Fr::from_be_bytes_mod_order).collect()
+}
+
+/// Field elements of any blob.
+///
+/// # Errors
+/// [`Error::SymbolRange`] unless each symbol is below the order of the field.
+pub(crate) fn any_elements(blob: &[u8]) -> Result<Vec<Fr>> {
+    if !blob.len().is_multiple_of(SYMBOL) {
+        return Err(Error::DomainSize { given: blob.len() / SYMBOL });
+    }
+    let elements = elements(blob);
+    let mut symbols = elements.iter().zip(blob.chunks_exact(SYMBOL));
+    match symbols.position(|(&element, symbol)| word(element) != *symbol) {
+        Some(symbol) => Err(Error::SymbolRange { symbol }),
+        None => Ok(elements),
+    }
 }
 
 fn check_symbols(blob: &[u8]) -> Result<()> {

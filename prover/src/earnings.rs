@@ -3,7 +3,10 @@ use std::collections::BTreeMap;
 use ark_bn254::{Fr, G1Affine};
 use attribution::settle::EarnerIndex;
 
-use crate::{Error, Opening, Result, Srs, kzg, polynomial::Polynomial, srs::MAX_POWERS};
+use crate::{
+    Error, Opening, OpeningProgress, Result, Srs, kzg, page_openings::open_all,
+    polynomial::Polynomial, srs::MAX_POWERS,
+};
 
 /// Number of a page of earners.
 pub type PageId = u32;
@@ -86,21 +89,52 @@ impl EarningsPage {
     /// [`Error::OtherPage`] if it is not of this page, [`Error::TooManyCoefficients`] if the setup
     /// is too small.
     pub fn open(&self, srs: &Srs, earner: EarnerIndex) -> Result<Opening> {
-        let (page, index) = page_of(self.page_size, earner)?;
-        if page != self.page {
-            let (page, size, earner) = (self.page, self.page_size, earner.0);
-            return Err(Error::OtherPage { page, size, earner });
-        }
-        kzg::open(srs, &self.polynomial, index as usize)
+        kzg::open(srs, &self.polynomial, self.place(earner)?)
     }
 
-    /// Opens what each of the earners has.
+    /// Opens what each of the earners has: one by one if they are few, else all of the page
+    /// together.
     ///
     /// # Errors
     /// Like [`EarningsPage::open`] of any of them.
     pub fn open_many(&self, srs: &Srs, earners: &[EarnerIndex]) -> Result<Vec<Opening>> {
-        earners.iter().map(|&earner| self.open(srs, earner)).collect()
+        if earners.len() < openings_worth_all(self.page_size) {
+            return earners.iter().map(|&earner| self.open(srs, earner)).collect();
+        }
+        let places: Vec<_> =
+            earners.iter().map(|&earner| self.place(earner)).collect::<Result<_>>()?;
+        let openings = self.open_all(srs, |_| {})?;
+        Ok(places.into_iter().map(|place| openings[place]).collect())
     }
+
+    /// Opens what every earner of the page has, in their order, on all cores. What follows from the
+    /// setup alone is made first if it is missing.
+    ///
+    /// # Errors
+    /// [`Error::TooManyCoefficients`] if the setup is too small.
+    pub fn open_all(
+        &self,
+        srs: &Srs,
+        progress: impl FnMut(OpeningProgress),
+    ) -> Result<Vec<Opening>> {
+        open_all(srs, &self.polynomial, progress)
+    }
+
+    /// Place of an earner on the page.
+    fn place(&self, earner: EarnerIndex) -> Result<usize> {
+        let (page, index) = page_of(self.page_size, earner)?;
+        if page == self.page {
+            return Ok(index as usize);
+        }
+        let (page, size, earner) = (self.page, self.page_size, earner.0);
+        Err(Error::OtherPage { page, size, earner })
+    }
+}
+
+/// Openings of which so many take as long as all of the page: all take some `log2 M` multiplications
+/// for each earner, one takes about a third of one for each (`cargo run -p prover --example timings`).
+const fn openings_worth_all(page_size: u32) -> usize {
+    3 * (page_size.ilog2() as usize + 1)
 }
 
 /// Gwei of each earner of a page.

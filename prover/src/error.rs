@@ -117,6 +117,12 @@ pub enum Error {
         /// Its first byte.
         byte: u8,
     },
+    /// A symbol that is no field element.
+    #[error("a symbol must be below the order of the scalar field, symbol {symbol} is not")]
+    SymbolRange {
+        /// Symbol number.
+        symbol: usize,
+    },
     /// Coordinates that are not a point of the group.
     #[error("coordinates must be below the field's modulus and on the curve")]
     InvalidPoint,

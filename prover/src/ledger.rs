@@ -3,7 +3,7 @@ use attribution::settle::{CELLS_PER_ROW, Ledger, Statement};
 
 use crate::{
     CellOpening, Error, Opening, Result, Srs,
-    blob::{blob_from_rows, elements, rows_from_blob, symbol},
+    blob::{blob_from_rows, elements, rows_from_blob},
     kzg, openings,
     polynomial::Polynomial,
 };
@@ -80,8 +80,7 @@ impl LedgerCommitment {
     /// [`Error::CellIndices`] unless there is an index and they increase, [`Error::OutsideDomain`]
     /// if there is no such cell.
     pub fn open_cells(&self, srs: &Srs, indices: &[u32]) -> Result<CellOpening> {
-        let symbol = |i| symbol(&self.blob, i);
-        openings::open_cells(srs, &self.polynomial, self.commitment, indices, symbol)
+        openings::open_cells(srs, &self.polynomial, self.commitment, indices, &self.blob)
     }
 
     /// Opens one cell of a row.

@@ -13,18 +13,21 @@ extern crate self as prover;
 
 pub mod argument;
 mod blob;
+mod committed;
 mod earnings;
 mod error;
 pub mod evm;
+mod group;
 mod kzg;
 mod ledger;
 mod openings;
+mod page_openings;
 mod polynomial;
 mod srs;
-mod witnesses;
 
 pub use ark_bn254::{Fr, G1Affine, G2Affine};
 pub use blob::{blob_from_rows, blob_payload, payload_header, rows_from_blob, witness_blob};
+pub use committed::{BlobCommitment, WitnessCommitment};
 pub use earnings::{DEFAULT_PAGE_SIZE, EarningsPage, PageId, commit_payouts, page_of};
 pub use error::{Error, Result};
 pub use kzg::{Claim, Opening, verify, verify_many};
@@ -33,6 +36,6 @@ pub use openings::{
     BlobClaim, CellOpening, MIN_SLOT_CELLS, Opened, SlotOpening, verify_cells, verify_openings,
     verify_slot,
 };
+pub use page_openings::OpeningProgress;
 pub use polynomial::{Polynomial, root_of_unity};
 pub use srs::{EIGENDA_TAU_G2, Srs};
-pub use witnesses::WitnessCommitment;

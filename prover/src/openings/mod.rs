@@ -4,6 +4,8 @@
 //! For symbols `y` at the points of `S`, with `r_S` their interpolation and `Z_S` the polynomial
 //! that vanishes on `S`: `W` commits to `(f - r_S) / Z_S`, and `W'` opens
 //! `f - r_S(chi) - Z_S(chi) W` to zero at `chi`, which is a hash of all but `W'`.
+//!
+//! Symbols may be any scalars: were those refused that no cell can be, nobody could show them.
 
 mod points;
 mod verify;
@@ -12,7 +14,7 @@ use ark_bn254::{Fr, G1Affine};
 use points::Points;
 pub use verify::{BlobClaim, Opened, verify_cells, verify_openings, verify_slot};
 
-use crate::{Error, Polynomial, Result, Srs};
+use crate::{Error, Polynomial, Result, Srs, blob::symbol};
 
 /// Fewest cells of a slot.
 pub const MIN_SLOT_CELLS: u32 = 8;
@@ -22,7 +24,7 @@ pub const MIN_SLOT_CELLS: u32 = 8;
 pub struct CellOpening {
     /// Strictly increasing.
     pub indices: Vec<u32>,
-    /// Symbol of each index, below 2^248.
+    /// Symbol of each index.
     pub values: Vec<Fr>,
     /// Commitment to the quotient, `W`.
     pub quotient: G1Affine,
@@ -33,7 +35,7 @@ pub struct CellOpening {
 /// The symbols of a slot: of `N` symbols, `c` to a slot, those at `slot + j N / c`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotOpening {
-    /// The slot's `c` symbols, each below 2^248.
+    /// The slot's `c` symbols.
     pub values: Vec<Fr>,
     /// Commitment to the quotient, `W`.
     pub quotient: G1Affine,
@@ -47,10 +49,10 @@ pub(crate) fn open_cells(
     polynomial: &Polynomial,
     commitment: G1Affine,
     indices: &[u32],
-    symbol: impl Fn(usize) -> Fr,
+    symbols: &[u8],
 ) -> Result<CellOpening> {
     let points = Points::cells(polynomial.size(), indices)?;
-    let values: Vec<_> = indices.iter().map(|&index| symbol(index as usize)).collect();
+    let values: Vec<_> = indices.iter().map(|&index| symbol(symbols, index as usize)).collect();
     let [quotient, remainder] = open(srs, polynomial, commitment, &points, &values)?;
     Ok(CellOpening { indices: indices.to_vec(), values, quotient, remainder })
 }
@@ -62,12 +64,13 @@ pub(crate) fn open_slot(
     commitment: G1Affine,
     cells: u32,
     slot: u32,
-    symbol: impl Fn(usize) -> Fr,
+    symbols: &[u8],
 ) -> Result<SlotOpening> {
     let size = polynomial.size();
     let points = Points::slot(size, cells, slot)?;
     let stride = size / cells as usize;
-    let values: Vec<_> = (0..cells as usize).map(|j| symbol(slot as usize + j * stride)).collect();
+    let indices = (0..cells as usize).map(|j| slot as usize + j * stride);
+    let values: Vec<_> = indices.map(|index| symbol(symbols, index)).collect();
     let [quotient, remainder] = open(srs, polynomial, commitment, &points, &values)?;
     Ok(SlotOpening { values, quotient, remainder })
 }

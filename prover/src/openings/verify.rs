@@ -1,13 +1,13 @@
 use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM, pairing::Pairing};
-use ark_ff::{BigInteger, One, PrimeField, Zero};
+use ark_ff::{One, PrimeField, Zero};
 use sha3::{Digest, Keccak256};
 
 use super::{
     CellOpening, SlotOpening,
     points::{Points, coordinates},
 };
-use crate::{blob::SYMBOL_BITS, evm::word};
+use crate::evm::word;
 
 /// An opening of a blob and the commitment that it is said to open.
 #[derive(Clone, Copy, Debug)]
@@ -117,8 +117,7 @@ impl Equation {
                 (Points::slot(symbols, cells, slot).ok()?, values, *quotient, *remainder)
             }
         };
-        let fits = |value: &Fr| value.into_bigint().num_bits() <= SYMBOL_BITS;
-        if values.len() != points.len() || !values.iter().all(fits) {
+        if values.len() != points.len() {
             return None;
         }
         let chi = points.challenge(commitment, values, quotient);

@@ -3,7 +3,7 @@ use ark_ec::{AffineRepr, CurveGroup, ScalarMul};
 use ark_ff::{One, PrimeField};
 use sha3::{Digest, Keccak256};
 
-use super::{Srs, check_size};
+use super::{Bases, Srs, check_size};
 use crate::{Error, Result};
 
 /// Ethereum and OpenLedger: whoever knows the secret could open commitments to any value.
@@ -22,7 +22,7 @@ impl Srs {
         let powers = std::iter::successors(Some(Fr::one()), |power| Some(tau * power));
         let powers: Vec<_> = powers.take(size).collect();
         let g1 = G1Projective::from(G1Affine::generator()).batch_mul(&powers);
-        Ok(Self { g1, tau_g2: tau_g2(seed) })
+        Ok(Self { g1, tau_g2: tau_g2(seed), secret: Some(tau), bases: Bases::default() })
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) fn tau_g2(seed: &[u8]) -> G2Affine {
 }
 
 /// 64 bytes of hash reduced by the field's order, so that every secret is as likely.
-fn secret(seed: &[u8]) -> Fr {
+pub(super) fn secret(seed: &[u8]) -> Fr {
     let half = |half: u8| {
         let hasher = Keccak256::new().chain_update(b"OpenLedger development setup v1");
         hasher.chain_update([half]).chain_update(seed).finalize()

@@ -8,7 +8,7 @@ use ark_ff::{Field, MontFp, PrimeField};
 use rayon::prelude::*;
 use sha3::{Digest, Keccak256};
 
-use super::{Srs, check_size};
+use super::{Bases, Srs, check_size};
 use crate::{Error, Result, evm};
 
 const POWER: usize = 32;
@@ -49,7 +49,7 @@ impl Srs {
         }
         let g1: Option<Vec<_>> = bytes.par_chunks_exact(POWER).map(decompress).collect();
         let g1 = g1.ok_or_else(|| refuse("hold compressed points of the curve"))?;
-        let srs = Self { g1, tau_g2 };
+        let srs = Self { g1, tau_g2, secret: None, bases: Bases::beside(path) };
         let mut hasher = Keccak256::new().chain_update(&bytes);
         let evm::G2 { x1, x0, y1, y0 } = tau_g2.into();
         hasher.update([x1, x0, y1, y0].as_flattened());

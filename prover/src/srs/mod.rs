@@ -1,9 +1,14 @@
+mod bases;
 mod cache;
 mod dev;
 mod eigenda;
 
+use std::fmt;
+
 use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM, pairing::Pairing};
+use bases::Bases;
+pub(crate) use bases::Basis;
 pub use eigenda::EIGENDA_TAU_G2;
 
 use crate::{Error, Result, evm, kzg::coefficient};
@@ -15,10 +20,31 @@ pub(crate) const MAX_POWERS: usize = 1 << 19;
 ///
 /// Made by [`Srs::dev`] or [`Srs::dev_cached`], with a secret that is known, or read by
 /// [`Srs::eigenda`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Srs {
     g1: Vec<G1Affine>,
     tau_g2: G2Affine,
+    /// Of a setup for development.
+    secret: Option<Fr>,
+    bases: Bases,
+}
+
+/// Setups are the same if their powers are, wherever they come from.
+impl PartialEq for Srs {
+    fn eq(&self, other: &Self) -> bool {
+        self.g1 == other.g1 && self.tau_g2 == other.tau_g2
+    }
+}
+
+impl Eq for Srs {}
+
+impl fmt::Debug for Srs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { g1, tau_g2, bases, .. } = self;
+        let mut debug = f.debug_struct("Srs");
+        debug.field("powers", &g1.len()).field("tau_g2", tau_g2).field("bases", bases);
+        debug.finish_non_exhaustive()
+    }
 }
 
 impl Srs {

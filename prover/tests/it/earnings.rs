@@ -87,6 +87,36 @@ fn a_page_larger_than_the_setup_is_refused() {
     assert!(matches!(huge, Err(Error::PageSize { given: 1_048_576, .. })));
 }
 
+#[test]
+fn all_openings_of_a_page_are_the_single_ones() {
+    for size in [1, 2, 4, 64, SIZE] {
+        let all = (0..size).map(|i| (i, u64::from(i) * 0x1234_5678_9abc % 1_000_003));
+        let sparse = earnings(&[(0, 3), (size - 1, u64::MAX)]);
+        for of in [all.map(|(i, gwei)| (EarnerIndex(i), gwei)).collect(), sparse, Earnings::new()] {
+            let page = EarningsPage::new(size, 0, &of).unwrap();
+            let mut stages = Vec::new();
+            let openings = page.open_all(&SRS, |progress| stages.push(progress)).unwrap();
+            let single = (0..size).map(|i| page.open(&SRS, EarnerIndex(i)).unwrap());
+            assert_eq!(openings, single.collect::<Vec<_>>(), "{size}");
+            assert_eq!(stages.last().unwrap().done, stages[0].of);
+            assert_eq!(stages.len(), stages[0].of as usize);
+        }
+    }
+}
+
+#[test]
+fn many_openings_are_the_single_ones_whichever_way_they_are_made() {
+    let of = earnings(&[(SIZE + 1, 5), (SIZE + 77, 1 << 40)]);
+    let page = EarningsPage::new(SIZE, 1, &of).unwrap();
+    for count in [0, 1, 3, SIZE] {
+        let earners: Vec<_> = (0..count).rev().map(|i| EarnerIndex(SIZE + i)).collect();
+        let single = earners.iter().map(|&earner| page.open(&SRS, earner).unwrap());
+        assert_eq!(page.open_many(&SRS, &earners).unwrap(), single.collect::<Vec<_>>());
+    }
+    let other: Vec<_> = (0..=SIZE).map(EarnerIndex).collect();
+    assert!(matches!(page.open_many(&SRS, &other), Err(Error::OtherPage { earner: 0, .. })));
+}
+
 fn some_earnings() -> impl Strategy<Value = Earnings> {
     prop::collection::btree_map((0_u32..SIZE * 2).prop_map(EarnerIndex), 0..u64::MAX / 4, 0..20)
 }

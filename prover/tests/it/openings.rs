@@ -3,9 +3,9 @@
 use ark_ff::{Field, One, Zero};
 use proptest::prelude::*;
 use prover::{
-    BlobClaim, CellOpening, Error, Fr, G1Affine, LedgerCommitment, Opened, SlotOpening,
-    WitnessCommitment, blob_from_rows, root_of_unity, verify_cells, verify_openings, verify_slot,
-    witness_blob,
+    BlobClaim, BlobCommitment, CellOpening, Error, Fr, G1Affine, LedgerCommitment, Opened,
+    SlotOpening, WitnessCommitment, blob_from_rows, root_of_unity, verify_cells, verify_openings,
+    verify_slot, witness_blob,
 };
 
 use crate::{
@@ -24,7 +24,7 @@ fn ledger() -> LedgerCommitment {
 fn cells(seed: u8, symbols: usize) -> Vec<[u8; 31]> {
     let cell = |i: usize| {
         let mut cell = [0; 31];
-        if i % 5 != 0 {
+        if !i.is_multiple_of(5) {
             cell.fill(seed.wrapping_mul(31).wrapping_add(i as u8));
             cell[30] = (i >> 8) as u8;
         }
@@ -159,6 +159,26 @@ fn witness_blobs_of_another_form_are_refused() {
     assert!(matches!(short, Err(Error::WitnessLength { given: 480 })));
 }
 
+/// A blob of no rows and no payload, which somebody may have committed to all the same.
+#[test]
+fn any_symbols_can_be_shown() {
+    let mut blob = vec![0x11; 32 * 64];
+    blob[..32].fill(0);
+    let any = BlobCommitment::new(&SRS, blob.clone()).unwrap();
+    let cells = any.open_cells(&SRS, &[0, 5]).unwrap();
+    assert_eq!(cells.values[1], symbol(&blob, 5));
+    assert!(verify_cells(SRS.tau_g2(), any.commitment(), 64, &cells));
+    let slot = any.open_slot(&SRS, 8, 3).unwrap();
+    assert!(verify_slot(SRS.tau_g2(), any.commitment(), 64, 3, &slot));
+    assert!(LedgerCommitment::from_blob(&SRS, blob.clone()).is_err());
+    blob[32] = 0xff;
+    assert!(matches!(BlobCommitment::new(&SRS, blob), Err(Error::SymbolRange { symbol: 1 })));
+    for bytes in [0, 31, 33, 96] {
+        let refused = BlobCommitment::new(&SRS, vec![0; bytes]);
+        assert!(matches!(refused, Err(Error::DomainSize { .. })), "{bytes}");
+    }
+}
+
 /// Everything of an opening and its claim changed in turn.
 #[test]
 fn changed_openings_do_not_hold() {
@@ -185,7 +205,6 @@ fn changed_openings_do_not_hold() {
         },
         |o| o.values.swap(1, 2),
         |o| o.values[0] += Fr::one(),
-        // The same symbol with a bit that no symbol has.
         |o| o.values[0] += Fr::from(2).pow([248_u64]),
         |o| {
             o.values.pop();

@@ -64,7 +64,7 @@ fn a_file_of_another_setup_or_damaged_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("setup");
     Srs::dev_cached(&file, CHAIN, b"seed", 16).unwrap();
-    refused_with(Srs::dev_cached(&file, CHAIN, b"other", 16), "be of the seed asked for");
+    refused_with(Srs::dev_cached(&file, CHAIN, b"other", 16), "be of the setup asked for");
     refused_with(Srs::dev_cached(&file, CHAIN, b"seed", 17), "hold as many powers as asked for");
 
     let whole = fs::read(&file).unwrap();
