@@ -78,6 +78,23 @@ impl Srs {
         Ok(sum.into_affine())
     }
 
+    /// Commitment to the sum of points of a basis times scalars, given by place.
+    ///
+    /// # Errors
+    /// [`Error::DomainSize`] unless `size` is a power of two, [`Error::TooManyCoefficients`] if the
+    /// setup has fewer powers.
+    pub(crate) fn commit_sparse(
+        &self,
+        basis: Basis,
+        size: usize,
+        places: &[(usize, Fr)],
+    ) -> Result<G1Affine> {
+        let table = self.basis(basis, size)?;
+        let (points, scalars): (Vec<_>, Vec<_>) =
+            places.iter().map(|&(place, scalar)| (table[place], scalar)).unzip();
+        Ok(G1Projective::msm(&points, &scalars).expect("as many scalars as points").into_affine())
+    }
+
     /// Whether these are the powers of one secret: each power times `tau` is the next, checked for
     /// a random combination, and the first is the generator.
     fn is_consistent(&self, seed: &[u8; 32]) -> bool {
