@@ -206,6 +206,14 @@ fn cheats_are_written_as_vectors() {
         }
     }
     let key = key.unwrap();
+    let (early, other) = (negative_amounts(), Cheat::new(41));
+    for (name, cheat, proof) in [
+        ("multiplicities chosen after gamma", &early, multiplicities_after_gamma(&early)),
+        ("the proof of another batch", &other, honest.prove()),
+    ] {
+        let vector = statement_vector(&cheat.batch.key, &cheat.batch.statement, name);
+        vectors.push(with_proof(vector, &proof));
+    }
     let valid = statement_vector(&key, &honest.batch.statement, "honest");
     let vectors = json!({
         "tau_g2": g2(SRS.tau_g2_evm()),
@@ -331,10 +339,14 @@ fn unpaid_earner(left_out: bool) -> Cheat {
     cheat
 }
 
-/// The limbs compose the amounts, but some are not in the table; a multiplicity is chosen for gamma.
 #[test]
 fn multiplicities_chosen_after_gamma_are_caught() {
     let cheat = negative_amounts();
+    assert!(!cheat.is_accepted(&multiplicities_after_gamma(&cheat)));
+}
+
+/// The limbs compose the amounts, but some are not in the table; a multiplicity is chosen for gamma.
+fn multiplicities_after_gamma(cheat: &Cheat) -> PayoutProof {
     let mut rounds = cheat.rounds();
     let sums = rounds.commit_columns(&cheat.witness).unwrap();
     let mut witness = cheat.witness.clone();
@@ -349,7 +361,7 @@ fn multiplicities_chosen_after_gamma_are_caught() {
     let terms = rounds.terms(&sums, &witness);
     let claimed = rounds.claim_sums(&sums, &terms).unwrap();
     assert_eq!(claimed[1], terms.rows[1].iter().sum::<Fr>(), "the sums of this gamma agree");
-    assert!(!cheat.is_accepted(&finish(rounds, &sums, &witness, |_, _, _| ())));
+    finish(rounds, &sums, &witness, |_, _, _| ())
 }
 
 #[test]
