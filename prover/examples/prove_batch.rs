@@ -45,7 +45,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 last = Instant::now();
             })?;
         println!("  {:<36} {:>8.3} s", "proven", start.elapsed().as_secs_f64());
-        println!("  {:<36} {:>8.3} s", "processor time of the proof", processor_seconds() - processor);
+        println!(
+            "  {:<36} {:>8.3} s",
+            "processor time of the proof",
+            processor_seconds() - processor
+        );
         let start = Instant::now();
         assert!(key.verify(&statement, &proof), "an honest proof holds");
         println!("  {:<36} {:>8.3} s", "verified", start.elapsed().as_secs_f64());
