@@ -8,7 +8,8 @@ export CANDLE_NUM_THREADS ?= 1
 BIN := $(CARGO_TARGET_DIR)/debug
 FORGE := tools/forge
 
-.PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi gas golden pretrain
+.PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi gas bench-prover golden
+.PHONY: pretrain
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -56,6 +57,9 @@ abi: setup ## regenerate abi/ from the contracts
 
 gas: setup ## regenerate snapshots/
 	$(FORGE) test
+
+bench-prover: setup ## measure the payout proof: times, memory, gas (bench/results/)
+	bench/prover/run.sh
 
 golden: ## remake the golden logits (installs torch, transformers and peft in a virtual environment)
 	inference/tests/golden/make.sh

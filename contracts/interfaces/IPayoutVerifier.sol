@@ -6,9 +6,9 @@ import {BatchId, ChannelId} from "../types/Ids.sol";
 
 /// @notice Checks that the payout commitments of a batch are what its ledger says, without reading the ledger.
 /// @dev The argument is specified in prover/SPEC.md. It shows that with the draws every account of the ledger sums to
-/// zero, that each earner gets the sum of the rows that pay it and nobody else is paid, that payouts sum to the total
-/// and are not negative, and that payout polynomials have a degree below the page size. Its cost does not depend on
-/// the number of rows.
+/// zero, that no row pays a negative amount, that each earner gets the sum of the rows that pay it and nobody else is
+/// paid, that payouts sum to the total, and that payout polynomials have a degree below the page size. Its cost does
+/// not depend on the number of rows.
 ///
 /// Not shown, and the caller's to check: that `ledger` commits to an available blob of exactly 8 * rows symbols (the
 /// certificate), that the draws are authorised, that the batch is new. What rows say is for disputes.
@@ -49,7 +49,7 @@ interface IPayoutVerifier {
     /// @notice Earners per page (M).
     function pageSize() external view returns (uint32);
 
-    /// @notice Limbs of a payout (L): digits of base M that 64 bits need.
+    /// @notice Limbs of an amount (L): digits of base M that 64 bits need.
     function limbs() external view returns (uint256);
 
     /// @notice tau G2 of the structured reference string.
@@ -60,6 +60,6 @@ interface IPayoutVerifier {
     function identity() external view returns (G1Point memory);
 
     /// @notice Whether `proof` shows the statement on this chain. False for whatever breaks a rule.
-    /// @param proof the 21 + pages * (3 * limbs + 11) words of section 6 of the specification
+    /// @param proof the 29 + 3 * limbs + 8 * pages words of section 6 of the specification
     function verify(Statement calldata statement, uint256[] calldata proof) external view returns (bool);
 }

@@ -37,20 +37,6 @@ contract PayoutVerifier is IPayoutVerifier {
         uint256 weight;
     }
 
-    /// @dev Constants of one page's identities.
-    /// @param gamma gamma_j
-    /// @param weight c_j = delta^(j + 1)
-    /// @param step S_j / M
-    /// @param fromIdentity gamma_j - I(zeta)
-    struct PageSteps {
-        uint256 alpha;
-        uint256 beta;
-        uint256 gamma;
-        uint256 weight;
-        uint256 step;
-        uint256 fromIdentity;
-    }
-
     uint256 private constant R = Kzg.SCALAR_MODULUS;
     uint256 private constant BIAS = 1 << 63;
     uint256 private constant MIN_ROWS = 8;
@@ -61,8 +47,17 @@ contract PayoutVerifier is IPayoutVerifier {
     /// @dev Leading byte of the key of a channel's account.
     uint256 private constant DRAW_KIND = 1 << 240;
 
-    /// @dev Evaluations that do not belong to a page: four cells, two accumulators at two points, the identity column.
-    uint256 private constant FIXED_EVALUATIONS = 9;
+    /// @dev Places among the evaluations: four cells, three accumulators at two points, the identity column, limbs;
+    /// then multiplicities and, for each page, payouts and its accumulator at two points.
+    uint256 private constant ACCUMULATORS_AT = 4;
+    uint256 private constant IDENTITY_AT = 10;
+    uint256 private constant LIMBS_AT = 11;
+    uint256 private constant PAGE_EVALUATIONS = 3;
+
+    /// @dev Words before the pages' in the round of the accumulators: three points and a sum. A page has a point and a
+    /// sum.
+    uint256 private constant ACCUMULATOR_WORDS = 7;
+    uint256 private constant PAGE_ACCUMULATOR_WORDS = 3;
 
     /// @dev Places in the list of inverses; the draws' denominators come after them.
     uint256 private constant ROWS_VANISHING = 0; // zeta^n - 1
@@ -168,20 +163,21 @@ contract PayoutVerifier is IPayoutVerifier {
     /// or a proof would have several forms.
     function _isProof(uint256[] calldata proof, uint256 pages) private view returns (bool) {
         uint256 columns = _columnWords(pages);
-        uint256 evaluations = columns + 8 + 3 * pages;
-        uint256 openings = evaluations + FIXED_EVALUATIONS + pages * (limbs + 4);
+        uint256 quotients = columns + ACCUMULATOR_WORDS + PAGE_ACCUMULATOR_WORDS * pages;
+        uint256 openings = quotients + 4 + LIMBS_AT + limbs + 1 + PAGE_EVALUATIONS * pages;
         if (proof.length != openings + 4) return false;
 
-        for (uint256 i; i < columns + 4; i += 2) {
+        for (uint256 i; i < columns + ACCUMULATOR_WORDS - 1; i += 2) {
             if (!_isPoint(proof, i)) return false;
         }
-        for (uint256 i = columns + 4; i < evaluations - 4; i += 3) {
+        if (proof[columns + ACCUMULATOR_WORDS - 1] >= R) return false;
+        for (uint256 i = columns + ACCUMULATOR_WORDS; i < quotients; i += PAGE_ACCUMULATOR_WORDS) {
             if (!_isPoint(proof, i) || proof[i + 2] >= R) return false;
         }
-        for (uint256 i = evaluations; i < openings; ++i) {
+        for (uint256 i = quotients + 4; i < openings; ++i) {
             if (proof[i] >= R) return false;
         }
-        return _isPoint(proof, evaluations - 4) && _isPoint(proof, evaluations - 2) && _isPoint(proof, openings)
+        return _isPoint(proof, quotients) && _isPoint(proof, quotients + 2) && _isPoint(proof, openings)
             && _isPoint(proof, openings + 2);
     }
 
@@ -189,9 +185,13 @@ contract PayoutVerifier is IPayoutVerifier {
         return Kzg.isValid(G1Point(proof[at], proof[at + 1]));
     }
 
-    /// @dev Words of reversed payouts, limbs and multiplicities, with which a proof begins.
+    /// @dev Words of limbs, multiplicities and reversed payouts, with which a proof begins.
     function _columnWords(uint256 pages) private view returns (uint256) {
-        return 2 * pages * (limbs + 2);
+        return 2 * (limbs + 1 + pages);
+    }
+
+    function _evaluations(uint256[] calldata proof, uint256 pages) private view returns (uint256[] calldata) {
+        return proof[_columnWords(pages) + ACCUMULATOR_WORDS + PAGE_ACCUMULATOR_WORDS * pages + 4:];
     }
 
     /// @dev Section 6.
@@ -209,7 +209,7 @@ contract PayoutVerifier is IPayoutVerifier {
         state = state.squeeze();
         c.delta = state.challenge();
 
-        uint256 end = at + 4 + 3 * pages;
+        uint256 end = at + ACCUMULATOR_WORDS + PAGE_ACCUMULATOR_WORDS * pages;
         state = state.absorbFrom(proof[at:end]).squeeze();
         c.alpha = state.challenge();
 
@@ -310,75 +310,77 @@ contract PayoutVerifier is IPayoutVerifier {
         }
     }
 
-    /// @dev t_H(zeta) = (B1 + alpha B2) / (zeta^n - 1)
+    /// @dev t_H(zeta) = (B1 + alpha B2 + alpha^2 B3 + alpha^3 B4) / (zeta^n - 1)
     function _rowQuotient(
         Statement calldata statement,
         uint256[] calldata proof,
         Challenges memory c,
         uint256[] memory inverses
-    ) private view returns (uint256) {
-        uint256 drawn;
-        for (uint256 i; i < statement.draws.length; ++i) {
-            drawn = addmod(drawn, mulmod(statement.draws[i].amount, inverses[DRAWS + i], R), R);
-        }
-        uint256 at = _columnWords(statement.pages.length) + 4;
-        uint256 paid = R - mulmod(c.beta, statement.total, R);
-        for (uint256 j; j < statement.pages.length; ++j) {
-            paid = addmod(paid, proof[at + 3 * j + 2], R);
-        }
+    ) private view returns (uint256 sum) {
+        uint256[3] memory steps = _rowSteps(statement, proof, c, inverses);
+        uint256[] calldata e = _evaluations(proof, statement.pages.length);
 
-        uint256[] calldata e = proof[at + 3 * statement.pages.length + 4:];
-        uint256 step = addmod(addmod(e[5], R - e[4], R), mulmod(drawn, inverses[ROWS], R), R);
-        uint256 balance = addmod(mulmod(step, addmod(c.gamma, R - e[2], R), R), R - addmod(e[3], R - BIAS, R), R);
-        step = addmod(addmod(e[7], R - e[6], R), mulmod(paid, inverses[ROWS], R), R);
-        uint256 payouts = addmod(mulmod(step, addmod(c.gamma, R - e[0], R), R), R - e[1], R);
-        return mulmod(addmod(balance, mulmod(c.alpha, payouts, R), R), inverses[ROWS_VANISHING], R);
+        // B3 + alpha B4, B2, B1, what is before multiplied by alpha once more each time.
+        sum = _limbIdentities(e, _step(e, ACCUMULATORS_AT + 4, steps[2]), c.alpha, _ofPage(c.gamma, statement.pages[0]));
+
+        uint256 term = mulmod(_step(e, ACCUMULATORS_AT + 2, steps[1]), addmod(c.gamma, R - e[0], R), R);
+        sum = addmod(mulmod(sum, c.alpha, R), addmod(term, R - e[1], R), R);
+
+        term = mulmod(_step(e, ACCUMULATORS_AT, steps[0]), addmod(c.gamma, R - e[2], R), R);
+        term = addmod(term, R - addmod(e[3], R - BIAS, R), R);
+        sum = addmod(mulmod(sum, c.alpha, R), term, R);
+
+        sum = mulmod(sum, inverses[ROWS_VANISHING], R);
     }
 
-    /// @dev t_E(zeta) = sum_j alpha^(2j) (B3_j + alpha B4_j) / (zeta^M - 1)
-    function _pageQuotient(
-        uint32[] calldata pages,
+    /// @dev D/n, T/n and S/n, with T = sum_j S_j - beta F + delta S
+    function _rowSteps(
+        Statement calldata statement,
         uint256[] calldata proof,
         Challenges memory c,
         uint256[] memory inverses
-    ) private view returns (uint256 sum) {
-        uint256 at = _columnWords(pages.length) + 4;
-        uint256[] calldata e = proof[at + 3 * pages.length + 4:];
-        uint256 alphaPower = 1;
-        PageSteps memory page;
-        (page.alpha, page.beta, page.weight) = (c.alpha, c.beta, 1);
-        for (uint256 j; j < pages.length; ++j) {
-            page.gamma = addmod(c.gamma, R - uint256(pages[j]) * pageSize, R);
-            page.weight = mulmod(page.weight, c.delta, R);
-            page.step = mulmod(proof[at + 3 * j + 2], inverses[PAGE_SIZE], R);
-            page.fromIdentity = addmod(page.gamma, R - e[FIXED_EVALUATIONS - 1], R);
-            uint256 start = FIXED_EVALUATIONS + j * (limbs + 4);
-            uint256 identities = _pageIdentities(e[start:start + limbs + 4], page);
-            sum = addmod(sum, mulmod(alphaPower, identities, R), R);
-            alphaPower = mulmod(alphaPower, mulmod(c.alpha, c.alpha, R), R);
+    ) private view returns (uint256[3] memory sums) {
+        for (uint256 i; i < statement.draws.length; ++i) {
+            sums[0] = addmod(sums[0], mulmod(statement.draws[i].amount, inverses[DRAWS + i], R), R);
         }
-        sum = mulmod(sum, inverses[PAGE_VANISHING], R);
+
+        // S, then a point and S_j for each page.
+        uint256[] calldata claimed = proof[_columnWords(statement.pages.length) + ACCUMULATOR_WORDS - 1:];
+        sums[1] = addmod(mulmod(c.delta, claimed[0], R), R - mulmod(c.beta, statement.total, R), R);
+        for (uint256 j = 1; j <= statement.pages.length; ++j) {
+            sums[1] = addmod(sums[1], claimed[PAGE_ACCUMULATOR_WORDS * j], R);
+        }
+        sums[2] = claimed[0];
+
+        for (uint256 i; i < 3; ++i) {
+            sums[i] = mulmod(sums[i], inverses[ROWS], R);
+        }
     }
 
-    /// @dev B3_j + alpha B4_j
-    /// @param e payout, limbs, multiplicity, accumulator at zeta and v zeta
-    function _pageIdentities(uint256[] calldata e, PageSteps memory page) private view returns (uint256 sum) {
-        (uint256 product, uint256 others, uint256 composed) = _limbProducts(e[1:e.length - 3], page.gamma);
-        uint256 last = e.length - 1;
-
-        sum = addmod(addmod(e[last], R - e[last - 1], R), page.step, R);
-        sum = mulmod(sum, page.fromIdentity, R);
-        uint256 paid = mulmod(e[0], addmod(1, mulmod(page.beta, page.fromIdentity, R), R), R);
-        sum = addmod(sum, R - paid, R);
-        sum = addmod(sum, mulmod(page.weight, e[last - 2], R), R);
-        sum = mulmod(sum, product, R);
-
-        uint256 lookup = mulmod(page.weight, mulmod(page.fromIdentity, others, R), R);
-        sum = addmod(sum, R - lookup, R);
-        sum = addmod(sum, mulmod(page.alpha, addmod(e[0], R - composed, R), R), R);
+    /// @dev B3 + alpha B4
+    /// @param gamma gamma_0
+    function _limbIdentities(uint256[] calldata e, uint256 step, uint256 alpha, uint256 gamma)
+        private
+        view
+        returns (uint256)
+    {
+        (uint256 product, uint256 others, uint256 composed) = _limbProducts(e[LIMBS_AT:LIMBS_AT + limbs], gamma);
+        uint256 lookup = addmod(mulmod(step, product, R), R - others, R);
+        return addmod(lookup, mulmod(alpha, addmod(e[1], R - composed, R), R), R);
     }
 
-    /// @dev Q, the sum of Q / (gamma - l) over the limbs, and what the limbs compose.
+    /// @dev What an accumulator adds between the two points of its evaluations, and what it must add besides.
+    function _step(uint256[] calldata e, uint256 at, uint256 besides) private pure returns (uint256) {
+        return addmod(addmod(e[at + 1], R - e[at], R), besides, R);
+    }
+
+    /// @dev gamma_j
+    function _ofPage(uint256 gamma, uint256 page) private view returns (uint256) {
+        // Below 2^32, which `_isStatement` checked, so below R.
+        return addmod(gamma, R - page * pageSize, R);
+    }
+
+    /// @dev Q, the sum of Q / (gamma_0 - l) over the limbs, and what the limbs compose.
     function _limbProducts(uint256[] calldata limbsAt, uint256 gamma)
         private
         view
@@ -393,6 +395,59 @@ contract PayoutVerifier is IPayoutVerifier {
         }
     }
 
+    /// @dev t_E(zeta) = sum_j alpha^j C_j / (zeta^M - 1)
+    function _pageQuotient(
+        uint32[] calldata pages,
+        uint256[] calldata proof,
+        Challenges memory c,
+        uint256[] memory inverses
+    ) private view returns (uint256) {
+        uint256[] memory steps = _pageSteps(proof, pages.length, inverses[PAGE_SIZE]);
+        uint256 sum = _pageIdentities(pages, _evaluations(proof, pages.length)[IDENTITY_AT:], steps, c);
+        return mulmod(sum, inverses[PAGE_VANISHING], R);
+    }
+
+    /// @dev sum_j alpha^j C_j
+    /// @param e identity column, limbs, multiplicities, then of each page payouts and its accumulator at two points
+    function _pageIdentities(uint32[] calldata pages, uint256[] calldata e, uint256[] memory steps, Challenges memory c)
+        private
+        view
+        returns (uint256 sum)
+    {
+        uint256 at = limbs + 1;
+        for (uint256 j = pages.length; j > 0; --j) {
+            uint256 fromIdentity = addmod(_ofPage(c.gamma, pages[j - 1]), R - e[0], R);
+            sum = mulmod(sum, c.alpha, R);
+            sum = addmod(sum, _pageIdentity(e[at + 3 * j - 2:], steps[j - 1], c.beta, fromIdentity), R);
+        }
+        // The first page's identity, which has alpha^0, holds the multiplicities.
+        sum = addmod(sum, mulmod(c.delta, e[at], R), R);
+    }
+
+    /// @dev S_j / M of each page
+    function _pageSteps(uint256[] calldata proof, uint256 pages, uint256 inverse)
+        private
+        view
+        returns (uint256[] memory steps)
+    {
+        steps = new uint256[](pages);
+        uint256 at = _columnWords(pages) + ACCUMULATOR_WORDS + 2;
+        for (uint256 j; j < pages; ++j) {
+            steps[j] = mulmod(proof[at + PAGE_ACCUMULATOR_WORDS * j], inverse, R);
+        }
+    }
+
+    /// @dev C_j without multiplicities.
+    /// @param e payout, accumulator at zeta and v zeta
+    function _pageIdentity(uint256[] calldata e, uint256 step, uint256 beta, uint256 fromIdentity)
+        private
+        pure
+        returns (uint256)
+    {
+        uint256 paid = mulmod(e[0], addmod(1, mulmod(beta, fromIdentity, R), R), R);
+        return addmod(mulmod(_step(e, 1, step), fromIdentity, R), R - paid, R);
+    }
+
     /// @dev The verification equation of section 7.
     function _opens(Statement calldata statement, uint256[] calldata proof, Openings memory o)
         private
@@ -401,15 +456,17 @@ contract PayoutVerifier is IPayoutVerifier {
     {
         uint256 pages = statement.pages.length;
         uint256 accumulators = _columnWords(pages);
-        uint256[] calldata evaluations = proof[accumulators + 3 * pages + 8:];
+        uint256 quotients = accumulators + ACCUMULATOR_WORDS + PAGE_ACCUMULATOR_WORDS * pages;
+        uint256[] calldata e = _evaluations(proof, pages);
 
-        _openRows(o, statement.ledger, proof[accumulators:], evaluations);
-        _openQuotients(o, proof[accumulators + 3 * pages + 4:], evaluations[FIXED_EVALUATIONS - 1]);
+        _openRows(o, statement.ledger, proof[accumulators:], e);
+        _openQuotients(o, proof[quotients:], e[IDENTITY_AT]);
+        _openColumns(o, proof, e[LIMBS_AT:]);
         for (uint256 j; j < pages; ++j) {
-            uint256 at = FIXED_EVALUATIONS + j * (limbs + 4);
-            _openColumns(o, statement.payouts[j], proof[2 * j * (limbs + 2):], evaluations[at:]);
-            _openAccumulator(o, proof[accumulators + 4 + 3 * j:], evaluations[at + limbs + 2:]);
-            _openReversed(o, proof[2 * j * (limbs + 2):], evaluations[at]);
+            uint256 at = LIMBS_AT + limbs + 1 + PAGE_EVALUATIONS * j;
+            _takeAtZeta(o, statement.payouts[j].x, statement.payouts[j].y, e[at]);
+            _openAccumulator(o, proof[accumulators + ACCUMULATOR_WORDS + PAGE_ACCUMULATOR_WORDS * j:], e[at + 1:]);
+            _openReversed(o, proof[2 * (limbs + 1 + j):], e[at]);
         }
 
         // e(sum - W - value G1 + chi W', G2) = e(W', tau G2): W' opens what is left at chi.
@@ -434,9 +491,10 @@ contract PayoutVerifier is IPayoutVerifier {
         }
         _take(o, ledger.x, ledger.y, o.inverses[CELLS_SET], opened);
 
-        for (uint256 i; i < 2; ++i) {
-            opened = mulmod(e[4 + 2 * i], o.inverses[ROWS_WEIGHTS], R);
-            opened = addmod(opened, mulmod(e[5 + 2 * i], o.inverses[ROWS_WEIGHTS + 1], R), R);
+        for (uint256 i; i < 3; ++i) {
+            uint256 at = ACCUMULATORS_AT + 2 * i;
+            opened = mulmod(e[at], o.inverses[ROWS_WEIGHTS], R);
+            opened = addmod(opened, mulmod(e[at + 1], o.inverses[ROWS_WEIGHTS + 1], R), R);
             _take(o, accumulators[2 * i], accumulators[2 * i + 1], o.inverses[ROWS_SET], opened);
         }
     }
@@ -447,14 +505,9 @@ contract PayoutVerifier is IPayoutVerifier {
         _takeAtZeta(o, _identityX, _identityY, identityAt);
     }
 
-    /// @param columns reversed payouts, limbs, multiplicities
-    /// @param e payout, limbs, multiplicity
-    function _openColumns(Openings memory o, G1Point calldata payouts, uint256[] calldata columns, uint256[] calldata e)
-        private
-        view
-    {
-        _takeAtZeta(o, payouts.x, payouts.y, e[0]);
-        for (uint256 i = 1; i < limbs + 2; ++i) {
+    /// @param columns limbs, multiplicities
+    function _openColumns(Openings memory o, uint256[] calldata columns, uint256[] calldata e) private view {
+        for (uint256 i; i <= limbs; ++i) {
             _takeAtZeta(o, columns[2 * i], columns[2 * i + 1], e[i]);
         }
     }

@@ -10,7 +10,7 @@ use std::{fs, path::PathBuf};
 use attribution::settle::Ledger;
 use ledgers::Size;
 use prover::{
-    Srs,
+    BlobCommitment, Srs,
     argument::{ChannelDraw, PayoutProof, PayoutStatement, VerifierKey, prove_payouts},
     commit_ledger, commit_payouts,
 };
@@ -20,6 +20,9 @@ use vector::{g1, g2, statement_vector, with_proof};
 type Failure = Box<dyn std::error::Error>;
 
 const CHAIN: u64 = 161_201;
+
+/// Bytes of a row in a blob.
+const ROW: usize = 256;
 
 /// Pages of 1024 with more limbs but small tables, and one batch with the pages of real networks.
 const SIZES: [(&str, u32, Size); 6] = [
@@ -62,7 +65,8 @@ fn main() -> Result<(), Failure> {
         assert!(key.verify(&batch.statement, &batch.proof), "{name}");
         valid.push(with_proof(statement_vector(&key, &batch.statement, name), &batch.proof));
         if i == 1 || i == 2 {
-            for (what, statement) in false_statements(&batch.statement) {
+            let statements = false_statements(&batch.statement);
+            for (what, statement) in statements.into_iter().chain(false_ledgers(&srs, &batch)?) {
                 assert!(!key.verify(&statement, &batch.proof), "{what}");
                 let mut vector = statement_vector(&key, &statement, &format!("{name}: {what}"));
                 vector["proof_of"] = json!(i);
@@ -78,6 +82,7 @@ fn main() -> Result<(), Failure> {
 }
 
 struct Batch {
+    blob: Vec<u8>,
     statement: PayoutStatement,
     proof: PayoutProof,
 }
@@ -89,14 +94,14 @@ impl Batch {
         let mut statement = PayoutStatement::of_ledger(ledger, &committed, pages, [0xce; 32]);
         statement.witnesses = vec![srs.g1()[9]];
         let proof = prove_payouts(srs, key, &statement, &committed, ledger.payouts(), |_| {})?;
-        Ok(Self { statement, proof })
+        Ok(Self { blob: committed.blob().to_vec(), statement, proof })
     }
 }
 
 type Change = fn(&mut PayoutStatement);
 
 /// Statements that the proof of another does not show, each false in its own way.
-fn false_statements(of: &PayoutStatement) -> Vec<(&'static str, PayoutStatement)> {
+fn false_statements(of: &PayoutStatement) -> Vec<(String, PayoutStatement)> {
     let changes: [(&str, Change); 19] = [
         ("another chain", |s| s.chain_id += 1),
         ("another settlement", |s| s.settlement[0] ^= 1),
@@ -127,10 +132,32 @@ fn false_statements(of: &PayoutStatement) -> Vec<(&'static str, PayoutStatement)
         ("no page", |s| s.pages.clear()),
         ("no witness blob", |s| s.witnesses.clear()),
     ];
-    let changed = |(what, change): (_, Change)| {
+    let changed = |(what, change): (&str, Change)| {
         let mut statement = of.clone();
         change(&mut statement);
-        (what, statement)
+        (what.to_string(), statement)
     };
     changes.into_iter().map(changed).collect()
+}
+
+/// Statements of ledgers with a cell changed, each of a row's eight in turn, or with other rows.
+fn false_ledgers(srs: &Srs, of: &Batch) -> Result<Vec<(String, PayoutStatement)>, Failure> {
+    let with = |what: &str, change: &dyn Fn(&mut [u8])| -> Result<_, Failure> {
+        let mut blob = of.blob.clone();
+        change(&mut blob);
+        let mut statement = of.statement.clone();
+        statement.ledger = BlobCommitment::new(srs, blob)?.commitment();
+        Ok((what.to_string(), statement))
+    };
+    let mut statements = Vec::new();
+    for cell in 0..8 {
+        let what = format!("cell {cell} of a row one bit else");
+        statements.push(with(&what, &|blob| blob[ROW * 3 + 32 * cell + 31] ^= 1)?);
+    }
+    statements.push(with("two rows exchanged", &|blob| {
+        let (low, high) = blob.split_at_mut(ROW * 3);
+        low[ROW * 2..].swap_with_slice(&mut high[..ROW]);
+    })?);
+    statements.push(with("a row twice", &|blob| blob.copy_within(ROW * 2..ROW * 3, ROW * 3))?);
+    Ok(statements)
 }

@@ -131,10 +131,10 @@ impl EarningsPage {
     }
 }
 
-/// Openings of which so many take as long as all of the page: all take some `log2 M` multiplications
-/// for each earner, one takes about a third of one for each (`cargo run -p prover --example timings`).
+/// Openings of which so many take as long as all of the page: 27 of 2^12 earners, 125 of 2^16
+/// (`make bench-prover`), between which the square root lies.
 const fn openings_worth_all(page_size: u32) -> usize {
-    3 * (page_size.ilog2() as usize + 1)
+    page_size.isqrt() as usize / 2 + 1
 }
 
 /// Gwei of each earner of a page.

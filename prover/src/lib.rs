@@ -20,6 +20,7 @@ pub mod evm;
 mod group;
 mod kzg;
 mod ledger;
+mod msm;
 mod openings;
 mod page_openings;
 mod polynomial;

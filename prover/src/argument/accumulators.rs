@@ -1,36 +1,57 @@
 use ark_bn254::Fr;
 use ark_ff::{One, Zero, batch_inversion};
 
-use super::{
-    challenges::Sums,
-    equations::PageSteps,
-    witness::{PageWitness, Witness},
-};
+use super::{challenges::Sums, equations::PageSteps, witness::Witness};
 
-/// `z1` and `z2` of the rows: their terms on `H`.
-pub(super) fn row_terms(sums: &Sums, cells: &[Vec<Fr>; 4]) -> [Vec<Fr>; 2] {
-    let [earners, amounts, keys, biased] = cells;
-    let bias = Fr::from(1_u64 << 63);
-    let values = biased.iter().map(|value| *value - bias);
-    [quotients(sums.gamma, values, keys), quotients(sums.gamma, amounts.iter().copied(), earners)]
+/// A term of a page's accumulator where it is not zero.
+pub(super) type SparseTerm = (usize, Fr);
+
+/// What the accumulators sum: of `z1`, `z2` and `z3` on `H`, and of each page on `E`.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) rows: [Vec<Fr>; 3],
+    pub(super) pages: Vec<Vec<SparseTerm>>,
 }
 
-/// Terms of a page's accumulator on `E`: payouts, total and lookup.
-pub(super) fn page_terms(steps: &PageSteps, page: &PageWitness) -> Vec<Fr> {
-    let indices: Vec<_> = (0..page.payouts.len() as u64).map(Fr::from).collect();
-    let numerators = page.payouts.iter().zip(&page.multiplicities);
-    let numerators = numerators.map(|(payout, count)| *payout - steps.weight * count);
-    let mut terms = quotients(steps.gamma, numerators, &indices);
-    for (term, payout) in terms.iter_mut().zip(&page.payouts) {
-        *term += steps.beta * payout;
+impl Terms {
+    /// `first` is `gamma_0`.
+    pub(super) fn new(sums: &Sums, first: Fr, pages: &[PageSteps], witness: &Witness) -> Self {
+        let [earners, amounts, keys, biased] = &witness.cells;
+        let bias = Fr::from(1_u64 << 63);
+        let values = biased.iter().map(|value| *value - bias);
+        let rows = [
+            quotients(sums.gamma, values, keys),
+            quotients(sums.gamma, amounts.iter().copied(), earners),
+            lookups(first, &witness.limbs),
+        ];
+        let nothing = Vec::new();
+        let page = |(j, (steps, page)): (usize, (&PageSteps, &super::witness::PageWitness))| {
+            let counts = if j == 0 { &witness.multiplicities } else { &nothing };
+            page_terms(steps, &page.payouts, counts)
+        };
+        Self { rows, pages: pages.iter().zip(&witness.pages).enumerate().map(page).collect() }
     }
-    for limb in &page.limbs {
+}
+
+/// `sum_i 1 / (gamma_0 - l_i)` of each row.
+fn lookups(first: Fr, limbs: &[Vec<Fr>]) -> Vec<Fr> {
+    let mut terms = vec![Fr::zero(); limbs[0].len()];
+    for limb in limbs {
         let ones = std::iter::repeat_n(Fr::one(), limb.len());
-        for (term, found) in terms.iter_mut().zip(quotients(steps.gamma, ones, limb)) {
-            *term += steps.weight * found;
-        }
+        terms.iter_mut().zip(quotients(first, ones, limb)).for_each(|(term, t)| *term += t);
     }
     terms
+}
+
+/// `(P (1 + beta (gamma_j - k)) - delta m) / (gamma_j - k)` where an earner is paid or a value looked up.
+fn page_terms(steps: &PageSteps, payouts: &[Fr], counts: &[Fr]) -> Vec<SparseTerm> {
+    let count = |k: usize| counts.get(k).copied().unwrap_or_default();
+    let places: Vec<_> =
+        (0..payouts.len()).filter(|&k| !payouts[k].is_zero() || !count(k).is_zero()).collect();
+    let poles: Vec<_> = places.iter().map(|&k| Fr::from(k as u64)).collect();
+    let numerators = places.iter().map(|&k| payouts[k] - steps.delta * count(k));
+    let terms = quotients(steps.gamma, numerators, &poles);
+    places.into_iter().zip(terms).map(|(k, term)| (k, term + steps.beta * payouts[k])).collect()
 }
 
 /// `a / (gamma - c)` by element; a zero denominator gives zero, and then nothing is proven.
@@ -54,32 +75,9 @@ pub(super) fn accumulate(terms: &[Fr], sum: Fr) -> Vec<Fr> {
     terms.iter().scan(Fr::zero(), next).collect()
 }
 
-/// Values of all accumulators, with what those of the pages sum to.
-#[derive(Clone, Debug)]
-pub(super) struct Accumulators {
-    pub(super) rows: [Vec<Fr>; 2],
-    pub(super) pages: Vec<Vec<Fr>>,
-}
-
-/// True sums of a witness: of `z1`, of `z2`, and of each page.
-#[derive(Clone, Debug)]
-pub(super) struct Terms {
-    pub(super) rows: [Vec<Fr>; 2],
-    pub(super) pages: Vec<Vec<Fr>>,
-}
-
-impl Terms {
-    pub(super) fn new(sums: &Sums, pages: &[PageSteps], witness: &Witness) -> Self {
-        let terms = pages.iter().zip(&witness.pages).map(|(steps, page)| page_terms(steps, page));
-        Self { rows: row_terms(sums, &witness.cells), pages: terms.collect() }
-    }
-
-    /// Accumulators that claim these sums of rows and pages.
-    pub(super) fn accumulate(&self, rows: [Fr; 2], pages: &[Fr]) -> Accumulators {
-        let [z1, z2] = &self.rows;
-        Accumulators {
-            rows: [accumulate(z1, rows[0]), accumulate(z2, rows[1])],
-            pages: self.pages.iter().zip(pages).map(|(t, &sum)| accumulate(t, sum)).collect(),
-        }
-    }
+/// All terms of a domain of `size` points.
+pub(super) fn dense(terms: &[SparseTerm], size: usize) -> Vec<Fr> {
+    let mut values = vec![Fr::zero(); size];
+    terms.iter().for_each(|&(k, term)| values[k] = term);
+    values
 }

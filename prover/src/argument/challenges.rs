@@ -9,7 +9,7 @@ pub(super) struct Sums {
     pub(super) gamma: Fr,
     /// Weight of the total.
     pub(super) beta: Fr,
-    /// Base of the weights of the pages' lookups.
+    /// Weight of the lookup.
     pub(super) delta: Fr,
 }
 
@@ -19,6 +19,11 @@ impl Sums {
         transcript.absorb(&proof.column_words());
         let [gamma, beta, delta] = [(); 3].map(|()| transcript.squeeze());
         Self { gamma, beta, delta }
+    }
+
+    /// `gamma_j` of a page.
+    pub(super) fn of_page(&self, page: u32, page_size: u32) -> Fr {
+        self.gamma - Fr::from(page) * Fr::from(page_size)
     }
 }
 

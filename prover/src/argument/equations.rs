@@ -8,87 +8,107 @@ use super::challenges::Sums;
 
 /// What the rows' identities hold of one point `x`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RowValues {
+pub(super) struct RowValues<'a> {
     /// Columns 0 to 3: `f(w^j x)`.
     pub(super) cells: [Fr; 4],
-    /// `z1` and `z2`, each at `x` and `g x`.
-    pub(super) accumulators: [[Fr; 2]; 2],
+    /// `z1`, `z2` and `z3`, each at `x` and `g x`.
+    pub(super) accumulators: [[Fr; 2]; 3],
+    pub(super) limbs: &'a [Fr],
 }
 
-/// `D/n` and `T/n`.
+/// Constants of the rows' identities.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RowSteps(pub(super) [Fr; 2]);
+pub(super) struct RowSteps {
+    gamma: Fr,
+    /// `gamma_0`.
+    first: Fr,
+    /// `M`.
+    base: Fr,
+    /// `D/n`, `T/n` and `S/n`.
+    steps: [Fr; 3],
+}
 
 impl RowSteps {
-    /// `B1 + alpha B2`.
-    pub(super) fn at(&self, sums: &Sums, alpha: Fr, values: &RowValues) -> Fr {
+    /// `sums` are those that `z1`, `z2` and `z3` claim.
+    pub(super) fn new(
+        challenges: &Sums,
+        first_page: u32,
+        page_size: u32,
+        rows: u32,
+        sums: [Fr; 3],
+    ) -> Self {
+        let inverse = ark_ff::Field::inverse(&Fr::from(rows)).expect("there are rows");
+        Self {
+            gamma: challenges.gamma,
+            first: challenges.of_page(first_page, page_size),
+            base: Fr::from(page_size),
+            steps: sums.map(|sum| sum * inverse),
+        }
+    }
+
+    /// `B1 + alpha B2 + alpha^2 B3 + alpha^3 B4`.
+    pub(super) fn at(&self, alpha: Fr, values: &RowValues<'_>) -> Fr {
         let [earner, amount, key, biased] = values.cells;
         let value = biased - Fr::from(1_u64 << 63);
-        let step = |i: usize| values.accumulators[i][1] - values.accumulators[i][0] + self.0[i];
-        let balance = step(0) * (sums.gamma - key) - value;
-        let payouts = step(1) * (sums.gamma - earner) - amount;
-        balance + alpha * payouts
+        let step = |i: usize| values.accumulators[i][1] - values.accumulators[i][0] + self.steps[i];
+        let balance = step(0) * (self.gamma - key) - value;
+        let payouts = step(1) * (self.gamma - earner) - amount;
+        let (product, others) = self.limb_products(values.limbs);
+        let lookup = step(2) * product - others;
+        let composed = values.limbs.iter().rev().fold(Fr::zero(), |acc, l| acc * self.base + l);
+        balance + alpha * (payouts + alpha * (lookup + alpha * (amount - composed)))
+    }
+
+    /// `Q` and the sum of `Q / (gamma_0 - l)` over the limbs `l`, without a division.
+    fn limb_products(&self, limbs: &[Fr]) -> (Fr, Fr) {
+        let mut product = Fr::one();
+        let mut others = Fr::zero();
+        for limb in limbs {
+            let factor = self.first - limb;
+            others = others * factor + product;
+            product *= factor;
+        }
+        (product, others)
     }
 }
 
-/// What a page's identities hold of one point `x`.
+/// What a page's identity holds of one point `x`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PageValues<'a> {
+pub(super) struct PageValues {
     pub(super) identity: Fr,
     pub(super) payout: Fr,
-    pub(super) limbs: &'a [Fr],
+    /// Of the first page; zero for the others.
     pub(super) multiplicity: Fr,
     /// At `x` and `v x`.
     pub(super) accumulator: [Fr; 2],
 }
 
-/// Constants of a page's identities.
+/// Constants of a page's identity.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageSteps {
     /// `gamma_j`.
     pub(super) gamma: Fr,
     pub(super) beta: Fr,
-    /// `c_j = delta^(j+1)`.
-    pub(super) weight: Fr,
+    pub(super) delta: Fr,
     /// `S_j / M`.
-    pub(super) step: Fr,
-    /// `M`.
-    pub(super) base: Fr,
+    step: Fr,
 }
 
 impl PageSteps {
-    pub(super) fn new(sums: &Sums, number: usize, page: u32, page_size: u32, sum: Fr) -> Self {
-        let base = Fr::from(page_size);
+    pub(super) fn new(challenges: &Sums, page: u32, page_size: u32, sum: Fr) -> Self {
         Self {
-            gamma: sums.gamma - Fr::from(page) * base,
-            beta: sums.beta,
-            weight: ark_ff::Field::pow(&sums.delta, [number as u64 + 1]),
-            step: sum / base,
-            base,
+            gamma: challenges.of_page(page, page_size),
+            beta: challenges.beta,
+            delta: challenges.delta,
+            step: sum / Fr::from(page_size),
         }
     }
 
-    /// `B3_j + alpha B4_j`.
-    pub(super) fn at(&self, alpha: Fr, values: &PageValues<'_>) -> Fr {
-        let (product, others) = self.limb_products(values.limbs);
+    /// `C_j`
+    pub(super) fn at(&self, values: &PageValues) -> Fr {
         let from_identity = self.gamma - values.identity;
         let step = values.accumulator[1] - values.accumulator[0] + self.step;
         let paid = values.payout * (Fr::one() + self.beta * from_identity);
-        let sum = (step * from_identity - paid + self.weight * values.multiplicity) * product
-            - self.weight * from_identity * others;
-        let composed = values.limbs.iter().rev().fold(Fr::zero(), |acc, l| acc * self.base + l);
-        sum + alpha * (values.payout - composed)
-    }
-
-    /// `Q_j` and the sum of `Q_j / (gamma_j - l)` over the limbs `l`, without a division.
-    fn limb_products(&self, limbs: &[Fr]) -> (Fr, Fr) {
-        let mut product = Fr::one();
-        let mut others = Fr::zero();
-        for limb in limbs {
-            let factor = self.gamma - limb;
-            others = others * factor + product;
-            product *= factor;
-        }
-        (product, others)
+        step * from_identity - paid + self.delta * values.multiplicity
     }
 }

@@ -5,6 +5,7 @@ mod challenges;
 mod equations;
 mod key;
 mod openings;
+mod progress;
 mod proof;
 mod prove;
 mod quotients;
@@ -16,6 +17,7 @@ mod verify;
 mod witness;
 
 pub use key::{VerifierKey, limbs_per_payout};
+pub use progress::{Progress, ProofStage};
 pub use proof::{PageProof, PayoutProof, proof_words};
-pub use prove::{Progress, ProofStage, prove_payouts};
+pub use prove::prove_payouts;
 pub use statement::{ChannelDraw, PayoutStatement};

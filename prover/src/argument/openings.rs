@@ -54,11 +54,11 @@ impl PointSets {
 /// Which set each polynomial has, in the order of weights.
 pub(super) fn sets(pages: usize, limbs: usize) -> Vec<Points> {
     let mut sets = vec![Points::Cells];
-    sets.extend([Points::Rows; 2]);
-    sets.extend([Points::Zeta; 3]);
+    sets.extend([Points::Rows; 3]);
+    // Quotients, identity, limbs, multiplicities.
+    sets.extend(std::iter::repeat_n(Points::Zeta, 3 + limbs + 1));
     for _ in 0..pages {
-        sets.extend(std::iter::repeat_n(Points::Zeta, limbs + 2));
-        sets.extend([Points::Page, Points::Inverse]);
+        sets.extend([Points::Zeta, Points::Page, Points::Inverse]);
     }
     sets
 }
@@ -69,10 +69,10 @@ pub(super) fn values(proof: &PayoutProof, quotients: [Fr; 2], reversed: &[Fr]) -
     let mut values = vec![proof.cells_at.to_vec()];
     values.extend(proof.accumulators_at.map(|at| at.to_vec()));
     values.extend([quotients[0], quotients[1], proof.identity_at].map(|at| vec![at]));
+    values.extend(proof.limbs_at.iter().map(|&at| vec![at]));
+    values.push(vec![proof.multiplicities_at]);
     for (page, &reversed) in proof.pages.iter().zip(reversed) {
         values.push(vec![page.payouts_at]);
-        values.extend(page.limbs_at.iter().map(|&at| vec![at]));
-        values.push(vec![page.multiplicities_at]);
         values.push(page.accumulator_at.to_vec());
         values.push(vec![reversed]);
     }

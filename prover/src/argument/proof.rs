@@ -12,20 +12,12 @@ use crate::{
 pub struct PageProof {
     /// Commitment to `X^(M-1) P(1/X)`.
     pub reversed: G1Affine,
-    /// Commitments to the limbs of the payouts, lowest first.
-    pub limbs: Vec<G1Affine>,
-    /// Commitment to how often each value is a limb.
-    pub multiplicities: G1Affine,
     /// Commitment to the accumulator.
     pub accumulator: G1Affine,
     /// What the accumulator sums to.
     pub sum: Fr,
     /// Payouts at zeta.
     pub payouts_at: Fr,
-    /// Limbs at zeta.
-    pub limbs_at: Vec<Fr>,
-    /// Multiplicities at zeta.
-    pub multiplicities_at: Fr,
     /// Accumulator at zeta and `v zeta`.
     pub accumulator_at: [Fr; 2],
 }
@@ -33,18 +25,28 @@ pub struct PageProof {
 /// A proof of a [`PayoutStatement`](super::PayoutStatement), in the letters of `SPEC.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayoutProof {
+    /// Commitments to the limbs of the rows' amounts, lowest first.
+    pub limbs: Vec<G1Affine>,
+    /// Commitment to how often each value is a limb.
+    pub multiplicities: G1Affine,
     /// The pages' parts, in the statement's order.
     pub pages: Vec<PageProof>,
-    /// Commitments to the rows' accumulators `z1` (posted values) and `z2` (amounts).
-    pub accumulators: [G1Affine; 2],
+    /// Commitments to the rows' accumulators `z1` (posted values), `z2` (amounts), `z3` (limbs).
+    pub accumulators: [G1Affine; 3],
+    /// What `z3` sums to.
+    pub lookup_sum: Fr,
     /// Commitments to the quotients on rows and pages.
     pub quotients: [G1Affine; 2],
     /// The ledger at `zeta`, `w zeta`, `w^2 zeta`, `w^3 zeta`: its first four columns.
     pub cells_at: [Fr; 4],
     /// The rows' accumulators, each at `zeta` and `g zeta`.
-    pub accumulators_at: [[Fr; 2]; 2],
+    pub accumulators_at: [[Fr; 2]; 3],
     /// The identity column at zeta.
     pub identity_at: Fr,
+    /// Limbs at zeta.
+    pub limbs_at: Vec<Fr>,
+    /// Multiplicities at zeta.
+    pub multiplicities_at: Fr,
     /// Commitment to the quotient of all openings.
     pub opening: G1Affine,
     /// Commitment that opens the combination at chi.
@@ -54,7 +56,7 @@ pub struct PayoutProof {
 /// Words of a proof of so many pages and limbs.
 #[must_use]
 pub const fn proof_words(pages: usize, limbs: usize) -> usize {
-    (3 * limbs + 11).saturating_mul(pages).saturating_add(21)
+    pages.saturating_mul(8).saturating_add(3 * limbs + 29)
 }
 
 impl PayoutProof {
@@ -63,22 +65,23 @@ impl PayoutProof {
         let (point, zero) = (G1Affine::identity(), Fr::from(0));
         let page = PageProof {
             reversed: point,
-            limbs: vec![point; limbs],
-            multiplicities: point,
             accumulator: point,
             sum: zero,
             payouts_at: zero,
-            limbs_at: vec![zero; limbs],
-            multiplicities_at: zero,
             accumulator_at: [zero; 2],
         };
         Self {
+            limbs: vec![point; limbs],
+            multiplicities: point,
             pages: vec![page; pages],
-            accumulators: [point; 2],
+            accumulators: [point; 3],
+            lookup_sum: zero,
             quotients: [point; 2],
             cells_at: [zero; 4],
-            accumulators_at: [[zero; 2]; 2],
+            accumulators_at: [[zero; 2]; 3],
             identity_at: zero,
+            limbs_at: vec![zero; limbs],
+            multiplicities_at: zero,
             opening: point,
             combined_opening: point,
         }
@@ -86,8 +89,7 @@ impl PayoutProof {
 
     /// Whether it has this many pages and limbs.
     pub(super) fn has_shape(&self, pages: usize, limbs: usize) -> bool {
-        let fits = |page: &PageProof| page.limbs.len() == limbs && page.limbs_at.len() == limbs;
-        self.pages.len() == pages && self.pages.iter().all(fits)
+        [self.pages.len(), self.limbs.len(), self.limbs_at.len()] == [pages, limbs, limbs]
     }
 
     /// The proof as PayoutVerifier takes it.
@@ -114,43 +116,44 @@ impl PayoutProof {
         }
         let mut proof = Self::blank(pages, limbs);
         let mut words = words.iter().copied();
+        proof.limbs.iter_mut().try_for_each(|limb| read_point(&mut words, limb))?;
+        read_point(&mut words, &mut proof.multiplicities)?;
         for page in &mut proof.pages {
             read_point(&mut words, &mut page.reversed)?;
-            page.limbs.iter_mut().try_for_each(|limb| read_point(&mut words, limb))?;
-            read_point(&mut words, &mut page.multiplicities)?;
         }
         proof.accumulators.iter_mut().try_for_each(|point| read_point(&mut words, point))?;
+        read_scalar(&mut words, &mut proof.lookup_sum)?;
         for page in &mut proof.pages {
             read_point(&mut words, &mut page.accumulator)?;
             read_scalar(&mut words, &mut page.sum)?;
         }
         proof.quotients.iter_mut().try_for_each(|point| read_point(&mut words, point))?;
         let fixed = proof.cells_at.iter_mut().chain(proof.accumulators_at.as_flattened_mut());
-        fixed.chain([&mut proof.identity_at]).try_for_each(|at| read_scalar(&mut words, at))?;
+        let fixed = fixed.chain([&mut proof.identity_at]).chain(&mut proof.limbs_at);
+        let fixed = fixed.chain([&mut proof.multiplicities_at]);
+        for at in fixed {
+            read_scalar(&mut words, at)?;
+        }
         for page in &mut proof.pages {
-            let scalars = std::iter::once(&mut page.payouts_at).chain(&mut page.limbs_at);
-            let scalars = scalars.chain([&mut page.multiplicities_at]);
-            scalars
-                .chain(&mut page.accumulator_at)
-                .try_for_each(|at| read_scalar(&mut words, at))?;
+            read_scalar(&mut words, &mut page.payouts_at)?;
+            page.accumulator_at.iter_mut().try_for_each(|at| read_scalar(&mut words, at))?;
         }
         read_point(&mut words, &mut proof.opening)?;
         read_point(&mut words, &mut proof.combined_opening)?;
         Ok(proof)
     }
 
-    /// Reversed payouts, limbs and multiplicities.
+    /// Limbs, multiplicities and reversed payouts.
     pub(super) fn column_words(&self) -> Vec<Word> {
-        let page = |page: &PageProof| {
-            let points = std::iter::once(page.reversed).chain(page.limbs.iter().copied());
-            points.chain([page.multiplicities]).flat_map(point).collect::<Vec<_>>()
-        };
-        self.pages.iter().flat_map(page).collect()
+        let points = self.limbs.iter().chain([&self.multiplicities]);
+        let points = points.chain(self.pages.iter().map(|page| &page.reversed));
+        points.flat_map(|&column| point(column)).collect()
     }
 
     /// Accumulators and sums.
     pub(super) fn accumulator_words(&self) -> Vec<Word> {
         let mut words: Vec<_> = self.accumulators.into_iter().flat_map(point).collect();
+        words.push(word(self.lookup_sum));
         for page in &self.pages {
             words.extend(point(page.accumulator));
             words.push(word(page.sum));
@@ -166,14 +169,12 @@ impl PayoutProof {
     /// Evaluations.
     pub(super) fn evaluation_words(&self) -> Vec<Word> {
         let fixed = self.cells_at.iter().chain(self.accumulators_at.as_flattened());
-        let mut words: Vec<_> = fixed.chain([&self.identity_at]).map(|&at| word(at)).collect();
-        for page in &self.pages {
-            words.push(word(page.payouts_at));
-            words.extend(page.limbs_at.iter().map(|&at| word(at)));
-            words.push(word(page.multiplicities_at));
-            words.extend(page.accumulator_at.map(word));
-        }
-        words
+        let fixed = fixed.chain([&self.identity_at]).chain(&self.limbs_at);
+        let pages = self.pages.iter().flat_map(|page| {
+            let [at, next] = page.accumulator_at;
+            [page.payouts_at, at, next]
+        });
+        fixed.chain([&self.multiplicities_at]).copied().chain(pages).map(word).collect()
     }
 }
 

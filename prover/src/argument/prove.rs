@@ -2,50 +2,31 @@ use std::collections::BTreeMap;
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::Field;
+use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use attribution::settle::EarnerIndex;
+use rayon::prelude::*;
 
 use super::{
-    accumulators::{Accumulators, Terms},
+    accumulators::{Terms, accumulate, dense},
     challenges::{Sums, draw_alpha, draw_chi, draw_nu, draw_zeta},
     equations::{PageSteps, RowSteps},
     key::{VerifierKey, identity_column},
     openings::{PointSets, Points, add_scaled, divide, sets, vanishing_inverse},
+    progress::{Progress, ProofStage},
     proof::PayoutProof,
     quotients::{PageColumns, page_quotient, row_quotient},
     statement::PayoutStatement,
     transcript::Transcript,
-    witness::{Witness, interpolate},
+    verify::claimed_sums,
+    witness::{Witness, interpolate, places},
 };
-use crate::{Error, LedgerCommitment, Result, Srs};
-
-/// Part of the prover's work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ProofStage {
-    /// Commitments to payouts' limbs, multiplicities and reversed payouts.
-    Columns,
-    /// Commitments to accumulators.
-    Accumulators,
-    /// Commitments to quotients: the longest stage beside the openings.
-    Quotients,
-    /// Evaluations and the two opening commitments.
-    Openings,
-}
-
-/// How far a proof is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The stage that has just ended.
-    pub ended: ProofStage,
-    /// Stages that have ended.
-    pub done: u32,
-    /// Stages in all.
-    pub of: u32,
-}
+use crate::{Error, LedgerCommitment, Result, Srs, srs::Basis};
 
 /// Proves that the statement's payouts are what its ledger pays, on all cores.
 ///
 /// `payouts` are gwei by earner, as in [`Ledger::payouts`](attribution::settle::Ledger::payouts).
-/// The setup must have `max(8 rows, (L + 1) M)` powers. `progress` is called after each stage.
+/// The setup must have `max(8 rows, L rows, M)` powers; [`Srs::prepare`] makes beforehand what the
+/// first proof would. `progress` is called after each stage.
 ///
 /// # Errors
 /// [`Error::PayoutStatement`] if the statement breaks a rule that needs no proof or is not of this
@@ -66,26 +47,22 @@ pub fn prove_payouts(
     }
     let witness = Witness::new(key, statement, ledger, payouts)?;
     for ((_, commitment), page) in statement.pages.iter().zip(&witness.pages) {
-        if srs.commit(&page.polynomial)? != *commitment {
+        let paid = places(&page.payouts);
+        if srs.commit_sparse(Basis::Lagrange, page.payouts.len(), &paid)? != *commitment {
             return refuse("commit to the payouts given");
         }
     }
-    let mut report = |ended: ProofStage| {
-        progress(Progress { ended, done: ended as u32 + 1, of: ProofStage::Openings as u32 + 1 });
-    };
+    let mut report = |ended| progress(Progress::after(ended));
     let mut rounds = Rounds::new(srs, key, statement, &witness);
     let sums = rounds.commit_columns(&witness)?;
     report(ProofStage::Columns);
     let terms = rounds.terms(&sums, &witness);
     let claimed = rounds.claim_sums(&sums, &terms)?;
     terms.check(&claimed)?;
-    let accumulated = rounds.commit_accumulators(&terms, claimed)?;
+    let accumulated = rounds.commit_accumulators(&sums, &terms, claimed)?;
     report(ProofStage::Accumulators);
-    let quotients = rounds.commit_quotients(&sums, &witness, accumulated)?;
-    report(ProofStage::Quotients);
-    let proof = rounds.open(&witness, &quotients)?;
-    report(ProofStage::Openings);
-    Ok(proof)
+    let quotients = rounds.commit_quotients(&sums, &witness, accumulated, &mut report)?;
+    rounds.open(&witness, &quotients, &mut report)
 }
 
 /// The prover's rounds, each after the challenges of the one before. They check nothing, so that
@@ -97,11 +74,11 @@ pub(super) struct Rounds<'a> {
     statement: &'a PayoutStatement,
     transcript: Transcript,
     pub(super) proof: PayoutProof,
-    columns: Vec<Columns>,
+    columns: Columns,
 }
 
-/// Coefficients of a page's limbs and multiplicities.
-#[derive(Debug)]
+/// Coefficients of limbs and multiplicities.
+#[derive(Debug, Default)]
 struct Columns {
     limbs: Vec<Vec<Fr>>,
     multiplicities: Vec<Fr>,
@@ -112,7 +89,7 @@ struct Columns {
 pub(super) struct Accumulated {
     alpha: Fr,
     steps: RowSteps,
-    rows: [Vec<Fr>; 2],
+    rows: [Vec<Fr>; 3],
     pages: Vec<Vec<Fr>>,
 }
 
@@ -128,7 +105,7 @@ pub(super) struct Quotients {
 
 impl Terms {
     /// Whether the sums are what an honest proof claims.
-    fn check(&self, claimed: &[Fr; 2]) -> Result<()> {
+    fn check(&self, claimed: &[Fr; 3]) -> Result<()> {
         let sum = |terms: &[Fr]| terms.iter().sum::<Fr>();
         if sum(&self.rows[0]) != claimed[0] {
             return Err(Error::FalsePayouts { rule: "close every account of the ledger" });
@@ -153,11 +130,11 @@ impl<'a> Rounds<'a> {
             statement,
             transcript: statement.transcript(key),
             proof: PayoutProof::blank(witness.pages.len(), key.limbs()),
-            columns: Vec::new(),
+            columns: Columns::default(),
         }
     }
 
-    /// Commits to reversed payouts, limbs and multiplicities.
+    /// Commits to limbs, multiplicities and reversed payouts.
     pub(super) fn commit_columns(&mut self, witness: &Witness) -> Result<Sums> {
         self.set_columns(witness)?;
         Ok(Sums::draw(&mut self.transcript, &self.proof))
@@ -165,65 +142,80 @@ impl<'a> Rounds<'a> {
 
     /// Commits without drawing a challenge.
     pub(super) fn set_columns(&mut self, witness: &Witness) -> Result<()> {
-        self.columns.clear();
+        let (srs, size) = (self.srs, witness.multiplicities.len());
+        let limbs = witness.limbs.iter().map(|limb| interpolate(limb)).collect::<Result<Vec<_>>>();
+        let multiplicities = interpolate(&witness.multiplicities)?;
+        self.columns = Columns { limbs: limbs?, multiplicities };
+        let counts = places(&witness.multiplicities);
+        self.proof.multiplicities = srs.commit_sparse(Basis::Lagrange, size, &counts)?;
+        for (i, commitment) in self.proof.limbs.iter_mut().enumerate() {
+            // Limbs are small, their polynomial's coefficients are not; but one table will do.
+            *commitment = if witness.limbs[i].len() == size {
+                srs.commit_sparse(Basis::Lagrange, size, &places(&witness.limbs[i]))?
+            } else {
+                srs.commit(&self.columns.limbs[i])?
+            };
+        }
         for (page, proof) in witness.pages.iter().zip(&mut self.proof.pages) {
-            let limbs = page.limbs.iter().map(|limb| interpolate(limb)).collect::<Result<Vec<_>>>();
-            let columns =
-                Columns { limbs: limbs?, multiplicities: interpolate(&page.multiplicities)? };
-            proof.reversed = self.srs.commit(&page.reversed)?;
-            proof.multiplicities = self.srs.commit(&columns.multiplicities)?;
-            for (commitment, limb) in proof.limbs.iter_mut().zip(&columns.limbs) {
-                *commitment = self.srs.commit(limb)?;
-            }
-            self.columns.push(columns);
+            proof.reversed = commit_by_values(srs, &page.reversed, size)?;
         }
         Ok(())
     }
 
+    fn first_page(&self) -> u32 {
+        self.statement.pages.first().map_or(0, |&(page, _)| page)
+    }
+
     fn page_steps(&self, sums: &Sums) -> Vec<PageSteps> {
-        let pages = self.statement.pages.iter().zip(&self.proof.pages).enumerate();
-        pages
-            .map(|(j, (&(page, _), proof))| {
-                PageSteps::new(sums, j, page, self.key.page_size(), proof.sum)
-            })
-            .collect()
+        let pages = self.statement.pages.iter().zip(&self.proof.pages);
+        let size = self.key.page_size();
+        pages.map(|(&(page, _), proof)| PageSteps::new(sums, page, size, proof.sum)).collect()
     }
 
     pub(super) fn terms(&self, sums: &Sums, witness: &Witness) -> Terms {
-        Terms::new(sums, &self.page_steps(sums), witness)
+        let first = sums.of_page(self.first_page(), self.key.page_size());
+        Terms::new(sums, first, &self.page_steps(sums), witness)
     }
 
-    /// Claims the true sums of the pages; returns what the rows must then sum to.
-    pub(super) fn claim_sums(&mut self, sums: &Sums, terms: &Terms) -> Result<[Fr; 2]> {
-        let mut paid = -sums.beta * Fr::from(self.statement.total);
+    /// Claims the true sums of the pages and limbs; returns what the rows must then sum to.
+    pub(super) fn claim_sums(&mut self, sums: &Sums, terms: &Terms) -> Result<[Fr; 3]> {
+        self.proof.lookup_sum = terms.rows[2].iter().sum();
         for (page, terms) in self.proof.pages.iter_mut().zip(&terms.pages) {
-            page.sum = terms.iter().sum();
-            paid += page.sum;
+            page.sum = terms.iter().map(|(_, term)| term).sum();
         }
-        let drawn = self.statement.draws_at(sums.gamma).ok_or(Error::Challenge)?;
-        Ok([drawn, paid])
+        self.claimed(sums)
+    }
+
+    /// What the rows must sum to by the sums in the proof.
+    pub(super) fn claimed(&self, sums: &Sums) -> Result<[Fr; 3]> {
+        claimed_sums(sums, self.statement, &self.proof).ok_or(Error::Challenge)
     }
 
     /// Commits to accumulators that claim `rows` and the sums of the pages in the proof.
     pub(super) fn commit_accumulators(
         &mut self,
+        sums: &Sums,
         terms: &Terms,
-        rows: [Fr; 2],
+        rows: [Fr; 3],
     ) -> Result<Accumulated> {
-        let claimed: Vec<_> = self.proof.pages.iter().map(|page| page.sum).collect();
-        let Accumulators { rows: [z1, z2], pages } = terms.accumulate(rows, &claimed);
-        let rows_inverse = Fr::from(self.statement.rows).inverse().expect("there are rows");
+        let page_size = self.key.page_size();
         let mut accumulated = Accumulated {
             alpha: Fr::from(0),
-            steps: RowSteps(rows.map(|sum| sum * rows_inverse)),
-            rows: [interpolate(&z1)?, interpolate(&z2)?],
-            pages: pages.iter().map(|page| interpolate(page)).collect::<Result<_>>()?,
+            steps: RowSteps::new(sums, self.first_page(), page_size, self.statement.rows, rows),
+            rows: [Vec::new(), Vec::new(), Vec::new()],
+            pages: Vec::new(),
         };
-        for (commitment, z) in self.proof.accumulators.iter_mut().zip(&accumulated.rows) {
-            *commitment = self.srs.commit(z)?;
+        for (i, (terms, sum)) in terms.rows.iter().zip(rows).enumerate() {
+            accumulated.rows[i] = interpolate(&accumulate(terms, sum))?;
+            self.proof.accumulators[i] = self.srs.commit(&accumulated.rows[i])?;
         }
-        for (page, accumulator) in self.proof.pages.iter_mut().zip(&accumulated.pages) {
-            page.accumulator = self.srs.commit(accumulator)?;
+        for (terms, page) in terms.pages.iter().zip(&mut self.proof.pages) {
+            let values = accumulate(&dense(terms, page_size as usize), page.sum);
+            accumulated.pages.push(interpolate(&values)?);
+            // The same step everywhere sums to multiples of the identity column.
+            let step = page.sum / Fr::from(page_size);
+            let terms = self.srs.commit_sparse(Basis::Suffix, page_size as usize, terms)?;
+            page.accumulator = (terms - self.key.identity() * step).into();
         }
         accumulated.alpha = draw_alpha(&mut self.transcript, &self.proof);
         Ok(accumulated)
@@ -234,27 +226,32 @@ impl<'a> Rounds<'a> {
         sums: &Sums,
         witness: &Witness,
         accumulated: Accumulated,
+        report: &mut impl FnMut(ProofStage),
     ) -> Result<Quotients> {
-        let Accumulated { alpha, steps, rows: [z1, z2], pages: accumulators } = &accumulated;
-        let rows = row_quotient(sums, *alpha, steps, &witness.ledger, [z1, z2])?;
+        let Accumulated { alpha, steps, rows: accumulators, pages } = &accumulated;
+        let columns = &self.columns;
+        let rows = row_quotient(*alpha, steps, &witness.ledger, accumulators, &columns.limbs)?;
         self.proof.quotients[0] = self.srs.commit(&rows)?;
+        report(ProofStage::RowQuotient);
         let identity = identity_column(self.key.page_size())?.into_coefficients();
-        let columns = witness.pages.iter().zip(&self.columns).zip(accumulators);
-        let columns = columns.map(|((page, columns), accumulator)| PageColumns {
-            payouts: &page.polynomial,
-            limbs: &columns.limbs,
-            multiplicities: &columns.multiplicities,
-            accumulator,
-        });
+        let columns = witness.pages.iter().zip(pages);
+        let columns = columns
+            .map(|(page, accumulator)| PageColumns { payouts: &page.polynomial, accumulator });
         let pages: Vec<_> = self.page_steps(sums).into_iter().zip(columns).collect();
-        let pages = page_quotient(*alpha, &identity, &pages)?;
+        let pages = page_quotient(*alpha, &identity, &self.columns.multiplicities, &pages)?;
         self.proof.quotients[1] = self.srs.commit(&pages)?;
+        report(ProofStage::PageQuotient);
         let zeta = draw_zeta(&mut self.transcript, &self.proof);
         Ok(Quotients { zeta, accumulated, identity, rows, pages })
     }
 
     /// Evaluates everything and opens it.
-    pub(super) fn open(self, witness: &Witness, quotients: &Quotients) -> Result<PayoutProof> {
+    pub(super) fn open(
+        self,
+        witness: &Witness,
+        quotients: &Quotients,
+        report: &mut impl FnMut(ProofStage),
+    ) -> Result<PayoutProof> {
         let Self { srs, key, statement, mut transcript, mut proof, columns } = self;
         let (rows, page_size) = (statement.rows as usize, key.page_size() as usize);
         let points = PointSets::new(quotients.zeta, rows, page_size)?.ok_or(Error::Challenge)?;
@@ -264,58 +261,80 @@ impl<'a> Rounds<'a> {
 
         let mut groups = vec![Vec::new(); Points::ALL.len()];
         let mut weight = Fr::from(1);
-        for (polynomial, set) in polynomials.iter().zip(sets(columns.len(), key.limbs())) {
+        for (polynomial, set) in polynomials.iter().zip(sets(witness.pages.len(), key.limbs())) {
             add_scaled(&mut groups[set as usize], polynomial, weight);
             weight *= nu;
         }
         let opening = opening(&groups, &points);
         proof.opening = srs.commit(&opening)?;
+        report(ProofStage::Opening);
 
         let chi = draw_chi(&mut transcript, &proof);
         let combined = combined_opening(&groups, &points, &opening, chi)?;
         proof.combined_opening = srs.commit(&combined)?;
+        report(ProofStage::CombinedOpening);
         Ok(proof)
     }
+}
+
+/// Commits to a polynomial most of whose values on a domain are zero.
+fn commit_by_values(srs: &Srs, polynomial: &[Fr], size: usize) -> Result<G1Affine> {
+    let domain =
+        Radix2EvaluationDomain::<Fr>::new(size).ok_or(Error::DomainSize { given: size })?;
+    // A dishonest prover's polynomial may be longer than the domain.
+    if polynomial.len() > size {
+        return srs.commit(polynomial);
+    }
+    srs.commit_sparse(Basis::Lagrange, size, &places(&domain.fft(polynomial)))
 }
 
 /// Everything opened, in the order of weights.
 fn polynomials<'p>(
     witness: &'p Witness,
-    columns: &'p [Columns],
+    columns: &'p Columns,
     quotients: &'p Quotients,
 ) -> Vec<&'p [Fr]> {
-    let [z1, z2] = &quotients.accumulated.rows;
-    let mut polynomials: Vec<&[Fr]> =
-        vec![&witness.ledger, z1, z2, &quotients.rows, &quotients.pages, &quotients.identity];
-    let pages = witness.pages.iter().zip(columns).zip(&quotients.accumulated.pages);
-    for ((page, columns), accumulator) in pages {
-        polynomials.push(&page.polynomial);
-        polynomials.extend(columns.limbs.iter().map(Vec::as_slice));
-        polynomials.extend([&columns.multiplicities, accumulator, &page.reversed].map(|p| &p[..]));
+    let accumulated = &quotients.accumulated;
+    let mut polynomials: Vec<&[Fr]> = vec![&witness.ledger];
+    polynomials.extend(accumulated.rows.iter().map(Vec::as_slice));
+    polynomials.extend([&quotients.rows, &quotients.pages, &quotients.identity].map(|p| &p[..]));
+    polynomials.extend(columns.limbs.iter().chain([&columns.multiplicities]).map(Vec::as_slice));
+    for (page, accumulator) in witness.pages.iter().zip(&accumulated.pages) {
+        polynomials.extend([&page.polynomial, accumulator, &page.reversed].map(|p| &p[..]));
     }
     polynomials
 }
 
+/// Writes the evaluations that are sent: of all but quotients and reversed payouts.
 fn evaluate(proof: &mut PayoutProof, points: &PointSets, polynomials: &[&[Fr]]) {
-    let at = |polynomial: &[Fr], points: &[Fr]| -> Vec<Fr> {
-        points.iter().map(|x| polynomial.iter().rev().fold(Fr::from(0), |y, c| y * x + c)).collect()
+    let sets = sets(proof.pages.len(), proof.limbs.len());
+    let at = |(polynomial, set): (&&[Fr], Points)| -> Vec<Fr> {
+        points.of(set).iter().map(|&x| evaluation(polynomial, x)).collect()
     };
-    let zeta = points.of(Points::Zeta);
-    let of_page = (polynomials.len() - 6) / proof.pages.len();
-    proof.cells_at.copy_from_slice(&at(polynomials[0], points.of(Points::Cells)));
-    for (values, z) in proof.accumulators_at.iter_mut().zip(&polynomials[1..]) {
-        values.copy_from_slice(&at(z, points.of(Points::Rows)));
+    let values: Vec<_> = polynomials.iter().zip(sets).map(at).collect();
+    let (fixed, pages) = values.split_at(values.len() - 3 * proof.pages.len());
+    proof.cells_at.copy_from_slice(&fixed[0]);
+    for (to, values) in proof.accumulators_at.iter_mut().zip(&fixed[1..]) {
+        to.copy_from_slice(values);
     }
-    proof.identity_at = at(polynomials[5], zeta)[0];
-    for (page, polynomials) in proof.pages.iter_mut().zip(polynomials[6..].chunks_exact(of_page)) {
-        let [payouts, limbs @ .., multiplicities, accumulator, _] = polynomials else {
-            unreachable!("a page has at least four polynomials");
-        };
-        page.payouts_at = at(payouts, zeta)[0];
-        page.limbs_at = limbs.iter().map(|limb| at(limb, zeta)[0]).collect();
-        page.multiplicities_at = at(multiplicities, zeta)[0];
-        page.accumulator_at.copy_from_slice(&at(accumulator, points.of(Points::Page)));
+    proof.identity_at = fixed[6][0];
+    for (to, values) in proof.limbs_at.iter_mut().zip(&fixed[7..]) {
+        *to = values[0];
     }
+    proof.multiplicities_at = fixed[fixed.len() - 1][0];
+    for (page, values) in proof.pages.iter_mut().zip(pages.chunks_exact(3)) {
+        page.payouts_at = values[0][0];
+        page.accumulator_at.copy_from_slice(&values[1]);
+    }
+}
+
+/// A polynomial's value, on all cores.
+fn evaluation(polynomial: &[Fr], x: Fr) -> Fr {
+    const CHUNK: usize = 1 << 12;
+    let horner = |chunk: &[Fr]| chunk.iter().rev().fold(Fr::from(0), |y, c| y * x + c);
+    let values: Vec<_> = polynomial.par_chunks(CHUNK).map(horner).collect();
+    let step = x.pow([CHUNK as u64]);
+    values.into_iter().rev().fold(Fr::from(0), |y, value| y * step + value)
 }
 
 /// `W`.
@@ -355,10 +374,9 @@ pub(super) fn commitments(
     let mut commitments = vec![statement.ledger];
     commitments.extend(proof.accumulators.iter().chain(&proof.quotients));
     commitments.push(key.identity());
+    commitments.extend(proof.limbs.iter().chain([&proof.multiplicities]));
     for ((_, payouts), page) in statement.pages.iter().zip(&proof.pages) {
-        commitments.push(*payouts);
-        commitments.extend(&page.limbs);
-        commitments.extend([page.multiplicities, page.accumulator, page.reversed]);
+        commitments.extend([*payouts, page.accumulator, page.reversed]);
     }
     commitments
 }

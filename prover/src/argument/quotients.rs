@@ -3,13 +3,11 @@ use ark_ff::{FftField, Field};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use rayon::prelude::*;
 
-use super::{
-    challenges::Sums,
-    equations::{PageSteps, PageValues, RowSteps, RowValues},
-};
+use super::equations::{PageSteps, PageValues, RowSteps, RowValues};
 use crate::{Error, Result};
 
-/// A coset on which `X^order - 1` has no zero, large enough for a product of columns.
+/// A coset on which `X^order - 1` has no zero, with as many points as a quotient has coefficients:
+/// a quotient's values are those of its numerator, whose degree may be higher, divided.
 #[derive(Debug)]
 pub(super) struct Coset {
     domain: Radix2EvaluationDomain<Fr>,
@@ -39,16 +37,8 @@ impl Coset {
     }
 
     fn evaluate(&self, coefficients: &[Fr]) -> Vec<Fr> {
-        // A dishonest prover's polynomial may be longer than the coset; evaluating it modulo the
-        // coset's own vanishing polynomial is still evaluating it there.
-        let size = self.domain.size();
-        let wrap = Fr::GENERATOR.pow([size as u64]);
-        let mut values = vec![Fr::from(0); size];
-        let mut factor = Fr::from(1);
-        for chunk in coefficients.chunks(size) {
-            values.iter_mut().zip(chunk).for_each(|(value, c)| *value += factor * c);
-            factor *= wrap;
-        }
+        debug_assert!(coefficients.len() <= self.domain.size(), "the coset was made for it");
+        let mut values = coefficients.to_vec();
         self.domain.fft_in_place(&mut values);
         values
     }
@@ -64,75 +54,80 @@ impl Coset {
     }
 }
 
-/// `t_H`, of `8n` coefficients.
+/// `t_H`, of `max(8, L) n` coefficients.
 pub(super) fn row_quotient(
-    sums: &Sums,
     alpha: Fr,
     steps: &RowSteps,
     ledger: &[Fr],
-    accumulators: [&[Fr]; 2],
+    accumulators: &[Vec<Fr>; 3],
+    limbs: &[Vec<Fr>],
 ) -> Result<Vec<Fr>> {
     let rows = accumulators[0].len();
-    let coset = Coset::new(rows, 16 * rows)?;
-    let size = coset.domain.size();
+    // A dishonest prover's ledger may be longer than its rows say.
+    let size = ledger.len().max(rows * limbs.len().max(8)).next_power_of_two();
+    let coset = Coset::new(rows, size)?;
     let f = coset.evaluate(ledger);
-    let [z1, z2] = accumulators.map(|z| coset.evaluate(z));
-    // `w` is two points of the coset further, `g` sixteen.
-    let at = |i: usize| RowValues {
-        cells: [0, 2, 4, 6].map(|shift| f[(i + shift) % size]),
-        accumulators: [&z1, &z2].map(|z| [z[i], z[(i + coset.blowup) % size]]),
+    let accumulators = accumulators.each_ref().map(|z| coset.evaluate(z));
+    let limbs: Vec<_> = limbs.iter().map(|limb| coset.evaluate(limb)).collect();
+    let cell = coset.blowup / 8;
+    let numerator = |at: &mut Vec<Fr>, i: usize| {
+        at.clear();
+        at.extend(limbs.iter().map(|limb| limb[i]));
+        let values = RowValues {
+            cells: [0, 1, 2, 3].map(|j| f[(i + j * cell) % size]),
+            accumulators: accumulators.each_ref().map(|z| [z[i], z[(i + coset.blowup) % size]]),
+            limbs: at,
+        };
+        steps.at(alpha, &values)
     };
-    let numerators =
-        (0..size).into_par_iter().map(|i| steps.at(sums, alpha, &at(i))).collect::<Vec<_>>();
-    let mut quotient = coset.divide(numerators);
-    quotient.truncate(8 * rows);
-    Ok(quotient)
+    let numerators = (0..size).into_par_iter().map_init(Vec::new, numerator).collect();
+    Ok(trimmed(coset.divide(numerators)))
 }
 
 /// Coefficients of a page's columns.
 #[derive(Debug)]
 pub(super) struct PageColumns<'a> {
     pub(super) payouts: &'a [Fr],
-    pub(super) limbs: &'a [Vec<Fr>],
-    pub(super) multiplicities: &'a [Fr],
     pub(super) accumulator: &'a [Fr],
 }
 
-/// `t_E`, of `(L + 1) M` coefficients.
+/// `t_E`, of `M - 1` coefficients; `multiplicities` are the first page's.
 pub(super) fn page_quotient(
     alpha: Fr,
     identity: &[Fr],
+    multiplicities: &[Fr],
     pages: &[(PageSteps, PageColumns<'_>)],
 ) -> Result<Vec<Fr>> {
-    let limbs = pages[0].1.limbs.len();
     let order = identity.len();
-    let coset = Coset::new(order, ((limbs + 2) * order).next_power_of_two())?;
-    let size = coset.domain.size();
+    let longest = pages.iter().map(|(_, columns)| columns.payouts.len()).max().unwrap_or(0);
+    let size = longest.max(order).next_power_of_two();
+    let coset = Coset::new(order, size)?;
     let identity = coset.evaluate(identity);
+    let mut multiplicities = coset.evaluate(multiplicities);
     let mut numerators = vec![Fr::from(0); size];
     let mut weight = Fr::from(1);
     for (steps, columns) in pages {
         let payouts = coset.evaluate(columns.payouts);
-        let limbs: Vec<_> = columns.limbs.iter().map(|limb| coset.evaluate(limb)).collect();
-        let multiplicities = coset.evaluate(columns.multiplicities);
         let accumulator = coset.evaluate(columns.accumulator);
-        numerators.par_iter_mut().enumerate().for_each_init(
-            || vec![Fr::from(0); limbs.len()],
-            |at, (i, numerator)| {
-                at.iter_mut().zip(&limbs).for_each(|(at, limb)| *at = limb[i]);
-                let values = PageValues {
-                    identity: identity[i],
-                    payout: payouts[i],
-                    limbs: at,
-                    multiplicity: multiplicities[i],
-                    accumulator: [accumulator[i], accumulator[(i + coset.blowup) % size]],
-                };
-                *numerator += weight * steps.at(alpha, &values);
-            },
-        );
-        weight *= alpha.square();
+        numerators.par_iter_mut().enumerate().for_each(|(i, numerator)| {
+            let values = PageValues {
+                identity: identity[i],
+                payout: payouts[i],
+                multiplicity: multiplicities[i],
+                accumulator: [accumulator[i], accumulator[(i + coset.blowup) % size]],
+            };
+            *numerator += weight * steps.at(&values);
+        });
+        weight *= alpha;
+        multiplicities.fill(Fr::from(0));
     }
-    let mut quotient = coset.divide(numerators);
-    quotient.truncate((limbs + 1) * order);
-    Ok(quotient)
+    Ok(trimmed(coset.divide(numerators)))
+}
+
+/// Without the zeros at the end, but not empty.
+fn trimmed(mut coefficients: Vec<Fr>) -> Vec<Fr> {
+    let zero = Fr::from(0);
+    let length = coefficients.iter().rposition(|c| *c != zero).map_or(1, |last| last + 1);
+    coefficients.truncate(length);
+    coefficients
 }

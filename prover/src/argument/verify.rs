@@ -30,7 +30,7 @@ impl VerifierKey {
         let zeta = draw_zeta(&mut transcript, proof);
         let (rows, page_size) = (statement.rows as usize, self.page_size() as usize);
         let points = PointSets::new(zeta, rows, page_size).ok()??;
-        let t_h = row_quotient_at(&sums, alpha, zeta, statement, proof)?;
+        let t_h = self.row_quotient_at(&sums, alpha, zeta, statement, proof)?;
         let t_e = self.page_quotient_at(&sums, alpha, zeta, statement, proof)?;
         // R(1/zeta) = zeta^(-(M-1)) P(zeta)
         let shift = zeta.pow([page_size as u64 - 1]).inverse()?;
@@ -48,19 +48,39 @@ impl VerifierKey {
         proof: &PayoutProof,
     ) -> Option<Fr> {
         let (mut numerator, mut weight) = (Fr::zero(), Fr::from(1));
-        for (j, (&(number, _), page)) in statement.pages.iter().zip(&proof.pages).enumerate() {
+        let mut multiplicity = proof.multiplicities_at;
+        for (&(number, _), page) in statement.pages.iter().zip(&proof.pages) {
             let values = PageValues {
                 identity: proof.identity_at,
                 payout: page.payouts_at,
-                limbs: &page.limbs_at,
-                multiplicity: page.multiplicities_at,
+                multiplicity: std::mem::take(&mut multiplicity),
                 accumulator: page.accumulator_at,
             };
-            let steps = PageSteps::new(sums, j, number, self.page_size(), page.sum);
-            numerator += weight * steps.at(alpha, &values);
-            weight *= alpha.square();
+            let steps = PageSteps::new(sums, number, self.page_size(), page.sum);
+            numerator += weight * steps.at(&values);
+            weight *= alpha;
         }
         Some(numerator * vanishing(zeta, u64::from(self.page_size())).inverse()?)
+    }
+
+    fn row_quotient_at(
+        &self,
+        sums: &Sums,
+        alpha: Fr,
+        zeta: Fr,
+        statement: &PayoutStatement,
+        proof: &PayoutProof,
+    ) -> Option<Fr> {
+        let claimed = claimed_sums(sums, statement, proof)?;
+        let &(first, _) = statement.pages.first()?;
+        let steps = RowSteps::new(sums, first, self.page_size(), statement.rows, claimed);
+        let values = RowValues {
+            cells: proof.cells_at,
+            accumulators: proof.accumulators_at,
+            limbs: &proof.limbs_at,
+        };
+        let inverse = vanishing(zeta, statement.rows.into()).inverse()?;
+        Some(steps.at(alpha, &values) * inverse)
     }
 
     /// The verification equation of `SPEC.md`, section 7.
@@ -95,21 +115,17 @@ impl VerifierKey {
     }
 }
 
-fn row_quotient_at(
+/// What `z1`, `z2` and `z3` must sum to: `D`, `T` and the sum sent. Nothing if a draw's denominator
+/// is zero.
+pub(super) fn claimed_sums(
     sums: &Sums,
-    alpha: Fr,
-    zeta: Fr,
     statement: &PayoutStatement,
     proof: &PayoutProof,
-) -> Option<Fr> {
+) -> Option<[Fr; 3]> {
     let drawn = statement.draws_at(sums.gamma)?;
-    let paid =
-        proof.pages.iter().map(|page| page.sum).sum::<Fr>() - sums.beta * Fr::from(statement.total);
-    let rows = Fr::from(statement.rows).inverse()?;
-    let steps = RowSteps([drawn * rows, paid * rows]);
-    let values = RowValues { cells: proof.cells_at, accumulators: proof.accumulators_at };
-    let inverse = vanishing(zeta, statement.rows.into()).inverse()?;
-    Some(steps.at(sums, alpha, &values) * inverse)
+    let pages = proof.pages.iter().map(|page| page.sum).sum::<Fr>();
+    let paid = pages - sums.beta * Fr::from(statement.total) + sums.delta * proof.lookup_sum;
+    Some([drawn, paid, proof.lookup_sum])
 }
 
 /// `zeta^order - 1`.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use ark_bn254::Fr;
+use ark_ff::{PrimeField, Zero};
 use attribution::settle::EarnerIndex;
 
 use super::{key::VerifierKey, statement::PayoutStatement};
@@ -13,6 +14,10 @@ pub(super) struct Witness {
     pub(super) ledger: Vec<Fr>,
     /// The first four cells of each row, column by column.
     pub(super) cells: [Vec<Fr>; 4],
+    /// Limbs of the rows' amounts on `H`, lowest limb first.
+    pub(super) limbs: Vec<Vec<Fr>>,
+    /// How often each value below `M` is a limb, on `E`.
+    pub(super) multiplicities: Vec<Fr>,
     pub(super) pages: Vec<PageWitness>,
 }
 
@@ -25,10 +30,6 @@ pub(super) struct PageWitness {
     pub(super) polynomial: Vec<Fr>,
     /// Coefficients of `X^(M-1) P(1/X)`.
     pub(super) reversed: Vec<Fr>,
-    /// Values of the limbs on `E`, lowest limb first.
-    pub(super) limbs: Vec<Vec<Fr>>,
-    /// How often each value is a limb.
-    pub(super) multiplicities: Vec<Fr>,
 }
 
 impl Witness {
@@ -41,36 +42,52 @@ impl Witness {
         let page = |&(page, _): &(u32, _)| {
             let gwei = gwei_of_page(key.page_size(), page, payouts);
             let page = EarningsPage::new(key.page_size(), page, payouts)?;
-            PageWitness::new(key, gwei, page.coefficients())
+            let polynomial = page.coefficients().to_vec();
+            let reversed = polynomial.iter().rev().copied().collect();
+            Ok(PageWitness {
+                payouts: gwei.into_iter().map(Fr::from).collect(),
+                polynomial,
+                reversed,
+            })
         };
         let pages = statement.pages.iter().map(page).collect::<Result<_>>()?;
-        Ok(Self { ledger: ledger.coefficients().to_vec(), cells: ledger.columns(), pages })
+        let cells = ledger.columns();
+        let (limbs, multiplicities) = limbs(key, &cells[1]);
+        Ok(Self { ledger: ledger.coefficients().to_vec(), cells, limbs, multiplicities, pages })
     }
 }
 
-impl PageWitness {
-    fn new(key: &VerifierKey, gwei: Vec<u64>, polynomial: &[Fr]) -> Result<Self> {
-        let bits = key.page_size().ilog2();
-        let mask = u64::from(key.page_size()) - 1;
-        let digit = |gwei: u64, i: usize| (gwei >> (bits * i as u32)) & mask;
-        let mut counts = vec![0_u64; gwei.len()];
-        let limbs: Vec<Vec<u64>> =
-            (0..key.limbs()).map(|i| gwei.iter().map(|&gwei| digit(gwei, i)).collect()).collect();
-        for &limb in limbs.iter().flatten() {
-            counts[limb as usize] += 1;
+/// Limbs of amounts below 2^64 and how often each value is one. Whatever an amount has above goes
+/// into its lowest limb, where it is not in the table.
+pub(super) fn limbs(key: &VerifierKey, amounts: &[Fr]) -> (Vec<Vec<Fr>>, Vec<Fr>) {
+    let (bits, mask) = (key.page_size().ilog2(), u64::from(key.page_size()) - 1);
+    let mut counts = vec![0_u64; key.page_size() as usize];
+    let mut limbs = vec![Vec::with_capacity(amounts.len()); key.limbs()];
+    for amount in amounts {
+        let [low, high @ ..] = amount.into_bigint().0;
+        for (i, limb) in (0_u32..).zip(&mut limbs) {
+            let digit = (low >> (bits * i)) & mask;
+            limb.push(Fr::from(digit));
+            counts[digit as usize] += 1;
         }
-        let column = |values: Vec<u64>| values.into_iter().map(Fr::from).collect::<Vec<_>>();
-        Ok(Self {
-            payouts: column(gwei),
-            polynomial: polynomial.to_vec(),
-            reversed: polynomial.iter().rev().copied().collect(),
-            limbs: limbs.into_iter().map(column).collect(),
-            multiplicities: column(counts),
-        })
+        if high != [0; 3] {
+            let composed = limbs.iter().rev().fold(Fr::zero(), |sum, limb| {
+                sum * Fr::from(key.page_size()) + limb.last().expect("it was pushed")
+            });
+            let last = limbs[0].last_mut().expect("it was pushed");
+            counts[(low & mask) as usize] -= 1;
+            *last += *amount - composed;
+        }
     }
+    (limbs, counts.into_iter().map(Fr::from).collect())
 }
 
 /// Coefficients of the polynomial with these values.
 pub(super) fn interpolate(values: &[Fr]) -> Result<Vec<Fr>> {
     Ok(Polynomial::interpolate(values.to_vec())?.into_coefficients())
+}
+
+/// Where values are not zero.
+pub(super) fn places(values: &[Fr]) -> Vec<(usize, Fr)> {
+    values.iter().copied().enumerate().filter(|(_, value)| !value.is_zero()).collect()
 }

@@ -5,13 +5,13 @@ mod eigenda;
 
 use std::fmt;
 
-use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine};
-use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM, pairing::Pairing};
+use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
+use ark_ec::{AffineRepr, CurveGroup, pairing::Pairing};
 use bases::Bases;
 pub(crate) use bases::Basis;
 pub use eigenda::EIGENDA_TAU_G2;
 
-use crate::{Error, Result, evm, kzg::coefficient};
+use crate::{Error, Result, evm, kzg::coefficient, msm::msm};
 
 /// The most powers that a setup can have, 2^19: EigenDA's 16 MiB blobs.
 pub(crate) const MAX_POWERS: usize = 1 << 19;
@@ -74,8 +74,24 @@ impl Srs {
             .g1
             .get(..coefficients.len())
             .ok_or(Error::TooManyCoefficients { given: coefficients.len(), max })?;
-        let sum = G1Projective::msm(powers, coefficients).expect("as many scalars as points");
-        Ok(sum.into_affine())
+        Ok(msm(powers, coefficients).into_affine())
+    }
+
+    /// Commitment to the sum of points of a basis times scalars, given by place.
+    ///
+    /// # Errors
+    /// [`Error::DomainSize`] unless `size` is a power of two, [`Error::TooManyCoefficients`] if the
+    /// setup has fewer powers.
+    pub(crate) fn commit_sparse(
+        &self,
+        basis: Basis,
+        size: usize,
+        places: &[(usize, Fr)],
+    ) -> Result<G1Affine> {
+        let table = self.basis(basis, size)?;
+        let (points, scalars): (Vec<_>, Vec<_>) =
+            places.iter().map(|&(place, scalar)| (table[place], scalar)).unzip();
+        Ok(msm(&points, &scalars).into_affine())
     }
 
     /// Whether these are the powers of one secret: each power times `tau` is the next, checked for
@@ -83,9 +99,7 @@ impl Srs {
     fn is_consistent(&self, seed: &[u8; 32]) -> bool {
         let pairs = self.g1.len() - 1;
         let factors: Vec<_> = (0..pairs as u64).map(|i| coefficient(seed, i)).collect();
-        let sum = |powers: &[G1Affine]| {
-            G1Projective::msm(powers, &factors).expect("as many scalars as points").into_affine()
-        };
+        let sum = |powers: &[G1Affine]| msm(powers, &factors).into_affine();
         let (low, high) = (sum(&self.g1[..pairs]), sum(&self.g1[1..]));
         self.g1[0] == G1Affine::generator()
             && Bn254::pairing(low, self.tau_g2) == Bn254::pairing(high, G2Affine::generator())

@@ -75,11 +75,11 @@ fn check(file: &str) -> [usize; 2] {
 #[test]
 fn proofs_hold_for_their_statements_only() {
     let [valid, invalid] = check("payout_argument.json");
-    assert!(valid >= 6 && invalid >= 38, "{valid} valid, {invalid} invalid");
+    assert!(valid >= 6 && invalid >= 58, "{valid} valid, {invalid} invalid");
 }
 
 #[test]
 fn proofs_of_dishonest_provers_do_not_hold() {
     let [valid, invalid] = check("payout_argument_dishonest.json");
-    assert!(valid >= 1 && invalid >= 34, "{valid} valid, {invalid} invalid");
+    assert!(valid >= 1 && invalid >= 53, "{valid} valid, {invalid} invalid");
 }

@@ -1,7 +1,7 @@
 //! Provers that follow the rounds on columns of their choice, each caught by another statement.
 
 use ark_bn254::{Fr, G1Affine};
-use ark_ff::{BigInteger, PrimeField, Zero};
+use ark_ff::{PrimeField, Zero};
 
 use serde_json::json;
 
@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{
     Polynomial,
-    argument::{challenges::Sums, prove::Rounds, witness::Witness},
+    argument::{
+        challenges::Sums,
+        prove::Rounds,
+        witness::{Witness, limbs},
+    },
     root_of_unity,
 };
 
@@ -37,6 +41,7 @@ impl Cheat {
         let (rows, symbol) = (self.batch.statement.rows as usize, 8 * row + column);
         let change = value - self.witness.cells[column][row];
         self.witness.cells[column][row] = value;
+        self.set_limbs();
         let mut values = vec![Fr::zero(); 8 * rows];
         values[symbol] = change;
         let change = Polynomial::interpolate(values).unwrap().into_coefficients();
@@ -44,29 +49,19 @@ impl Cheat {
         self.batch.statement.ledger = SRS.commit(&self.witness.ledger).unwrap();
     }
 
-    /// Writes a payout, with the best limbs there are, and commits to it.
+    /// The best limbs that there are: those of a false amount compose it and one is not in the table.
+    fn set_limbs(&mut self) {
+        (self.witness.limbs, self.witness.multiplicities) =
+            limbs(&self.batch.key, &self.witness.cells[1]);
+    }
+
+    /// Writes a payout and commits to it.
     fn set_payout(&mut self, page: usize, earner: usize, value: Fr) {
-        let (size, limbs) = (self.batch.key.page_size(), self.batch.key.limbs());
         let columns = &mut self.witness.pages[page];
         columns.payouts[earner] = value;
         columns.polynomial =
             Polynomial::interpolate(columns.payouts.clone()).unwrap().into_coefficients();
         columns.reversed = columns.polynomial.iter().rev().copied().collect();
-        let bits = value.into_bigint().to_bits_le();
-        let width = size.ilog2() as usize;
-        let digit = |i: usize| {
-            let bits = &bits[(i * width).min(bits.len())..((i + 1) * width).min(bits.len())];
-            bits.iter().rev().fold(0_u64, |digit, &bit| 2 * digit + u64::from(bit))
-        };
-        for i in 0..limbs {
-            columns.limbs[i][earner] = Fr::from(digit(i));
-        }
-        // Whatever is too large goes to the lowest limb, so that the limbs compose the payout.
-        let base = Fr::from(size);
-        let composed =
-            (0..limbs).rev().fold(Fr::zero(), |sum, i| sum * base + columns.limbs[i][earner]);
-        columns.limbs[0][earner] += value - composed;
-        columns.multiplicities = count(&columns.limbs, size);
         self.commit_page(page);
     }
 
@@ -79,21 +74,35 @@ impl Cheat {
         Rounds::new(&SRS, &self.batch.key, &self.batch.statement, &self.witness)
     }
 
-    /// A proof with the sums that its pages have.
+    /// A proof with the sums that its columns have.
     fn prove(&self) -> PayoutProof {
-        let mut rounds = self.rounds();
-        let sums = rounds.commit_columns(&self.witness).unwrap();
-        finish(rounds, &sums, &self.witness, None)
+        self.prove_claiming(|_, _, _| ())
     }
 
     /// A proof with the sum of the first page that its rows call for.
     fn prove_for_rows(&self) -> PayoutProof {
+        self.prove_claiming(|proof, error, _| proof.pages[0].sum += error)
+    }
+
+    /// A proof with the sum of the lookup that its rows call for.
+    fn prove_for_lookup(&self) -> PayoutProof {
+        self.prove_claiming(|proof, error, sums| proof.lookup_sum += error / sums.delta)
+    }
+
+    /// `claim` is told what the rows' amounts sum to above what the other sums say.
+    fn prove_claiming(&self, claim: impl Fn(&mut PayoutProof, Fr, &Sums)) -> PayoutProof {
         let mut rounds = self.rounds();
         let sums = rounds.commit_columns(&self.witness).unwrap();
-        let terms = rounds.terms(&sums, &self.witness);
-        let claimed = rounds.claim_sums(&sums, &terms).unwrap();
-        let error = terms.rows[1].iter().sum::<Fr>() - claimed[1];
-        finish(rounds, &sums, &self.witness, Some(error))
+        finish(rounds, &sums, &self.witness, claim)
+    }
+
+    /// Proofs of provers that claim one sum or the other, by name.
+    fn proofs(&self) -> [(&'static str, PayoutProof); 3] {
+        [
+            ("true sums", self.prove()),
+            ("the pages' sum of the rows", self.prove_for_rows()),
+            ("the lookup's sum of the rows", self.prove_for_lookup()),
+        ]
     }
 
     fn is_accepted(&self, proof: &PayoutProof) -> bool {
@@ -101,7 +110,7 @@ impl Cheat {
     }
 
     fn is_caught(&self) -> bool {
-        !self.is_accepted(&self.prove()) && !self.is_accepted(&self.prove_for_rows())
+        self.proofs().iter().all(|(_, proof)| !self.is_accepted(proof))
     }
 
     /// A row that pays something, and whom.
@@ -113,30 +122,21 @@ impl Cheat {
     }
 }
 
-fn count(limbs: &[Vec<Fr>], size: u32) -> Vec<Fr> {
-    let values = limbs.iter().flatten();
-    let mut counts = vec![Fr::zero(); size as usize];
-    for value in values {
-        if let Some(count) = (0..size).find(|&k| Fr::from(k) == *value) {
-            counts[count as usize] += Fr::from(1);
-        }
-    }
-    counts
-}
-
 fn finish(
     mut rounds: Rounds<'_>,
     sums: &Sums,
     witness: &Witness,
-    error: Option<Fr>,
+    claim: impl Fn(&mut PayoutProof, Fr, &Sums),
 ) -> PayoutProof {
     let terms = rounds.terms(sums, witness);
-    let mut claimed = rounds.claim_sums(sums, &terms).unwrap();
-    claimed[1] += error.unwrap_or_default();
-    rounds.proof.pages[0].sum += error.unwrap_or_default();
-    let accumulated = rounds.commit_accumulators(&terms, claimed);
-    let quotients = rounds.commit_quotients(sums, witness, accumulated.unwrap()).unwrap();
-    rounds.open(witness, &quotients).unwrap()
+    let claimed = rounds.claim_sums(sums, &terms).unwrap();
+    let error = terms.rows[1].iter().sum::<Fr>() - claimed[1];
+    claim(&mut rounds.proof, error, sums);
+    let claimed = rounds.claimed(sums).unwrap();
+    let accumulated = rounds.commit_accumulators(sums, &terms, claimed);
+    let report = &mut |_| ();
+    let quotients = rounds.commit_quotients(sums, witness, accumulated.unwrap(), report).unwrap();
+    rounds.open(witness, &quotients, report).unwrap()
 }
 
 fn index(earner: Fr) -> usize {
@@ -200,12 +200,20 @@ fn cheats_are_written_as_vectors() {
     for (name, cheat) in cheats() {
         let Batch { key: used, statement, .. } = &cheat.batch;
         assert_eq!(*key.get_or_insert(*used), *used);
-        for (sums, proof) in [("pages", cheat.prove()), ("rows", cheat.prove_for_rows())] {
-            let name = format!("{name}; sums of the {sums}");
+        for (sums, proof) in cheat.proofs() {
+            let name = format!("{name}; {sums}");
             vectors.push(with_proof(statement_vector(used, statement, &name), &proof));
         }
     }
     let key = key.unwrap();
+    let (early, other) = (negative_amounts(), Cheat::new(41));
+    for (name, cheat, proof) in [
+        ("multiplicities chosen after gamma", &early, multiplicities_after_gamma(&early)),
+        ("the proof of another batch", &other, honest.prove()),
+    ] {
+        let vector = statement_vector(&cheat.batch.key, &cheat.batch.statement, name);
+        vectors.push(with_proof(vector, &proof));
+    }
     let valid = statement_vector(&key, &honest.batch.statement, "honest");
     let vectors = json!({
         "tau_g2": g2(SRS.tau_g2_evm()),
@@ -316,6 +324,7 @@ fn other_length(rows: usize) -> Cheat {
         f.iter().rev().fold(Fr::zero(), |y, c| y * x + c)
     };
     cheat.witness.cells = [0, 1, 2, 3].map(|j| (0..rows).map(|i| at(8 * i + j)).collect());
+    cheat.set_limbs();
     cheat
 }
 
@@ -330,23 +339,29 @@ fn unpaid_earner(left_out: bool) -> Cheat {
     cheat
 }
 
-/// The limbs compose the payout, but one is not in the table; its multiplicity is chosen for gamma.
 #[test]
 fn multiplicities_chosen_after_gamma_are_caught() {
     let cheat = negative_amounts();
-    let mut rounds = Rounds::new(&SRS, &cheat.batch.key, &cheat.batch.statement, &cheat.witness);
+    assert!(!cheat.is_accepted(&multiplicities_after_gamma(&cheat)));
+}
+
+/// The limbs compose the amounts, but some are not in the table; a multiplicity is chosen for gamma.
+fn multiplicities_after_gamma(cheat: &Cheat) -> PayoutProof {
+    let mut rounds = cheat.rounds();
     let sums = rounds.commit_columns(&cheat.witness).unwrap();
     let mut witness = cheat.witness.clone();
     let terms = rounds.terms(&sums, &witness);
     let claimed = rounds.claim_sums(&sums, &terms).unwrap();
     let error = claimed[1] - terms.rows[1].iter().sum::<Fr>();
-    // One multiplicity more at 0 takes delta / gamma from the page's sum.
-    witness.pages[0].multiplicities[0] += error * sums.gamma / sums.delta;
+    assert!(!error.is_zero());
+    // One multiplicity more at 0 takes delta / gamma_0 from the first page's sum.
+    witness.multiplicities[0] += error * sums.of_page(0, 64) / sums.delta;
+    assert_eq!(cheat.batch.statement.pages[0].0, 0);
     rounds.set_columns(&witness).unwrap();
     let terms = rounds.terms(&sums, &witness);
     let claimed = rounds.claim_sums(&sums, &terms).unwrap();
     assert_eq!(claimed[1], terms.rows[1].iter().sum::<Fr>(), "the sums of this gamma agree");
-    assert!(!cheat.is_accepted(&finish(rounds, &sums, &witness, None)));
+    finish(rounds, &sums, &witness, |_, _, _| ())
 }
 
 #[test]

@@ -123,8 +123,10 @@ fn progress_is_told_stage_by_stage() {
     let mut seen = Vec::new();
     let Batch { key, ledger, payouts, statement } = &batch;
     prove_payouts(&SRS, key, statement, ledger, payouts, |progress| seen.push(progress)).unwrap();
-    assert_eq!(seen.iter().map(|progress| progress.done).collect::<Vec<_>>(), [1, 2, 3, 4]);
-    assert!(seen.iter().all(|progress| progress.of == 4));
+    assert_eq!(seen.iter().map(|progress| progress.done).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert!(seen.iter().all(|progress| progress.of == 6));
+    let names: std::collections::BTreeSet<_> = seen.iter().map(|p| p.ended.name()).collect();
+    assert_eq!(names.len(), 6);
 }
 
 #[test]
