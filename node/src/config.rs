@@ -204,14 +204,23 @@ pub struct ValidatorConfig {
 }
 
 /// Checks of other operators' batches.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChallengerConfig {
+    /// Whether every batch of other operators is examined and its first fault proven on chain.
+    #[serde(default = "defaults::yes")]
+    pub enabled: bool,
     /// Whether the samples of others' batches are drawn, which takes two transactions each.
     #[serde(default)]
     pub draw_samples: bool,
     /// Calls that are bought from others to be run again; none if absent.
     pub shopping: Option<ShoppingConfig>,
+}
+
+impl Default for ChallengerConfig {
+    fn default() -> Self {
+        Self { enabled: true, draw_samples: false, shopping: None }
+    }
 }
 
 /// Calls that are bought from other operators to be run again.
@@ -268,6 +277,10 @@ impl Default for LogConfig {
 
 mod defaults {
     use std::net::SocketAddr;
+
+    pub(super) const fn yes() -> bool {
+        true
+    }
 
     pub(super) const fn poll_interval_ms() -> u64 {
         400

@@ -107,7 +107,8 @@ impl Finaliser {
         let (transaction, gas) = (B256::ZERO, 0);
         if sealed.total == 0 {
             let last = self.store.last(Table::Finals, &[])?;
-            let last = last.map(|(_, row)| decode::<FinalBatch>(Table::Finals, &row)).transpose()?;
+            let last =
+                last.map(|(_, row)| decode::<FinalBatch>(Table::Finals, &row)).transpose()?;
             let head = last.map_or(B256::ZERO, |last| last.head);
             return Ok(End::Final(FinalBatch { transaction, gas, head }));
         }

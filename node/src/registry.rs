@@ -267,7 +267,8 @@ impl Registry {
         let mut pages = Vec::new();
         let mut from = vec![0; 4];
         while let [(key, _)] = &self.store.scan(Table::Earnings, &[], &from, 1)?[..] {
-            let page = u32::from_be_bytes(*key.first_chunk().expect("keys of earnings hold a page"));
+            let page =
+                u32::from_be_bytes(*key.first_chunk().expect("keys of earnings hold a page"));
             pages.push(page);
             let Some(next) = page.checked_add(1) else { break };
             from = next.to_be_bytes().to_vec();

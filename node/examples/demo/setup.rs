@@ -4,6 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use alloy::primitives::{U256, keccak256};
@@ -13,8 +14,10 @@ use node::{
     catalog::DatanetVersion,
     chain::{ChainClient, Deployment, bindings::IStaking},
     client::Payer,
+    committer::Kzg,
+    da::{Attestor, LocalAvailability},
     datanet::Datanet,
-    factory::{EarnerMap, Registrar, earners_on_chain},
+    factory::{EarnerMap, IndexPublisher, Registrar, earners_on_chain},
     registry::Role,
 };
 use tokio::process::Command;
@@ -60,6 +63,9 @@ pub(crate) async fn deploy(
         .env("DEPLOY_DISPUTE_WINDOW", clock.dispute_window.to_string())
         .env("DEPLOY_UNBONDING_PERIOD", "60")
         .env("DEPLOY_WITHDRAW_DELAY", "3600")
+        .env("DEPLOY_INDEX_WINDOW", clock.dispute_window.to_string())
+        .env("DEPLOY_MIN_INDEX_BOND", (10 * OPEN).to_string())
+        .env("DEPLOY_VOTE_PERIOD", "10")
         .env("DEPLOY_MIN_STAKE", (10 * OPEN).to_string())
         .env("DEPLOY_PAGE_SIZE", PAGE_SIZE.to_string())
         .env("DEPLOY_TAU_G2", &reference.tau_g2)
@@ -104,6 +110,20 @@ pub(crate) async fn publish(
     dir: &Path,
 ) -> Result<DatanetVersion> {
     Ok(registrar(chain, deployment, owner).await?.datanet(dir).await?)
+}
+
+/// Where indexes are published: a folder, under the development attestor's word.
+pub(crate) async fn index_publisher(
+    chain: &Chain,
+    deployment: &Deployment,
+    cast: &Cast,
+    kzg: Kzg,
+    work: &Path,
+) -> Result<IndexPublisher> {
+    let contracts = ChainClient::new(&chain.url, None)?.contracts(deployment.clone()).await?;
+    let attestor = Attestor::new(cast.attestor.key.clone(), contracts.certificate_domain());
+    let layer = LocalAvailability::open(&work.join("indexes"), attestor)?;
+    Ok(IndexPublisher::new(Arc::new(layer), kzg))
 }
 
 /// The earner index of each of a Datanet's contributors.

@@ -1,12 +1,16 @@
 //! Everything that stands before the first call.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use alloy::primitives::{B256, U256};
 use eyre::{Result, ensure};
 use inference::tokenizer::Tokenizer;
-use node::{catalog::DatanetVersion, chain::Deployment, datanet::Datanet};
+use node::{catalog::DatanetVersion, chain::Deployment, committer::Kzg, datanet::Datanet};
 use prover::{
+    Srs,
     argument::VerifierKey,
     evm::{G1, G2},
 };
@@ -76,7 +80,7 @@ impl World {
         ensure!(better, "the base model is no better than chance");
 
         story.chapter("One adapter per Datanet, its influence index, its registration");
-        let models = train(story, &chain, &deployment, cast, &datanets, folders.work).await?;
+        let models = train(story, &chain, &deployment, cast, &datanets, folders).await?;
         setup::register_operator(&chain, &deployment, cast).await?;
         let wallets = setup::open_channels(&chain, &deployment, cast).await?;
         Ok(Self { chain, deployment_file, deployment, datanets, models, wallets, perplexity })
@@ -117,9 +121,11 @@ async fn train(
     deployment: &Deployment,
     cast: &Cast,
     datanets: &[Published],
-    work: &Path,
+    folders: Folders<'_>,
 ) -> Result<Vec<(PathBuf, B256)>> {
-    let base = Path::new(BASE);
+    let (base, work) = (Path::new(BASE), folders.work);
+    let kzg = Kzg::new(Arc::new(powers(folders.cache)?), PAGE_SIZE)?;
+    let publisher = setup::index_publisher(chain, deployment, cast, kzg, work).await?;
     let registrar = setup::registrar(chain, deployment, &cast.builders[0]).await?;
     let base_id = registrar.base(base, &models::price("openledger-tiny")).await?.id;
     let mut registered = Vec::new();
@@ -141,19 +147,30 @@ async fn train(
         tokio::task::block_in_place(index)?;
         let price = models::price(&format!("{name}-coder"));
         let model = registrar.adapter(&dir, base_id, &[published.version], &price).await?;
-        story.say(format!("{name}: registered as model {:.10}…", model.id.to_string()));
+        let published = registrar.index(&dir, &publisher).await?;
+        story.say(format!(
+            "{name}: registered as model {:.10}…, its index published under a bond of {} OPEN",
+            model.id.to_string(),
+            published.bond / U256::from(OPEN)
+        ));
+        registrar.earning(model.id, |_| ()).await?;
         registered.push((dir, model.id));
     }
     Ok(registered)
 }
 
-/// What the contracts need of the powers, which are kept where the node will look for them.
+/// What the contracts need of the powers.
 fn reference(cache: &Path) -> Result<Reference> {
-    let path = cache.join(format!("srs-dev-{SRS_POWERS}.bin"));
-    let srs = prover::Srs::dev_cached(&path, 161_201, SRS_SEED.as_bytes(), SRS_POWERS)?;
+    let srs = powers(cache)?;
     let G2 { x1, x0, y1, y0 } = srs.tau_g2_evm();
     let G1 { x, y } = VerifierKey::new(&srs, PAGE_SIZE)?.identity().into();
     Ok(Reference { tau_g2: list(&[x1, x0, y1, y0]), identity: list(&[x, y]) })
+}
+
+/// The powers of tau, which are kept where the node will look for them.
+fn powers(cache: &Path) -> Result<Srs> {
+    let path = cache.join(format!("srs-dev-{SRS_POWERS}.bin"));
+    Ok(Srs::dev_cached(&path, 161_201, SRS_SEED.as_bytes(), SRS_POWERS)?)
 }
 
 /// Coordinates as the deploy script takes them.

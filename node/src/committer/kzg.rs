@@ -40,11 +40,10 @@ impl Kzg {
     pub fn new(srs: Arc<Srs>, page_size: u32) -> Result<Self> {
         let powers = srs.g1().len();
         let refuse = |why: String| Error::Config(format!("page size {page_size}: {why}"));
-        let limbs =
-            prover::argument::limbs_per_payout(page_size).map_err(|e| refuse(e.to_string()))?;
-        let needed = (limbs + 1) * page_size as usize;
+        // A batch of n rows needs `max(8 n, L n)` for limbs of L beside.
+        let needed = page_size as usize;
         if needed > powers {
-            return Err(refuse(format!("proofs need {needed} powers of tau, there are {powers}")));
+            return Err(refuse(format!("needs {needed} powers of tau, there are {powers}")));
         }
         Ok(Self { key: VerifierKey::new(&srs, page_size)?, srs })
     }

@@ -25,11 +25,7 @@ pub const fn symbols(page_size: u32) -> usize {
 ///
 /// # Errors
 /// [`Error::Settle`] unless the page size is one that a setup has powers for.
-pub fn encode(
-    page_size: u32,
-    page: u32,
-    earnings: &BTreeMap<EarnerIndex, u64>,
-) -> Result<Vec<u8>> {
+pub fn encode(page_size: u32, page: u32, earnings: &BTreeMap<EarnerIndex, u64>) -> Result<Vec<u8>> {
     let header = SlotLayout::new(symbols(page_size), MIN_SLOT_CELLS)?.header();
     let mut payload = vec![0; (symbols(page_size) - 1) * CELL_BYTES];
     for (earner, gwei) in earnings.iter().filter(|(earner, _)| earner.0 / page_size == page) {
@@ -48,11 +44,7 @@ pub fn encode(
 ///
 /// # Errors
 /// [`Error::Availability`] if the blob is not of pages of this size.
-pub fn decode(
-    blob: &[u8],
-    page_size: u32,
-    page: u32,
-) -> Result<BTreeMap<EarnerIndex, u64>> {
+pub fn decode(blob: &[u8], page_size: u32, page: u32) -> Result<BTreeMap<EarnerIndex, u64>> {
     let expected = symbols(page_size) * SYMBOL_BYTES;
     if blob.len() != expected {
         let given = blob.len();

@@ -64,6 +64,10 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
         let indexes =
             Indexes::new(view.clone(), IndexPublisher::new(Arc::clone(&layer), kzg.clone()));
         let challenger = Challenger::new(of, view, by, layer, kzg, indexes);
+        if config.challenger.enabled {
+            let challenger = challenger.clone();
+            lines.push(vec![stage!(challenger)]);
+        }
         let auditor = Auditor::new(challenger, votes, reruns.clone());
         lines.push(vec![stage!(auditor)]);
     } else if config.validator.enabled || config.challenger.shopping.is_some() {

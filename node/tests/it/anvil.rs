@@ -120,6 +120,7 @@ impl Anvil {
             .env("DEPLOY_DISPUTE_WINDOW", dispute_window.to_string())
             .env("DEPLOY_PAGE_SIZE", PAGE_SIZE.to_string())
             .env("DEPLOY_MIN_STAKE", "1000000000000000000")
+            .env("DEPLOY_VOTE_PERIOD", "60")
             .env("DEPLOY_INDEX_WINDOW", dispute_window.to_string())
             .env("DEPLOY_TAU_G2", tau)
             .env("DEPLOY_IDENTITY", identity)

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use alloy::primitives::B256;
-use attribution::settle::{Carries, EarnerIndex, Info, SlotLayout, Witness, keccak, witness_of_cells};
+use attribution::settle::{
+    Carries, EarnerIndex, Info, SlotLayout, Witness, keccak, witness_of_cells,
+};
 use node::{
     Error,
     batcher::{Batcher, SealedBatch, batches_after, ledger_blob, witness_blobs},

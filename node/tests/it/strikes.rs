@@ -99,8 +99,8 @@ async fn batches_go_on_from_the_last_that_stands() {
         let view = node.registry.batch(id).unwrap().unwrap();
         assert_eq!((view.status, view.refunded), (BatchStatus::Struck, true));
     }
-    let refunded: U256 = deposits(&node, &market).into_iter().sum::<U256>()
-        - deposited.into_iter().sum::<U256>();
+    let refunded: U256 =
+        deposits(&node, &market).into_iter().sum::<U256>() - deposited.into_iter().sum::<U256>();
     assert_eq!(refunded, U256::from(fees[1] + fees[2]) * U256::from(GWEI));
     assert_eq!(node.store.scan(Table::StruckSeen, &[], &[], 9).unwrap().len(), 2);
 

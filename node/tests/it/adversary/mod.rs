@@ -47,7 +47,7 @@ impl Case {
         let mut posted: Vec<(Posted, OnChain)> = Vec::new();
         for batch in batches {
             let previous = posted.last().map_or(B256::ZERO, |(_, on_chain)| on_chain.id);
-            let on_chain = operator.post(on, &batch, previous).await;
+            let on_chain = operator.post(on, name, &batch, previous).await;
             posted.push((batch, on_chain));
         }
         Self { operator, name, batches: posted, false_at }

@@ -2,16 +2,10 @@
 
 use std::sync::OnceLock;
 
-use alloy::{
-    primitives::{B256, Bytes, U256},
-    sol_types::SolCall,
-};
+use alloy::primitives::{B256, Bytes, U256};
 use attribution::settle::payouts_of;
 use node::{
-    chain::{
-        Sent,
-        bindings::{CellOpening, Draw, G1Point, ISettlement, Interval, Submission},
-    },
+    chain::bindings::{CellOpening, Draw, G1Point, ISettlement, Interval, Submission},
     proofs::hash_of,
 };
 use prover::{
@@ -73,7 +67,13 @@ impl Posted {
 
 impl Operator {
     /// Publishes a batch's blobs, proves its payouts, and posts it on top of `previous`.
-    pub(super) async fn post(&self, on: &Registries, batch: &Posted, previous: B256) -> OnChain {
+    pub(super) async fn post(
+        &self,
+        on: &Registries,
+        name: &str,
+        batch: &Posted,
+        previous: B256,
+    ) -> OnChain {
         batch.check();
         let (srs, blob) = (srs(), batch.blob());
         let ledger = LedgerCommitment::from_symbols(&srs, blob.clone()).unwrap();
@@ -130,18 +130,15 @@ impl Operator {
             draws: draws.iter().map(covered).collect(),
             proof: proof.unwrap().to_words().into_iter().map(U256::from_be_bytes).collect(),
         };
-        let sent = self.send(on.contracts.deployment.settlement, &call).await;
+        let sent = self.client.send(on.contracts.deployment.settlement, &call, U256::ZERO).await;
+        let gas = sent.unwrap_or_else(|error| panic!("{name}: {error}")).gas;
         let interval = |draw: &&attribution::settle::Draw| Interval {
             channel: draw.channel.0.into(),
             from: draw.from,
             to: draw.to,
         };
         let draws = draws.iter().map(interval).collect();
-        OnChain { id: statement.batch.into(), submission, draws, gas: sent.gas }
-    }
-
-    pub(super) async fn send<C: SolCall>(&self, to: alloy::primitives::Address, call: &C) -> Sent {
-        self.client.send(to, call, U256::ZERO).await.unwrap()
+        OnChain { id: statement.batch.into(), submission, draws, gas }
     }
 }
 
