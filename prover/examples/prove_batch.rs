@@ -15,7 +15,7 @@ use prover::{
 const CHAIN: u64 = 161_201;
 
 /// Calls, contributors and scored contributors of ledgers of 1024, 16 384 and 65 536 rows.
-const SIZES: [(u32, u32, u8); 3] = [(22, 64, 32), (380, 1_024, 32), (1_620, 4_090, 32)];
+const SIZES: [(u32, u32, u8); 3] = [(22, 64, 32), (380, 1_024, 32), (1_530, 4_096, 32)];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;

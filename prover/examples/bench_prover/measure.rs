@@ -23,7 +23,7 @@ const CHAIN: u64 = 161_201;
 const LEDGERS: [(&str, u32, u32, u8); 3] = [
     ("1,024 rows", 22, 64, 32),
     ("16,384 rows", 380, 1_024, 32),
-    ("65,536 rows", 1_620, 4_096, 32),
+    ("65,536 rows", 1_530, 4_096, 32),
 ];
 
 /// Pages of small networks.
