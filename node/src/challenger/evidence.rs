@@ -54,7 +54,7 @@ pub(super) fn prove(
 }
 
 /// Which contract a fault is proven to.
-fn contract(evidence: &Evidence, at: &Deployment) -> Address {
+const fn contract(evidence: &Evidence, at: &Deployment) -> Address {
     use Evidence as E;
     match evidence {
         E::Malformed | E::Header | E::Row | E::Neighbours | E::Sequence | E::RecordCount => {

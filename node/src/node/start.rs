@@ -384,6 +384,12 @@ mod tests {
             "PaymentChannels",
             "Settlement",
             "Disputes",
+            "RowFaults",
+            "AmountFaults",
+            "RecordFaults",
+            "ReceiptFaults",
+            "CarryFaults",
+            "CreditFaults",
             "EarningsArchive",
             "DevCertVerifier",
         ]

@@ -1,4 +1,4 @@
-//! Ends votes whose time is over, and takes what they owe.
+//! Ends votes whose time is over, and takes what they leave.
 
 use alloy::primitives::{Address, U256};
 use tracing::info;
@@ -35,7 +35,7 @@ impl Closer {
         Self { store, registry, client, votes }
     }
 
-    /// Closes every vote that is due, withdraws what closed ones left, and forgets those. False if
+    /// Closes every vote that is due, withdraws what closed ones left. False if
     /// there was nothing to do.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Closer {
         for (vote, row) in votes(&*self.store)? {
             let is_party = row.challenger == me || row.panel.contains(&me);
             let done = match row.is_closed {
-                true => self.settle(me, vote, is_party).await,
+                true => self.settle(me, vote, row, is_party).await,
                 false if is_party => self.close(vote, &row).await,
                 false => Ok(false),
             };
@@ -55,8 +55,14 @@ impl Closer {
         round.end()
     }
 
-    /// Withdraws what this account is owed, and forgets the vote.
-    async fn settle(&self, account: Address, vote: u64, is_party: bool) -> Result<bool> {
+    /// Withdraws what this account is owed, and leaves the vote settled.
+    async fn settle(
+        &self,
+        account: Address,
+        vote: u64,
+        row: VoteRow,
+        is_party: bool,
+    ) -> Result<bool> {
         if is_party {
             let owed = ISketchVotes::owedCall { account };
             if !self.client.call(self.votes, &owed).await?.is_zero() {
@@ -67,7 +73,8 @@ impl Closer {
         }
         let mut batch = WriteBatch::default();
         let prefix = vote.to_be_bytes();
-        batch.delete(Table::Votes, prefix);
+        let row = VoteRow { panel: Vec::new(), answer: None, is_settled: true, ..row };
+        batch.put_row(Table::Votes, prefix, &row);
         for (key, _) in self.store.scan(Table::Ballots, &prefix, &prefix, usize::MAX)? {
             batch.delete(Table::Ballots, key);
         }

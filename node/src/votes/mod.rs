@@ -82,9 +82,12 @@ pub struct VoteRow {
     pub answer: Option<Answer>,
     /// Whether it is closed; what it left to be withdrawn may be open.
     pub is_closed: bool,
+    /// Whether there is nothing to do about it any more. The row stays, without panel and answer, so
+    /// that events which are read again do not bring it back.
+    pub is_settled: bool,
 }
 
-/// The votes that are kept, with their numbers, ascending.
+/// The votes about which there may be something to do, with their numbers, ascending.
 ///
 /// # Errors
 /// [`Error::Store`].
@@ -93,7 +96,8 @@ pub fn votes(store: &dyn Store) -> Result<Vec<(u64, VoteRow)>> {
         let key = key.try_into().map_err(|_| Error::Store("table votes: damaged key".into()))?;
         Ok((u64::from_be_bytes(key), row))
     };
-    rows(store, Table::Votes, &[])?.into_iter().map(numbered).collect()
+    let all = rows(store, Table::Votes, &[])?.into_iter();
+    all.filter(|(_, row): &(_, VoteRow)| !row.is_settled).map(numbered).collect()
 }
 
 /// A vote's number as contracts have it.

@@ -92,7 +92,7 @@ impl Watcher {
 fn taken(row: Option<VoteRow>, event: Event) -> Option<VoteRow> {
     match (row, event) {
         (known, Event::Challenged(e)) => {
-            // Read again in the overlap: what followed it is kept if it is still the same one.
+            // Read again: what followed it is kept if it is still the same one.
             let same =
                 known.filter(|row| row.batch == e.batch && row.witness == e.witness.as_ref());
             Some(same.unwrap_or_else(|| VoteRow {
@@ -107,8 +107,10 @@ fn taken(row: Option<VoteRow>, event: Event) -> Option<VoteRow> {
                 panel: Vec::new(),
                 answer: None,
                 is_closed: false,
+                is_settled: false,
             }))
         }
+        (Some(row), _) if row.is_settled => Some(row),
         (Some(row), Event::PanelFixed(e)) => Some(VoteRow { panel: e.validators, ..row }),
         (Some(row), Event::Answered(e)) => {
             let answer = Answer {

@@ -21,6 +21,8 @@ pub(crate) const KEYS: [&str; 4] = [
 ];
 
 pub(crate) const PAGE_SIZE: u32 = 1024;
+/// Seconds to answer a challenge, to commit and to reveal.
+pub(crate) const VOTE_PERIOD: u64 = 3_600;
 pub(crate) const SEED: &[u8] = b"integration";
 
 fn root() -> PathBuf {
@@ -120,7 +122,7 @@ impl Anvil {
             .env("DEPLOY_DISPUTE_WINDOW", dispute_window.to_string())
             .env("DEPLOY_PAGE_SIZE", PAGE_SIZE.to_string())
             .env("DEPLOY_MIN_STAKE", "1000000000000000000")
-            .env("DEPLOY_VOTE_PERIOD", "60")
+            .env("DEPLOY_VOTE_PERIOD", VOTE_PERIOD.to_string())
             .env("DEPLOY_INDEX_WINDOW", dispute_window.to_string())
             .env("DEPLOY_TAU_G2", tau)
             .env("DEPLOY_IDENTITY", identity)

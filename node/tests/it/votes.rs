@@ -48,15 +48,13 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 use prover::{BlobCommitment, evm};
 
 use crate::{
-    anvil::{self, Anvil, KEYS, PAGE_SIZE},
+    anvil::{self, Anvil, KEYS, PAGE_SIZE, VOTE_PERIOD},
     market::{EPOCH_SECONDS, MAX_SKEW, Market, Operator, coins},
     world::{Killed, key, rocks},
 };
 
 /// Long enough to run calls again on a busy machine.
 const WINDOW: u64 = 6 * 3_600;
-/// The deploy script's periods to answer, to commit and to reveal.
-const PERIOD: u64 = 86_400;
 
 /// A market whose model is real.
 struct World {
@@ -290,7 +288,15 @@ struct Peer {
 
 impl Peer {
     async fn new(market: &Market, signer: &PrivateKeySigner, store: SharedStore) -> Self {
-        let client = market.client(signer);
+        Self::over(market, market.client(signer), store).await
+    }
+
+    /// The operator's: one client, since each keeps count of its account's transactions.
+    async fn of(market: &Market, node: &Operator) -> Self {
+        Self::over(market, node.client.clone(), Arc::clone(&node.store)).await
+    }
+
+    async fn over(market: &Market, client: ChainClient, store: SharedStore) -> Self {
         let registry = Registry::new(Arc::clone(&store), market.contracts.clone()).unwrap();
         let pause = Duration::from_millis(50);
         let of = (Arc::clone(&store), registry.clone(), client.clone());
@@ -473,7 +479,7 @@ async fn records_are_run_again_and_voted_on() {
     assert_eq!((world.stage(1).await, world.stage(2).await), (Stage::Answering, Stage::Answering));
 
     // The operator answers both, once, also when it is started again between.
-    let operator = Peer::new(market, &market.operator, Arc::clone(&node.store)).await;
+    let operator = Peer::of(market, &node).await;
     assert!(operator.answerer().step().await.unwrap());
     assert!(!operator.answerer().step().await.unwrap());
     assert_eq!((world.stage(1).await, world.stage(2).await), (Stage::Voting, Stage::Voting));
@@ -482,7 +488,7 @@ async fn records_are_run_again_and_voted_on() {
     reveal(&world, &validators).await;
 
     // Anyone on the panel closes the votes. The first is upheld before the second ends the batch.
-    market.anvil.pass(PERIOD).await;
+    market.anvil.pass(VOTE_PERIOD).await;
     let before = auditor.client.balance(auditor.client.sender().unwrap()).await.unwrap();
     validators[1].sync().await;
     assert!(validators[1].closer().step().await.unwrap());
@@ -545,7 +551,7 @@ async fn ballot(peer: &Peer, vote: u64) -> ISketchVotes::Ballot {
 }
 
 async fn reveal(world: &World, validators: &[Peer]) {
-    world.market.anvil.pass(PERIOD).await;
+    world.market.anvil.pass(VOTE_PERIOD).await;
     for peer in validators {
         peer.sync().await;
         assert!(peer.judge(world).step().await.unwrap());
@@ -580,12 +586,12 @@ async fn silence(world: &World, node: &Operator, auditor: &Peer) {
     challenge(auditor, batch, node, &honest).await;
     auditor.sync().await;
     assert!(!auditor.closer().step().await.unwrap(), "there is time to answer");
-    world.market.anvil.pass(PERIOD).await;
+    world.market.anvil.pass(VOTE_PERIOD).await;
     auditor.sync().await;
     assert!(auditor.closer().step().await.unwrap());
     assert_eq!(world.stage(3).await, Stage::Struck);
     assert_eq!(world.market.batch(batch).await.status, Status::Struck);
     // Too late: the answer is not sent.
-    let operator = Peer::new(&world.market, &world.market.operator, Arc::clone(&node.store)).await;
+    let operator = Peer::of(&world.market, node).await;
     assert!(!operator.answerer().step().await.unwrap());
 }

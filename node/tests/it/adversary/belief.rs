@@ -7,9 +7,9 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use attribution::settle::{
-    Account, Balance, BatchHeader, BatchInputs, Call, Carries, ChannelId, Draw, EarnerIndex, Info,
-    ModelId, ModelOwner, Payees, Price, Record, Row, SlotLayout, Split, Terms, Witness,
-    audit::Contributor, build, check_balanced, keccak,
+    BatchHeader, BatchInputs, Call, Carries, ChannelId, Draw, EarnerIndex, Info, ModelOwner,
+    Payees, Price, Record, Row, SlotLayout, Split, Terms, Witness, audit::Contributor, build,
+    check_balanced, keccak,
 };
 use node::{
     chain::{
@@ -273,11 +273,5 @@ impl Posted {
 
     pub(super) fn records(&self) -> Vec<usize> {
         self.rows_where(|row| matches!(row.info, Info::Record { .. }))
-    }
-
-    pub(super) fn payout_of(&self, model: ModelId, earner: u32) -> usize {
-        let account = Account::Balance(Balance::new(model, EarnerIndex(earner)));
-        let is_payout = |row: &Row| matches!(row.info, Info::Payout { .. });
-        self.rows_where(|row| is_payout(row) && row.account == account)[0]
     }
 }
