@@ -27,7 +27,7 @@ demo: build ## run a paid, attributed, settled job end to end
 test: setup test-solidity test-rust test-e2e ## run every test
 
 test-solidity: setup
-	FORGE_SNAPSHOT_CHECK=true $(FORGE) test
+	FORGE_SNAPSHOT_CHECK=true tools/forge-test.sh
 	tools/abi.sh --check
 
 test-rust: setup eigenda
@@ -56,7 +56,7 @@ abi: setup ## regenerate abi/ from the contracts
 	tools/abi.sh
 
 gas: setup ## regenerate snapshots/
-	$(FORGE) test
+	tools/forge-test.sh
 
 bench-prover: setup ## measure the payout proof: times, memory, gas (bench/results/)
 	bench/prover/run.sh

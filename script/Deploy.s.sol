@@ -260,9 +260,8 @@ contract Deploy is Script {
         Faults memory f = deployed.faults;
         f.rows = new RowFaults(deployed.disputes, deployed.earners);
         f.amounts = new AmountFaults(deployed.disputes, deployed.fees);
-        f.records = new RecordFaults(
-            deployed.disputes, deployed.models, deployed.indexes, deployed.earners, deployed.channels
-        );
+        f.records =
+            new RecordFaults(deployed.disputes, deployed.models, deployed.indexes, deployed.earners, deployed.channels);
         f.receipts = new ReceiptFaults(deployed.disputes, deployed.channels);
         f.carries = new CarryFaults(deployed.disputes);
         f.credits = new CreditFaults(deployed.disputes, deployed.models, deployed.indexes, deployed.fees);

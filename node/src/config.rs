@@ -429,9 +429,9 @@ impl Config {
             &mut self.srs.cache_dir,
         ];
         let shopping = self.challenger.shopping.iter_mut();
-        let shopping = shopping.flat_map(|shopping| [&mut shopping.key_file, &mut shopping.prompts]);
-        let listed =
-            self.model.models.iter_mut().chain(&mut self.node.datanets).chain(shopping);
+        let shopping =
+            shopping.flat_map(|shopping| [&mut shopping.key_file, &mut shopping.prompts]);
+        let listed = self.model.models.iter_mut().chain(&mut self.node.datanets).chain(shopping);
         for path in fixed.into_iter().chain(optional.into_iter().flatten()).chain(listed) {
             *path = folder.join(&*path);
         }

@@ -28,7 +28,7 @@ pub mod settler;
 pub mod standing;
 pub mod store;
 pub mod strikes;
-pub mod voucher;
 pub mod votes;
+pub mod voucher;
 mod worker;
 pub use error::{Error, Result};

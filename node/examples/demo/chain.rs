@@ -104,6 +104,16 @@ impl Chain {
         Ok(String::from_utf8_lossy(&answer[64..64 + length]).into_owned())
     }
 
+    /// Puts each transaction into a block of its own, or goes back to a block every few seconds.
+    pub(crate) async fn mine_at_once(&self, at_once: bool) -> Result<()> {
+        let provider = self.provider();
+        let _: serde_json::Value = match at_once {
+            true => provider.raw_request("evm_setAutomine".into(), (true,)).await?,
+            false => provider.raw_request("evm_setIntervalMining".into(), (BLOCK_SECONDS,)).await?,
+        };
+        Ok(())
+    }
+
     /// Time of the latest block, in seconds.
     pub(crate) async fn time(&self) -> Result<u64> {
         let block = self.provider().get_block(alloy::eips::BlockId::latest()).await?;

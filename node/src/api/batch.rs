@@ -40,8 +40,7 @@ pub(super) fn batch_json(store: &dyn Store, sealed: &SealedBatch) -> Result<Valu
     let key = sealed.epoch.to_be_bytes();
     let commitments = committed(store, sealed.epoch)?;
     let published = certificates(store, sealed.epoch)?;
-    let on_chain: Option<ChainBatch> =
-        get_row(store, Table::ChainBatches, sealed.id.as_slice())?;
+    let on_chain: Option<ChainBatch> = get_row(store, Table::ChainBatches, sealed.id.as_slice())?;
     let is_struck = on_chain.as_ref().is_some_and(|view| view.status == BatchStatus::Struck);
     let proof = match &published {
         Some(certificates) => proven(store, sealed, hash_of(certificates.clone()))?,

@@ -253,7 +253,6 @@ pub(super) fn signed_voucher(witness: &Witness) -> SignedVoucher {
         maxTokens: witness.max_tokens,
         time: witness.time,
     };
-    let voucher =
-        Voucher { channelId: witness.channel.0.into(), ceiling: witness.ceiling, call };
+    let voucher = Voucher { channelId: witness.channel.0.into(), ceiling: witness.ceiling, call };
     SignedVoucher { voucher, signature: witness.signature.to_vec() }
 }

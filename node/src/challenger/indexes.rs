@@ -46,9 +46,10 @@ impl Index {
 
     /// A contributor's leaf with its way to the root.
     pub(super) fn proof(&self, ordinal: usize) -> Result<ContributorProof> {
-        let leaf = self.leaves.get(ordinal).ok_or_else(|| {
-            Error::Dispute(format!("the index has no contributor {ordinal}"))
-        })?;
+        let leaf = self
+            .leaves
+            .get(ordinal)
+            .ok_or_else(|| Error::Dispute(format!("the index has no contributor {ordinal}")))?;
         let proof = merkle::proof(&self.hashes, ordinal)?;
         let contributor = IndexContributor {
             ordinal: leaf.ordinal,
@@ -90,8 +91,7 @@ impl Indexes {
         };
         let certificates: Vec<_> = view.certificates.into_iter().map(Into::into).collect();
         let root = known.index_root;
-        let published =
-            self.publisher.read(&view.blobs, &certificates, view.symbols, root).await?;
+        let published = self.publisher.read(&view.blobs, &certificates, view.symbols, root).await?;
         let index = Arc::new(blocking(move || Ok(Index::new(&published))).await?);
         let mut kept = self.lock();
         while kept.len() >= KEPT {

@@ -242,11 +242,7 @@ fn change_batch(
 
 fn disputes(tables: &mut Overlay<'_>, event: IDisputesEvents) -> Result<()> {
     let IDisputesEvents::Struck(IDisputes::Struck { batch, rule, challenger, slashed, .. }) = event;
-    tables.put(
-        Table::Strikes,
-        batch.as_slice(),
-        &StrikeView { rule, challenger, slashed },
-    )
+    tables.put(Table::Strikes, batch.as_slice(), &StrikeView { rule, challenger, slashed })
 }
 
 fn archives(tables: &mut Overlay<'_>, event: IEarningsArchiveEvents) -> Result<()> {

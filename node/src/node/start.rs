@@ -264,8 +264,7 @@ impl Parts {
     /// either they are of another setup, or whoever deployed it can prove false payouts.
     async fn check_verifier(&self, kzg: &Kzg) -> Result<()> {
         let settlement = self.registry.contracts().deployment.settlement;
-        let verifier =
-            self.client.call(settlement, &ISettlement::payoutVerifierCall {}).await?;
+        let verifier = self.client.call(settlement, &ISettlement::payoutVerifierCall {}).await?;
         let identity = self.client.call(verifier, &IPayoutVerifier::identityCall {}).await?;
         if identity != kzg.identity() {
             return Err(Error::Config(format!(

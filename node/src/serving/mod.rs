@@ -15,9 +15,9 @@ use alloy::primitives::{Address, B256};
 use tokio::sync::Semaphore;
 
 pub use answer::{Finish, Finished, StoredAnswer, call_id, statement};
-pub use prepare::{MAX_REVEALED_BYTES, Prepared};
 pub(crate) use generate::{Bought, Generated, Generation, Piece};
 pub(crate) use prepare::prompt_tokens;
+pub use prepare::{MAX_REVEALED_BYTES, Prepared};
 pub use run::{Admitted, Progress, Run};
 
 use crate::{

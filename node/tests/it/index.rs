@@ -205,8 +205,7 @@ async fn an_index_is_published_once_and_earns_after_its_window() {
     let stored = world.registry.index(model).unwrap().unwrap();
     assert_eq!((stored.contributors, stored.dim), (2, 256));
     assert_eq!(world.registry.earning_from(&view).unwrap(), Some(published.accepted_at));
-    let certificates: Vec<Bytes> =
-        stored.certificates.iter().cloned().map(Bytes::from).collect();
+    let certificates: Vec<Bytes> = stored.certificates.iter().cloned().map(Bytes::from).collect();
     let read = async |root: B256, blobs: usize| {
         let (blobs, certificates) = (&stored.blobs[..blobs], &certificates[..blobs]);
         world.publisher.read(blobs, certificates, stored.symbols, root).await

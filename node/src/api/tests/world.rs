@@ -45,7 +45,8 @@ use crate::{
     recorder::{RecorderConfig, RecorderHandle},
     registry::{
         ChainState, ChannelView, DatanetRef, EarnerView, HEAD_KEY, Head, IndexView, ModelView,
-        PriceView, Registry, Role, RulesView, VersionView, earner_key, name_key, owner_key, price_key,
+        PriceView, Registry, Role, RulesView, VersionView, earner_key, name_key, owner_key,
+        price_key,
     },
     serving::{Serving, ServingConfig, ServingParts},
     settler::Waits,

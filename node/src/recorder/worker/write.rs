@@ -94,12 +94,7 @@ fn signature(voucher: &SignedVoucher) -> Result<[u8; 65]> {
 }
 
 /// What the operator says about a call that brings its channel to `charged`.
-fn receipt(
-    digest: B256,
-    record: &settle::Record,
-    charged: u64,
-    served: &ServedCall,
-) -> Receipt {
+fn receipt(digest: B256, record: &settle::Record, charged: u64, served: &ServedCall) -> Receipt {
     Receipt {
         voucherDigest: digest,
         fee: record.fee(),
