@@ -100,8 +100,8 @@ interface IDisputes {
     function isFaultContract(address faultContract) external view returns (bool);
 
     /// @notice Strikes a batch that broke `rule`, slashes its operator and rewards the challenger. Fault contracts
-    /// only. @dev Reverts as Settlement's `strike` does when the batch is not posted. A challenger that does not accept
-    /// its
+    /// only.
+    /// @dev Reverts as Settlement's `strike` does when the batch is not posted. A challenger that does not accept its
     /// reward with 100,000 gas loses it: it is burned too, and the strike stands.
     function strike(BatchId batch, Rule rule, address challenger) external;
 

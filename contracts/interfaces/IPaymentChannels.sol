@@ -40,7 +40,8 @@ interface IPaymentChannels {
     }
 
     /// @param signature of the payer over `digestOf(voucher)`: 65 bytes (r, s, v), or what the payer's EIP-1271 code
-    /// takes @param drawnTo cumulative gwei after this draw; at most the voucher's ceiling
+    /// takes
+    /// @param drawnTo cumulative gwei after this draw; at most the voucher's ceiling
     struct Draw {
         Voucher voucher;
         bytes signature;

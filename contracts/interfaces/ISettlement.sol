@@ -7,7 +7,8 @@ import {IPaymentChannels} from "./IPaymentChannels.sol";
 import {IPayoutVerifier} from "./IPayoutVerifier.sol";
 
 /// @notice Batches of paid calls: posted with a proof, disputed or final after the dispute window, claimed with
-/// openings. @dev Amounts are whole gwei of native OPEN; they become wei (times 1e9) only where coins move.
+/// openings.
+/// @dev Amounts are whole gwei of native OPEN; they become wei (times 1e9) only where coins move.
 ///
 /// Earners are placed on pages of `pageSize` (M): earner i is position k = i mod M of page p = i / M. Payouts of a
 /// batch to page p are a polynomial P_p of degree below M with P_p(v^k) = gwei paid to earner pM + k, where v generates
@@ -26,8 +27,7 @@ import {IPayoutVerifier} from "./IPayoutVerifier.sol";
 ///
 /// Batches of an operator form a chain: each names the one before it, because penalties carry over from one to the
 /// next. A batch on top of a struck one can never become final; anyone may strike it too (`strikeOrphan`), without a
-/// slash,
-/// and the operator goes on from the last batch that stands (`headOf`). An epoch that was struck is lost.
+/// slash, and the operator goes on from the last batch that stands (`headOf`). An epoch that was struck is lost.
 ///
 /// What an operator may have in batches that are not final is bounded by its stake (`exposureWad`), so that a slash
 /// outweighs what false batches could take. Stake that is unbonding does not count for it but can still be slashed; the
@@ -284,7 +284,8 @@ interface ISettlement {
     function finaliseBatch(BatchId batch, uint32[] calldata pages, G1Point[] calldata payouts) external;
 
     /// @notice Takes a posted batch out for ever. Arbiters only; also after the window, as long as the batch is not
-    /// final. @dev A batch that stays on top of it becomes an orphan. Slashing is the arbiter's business.
+    /// final.
+    /// @dev A batch that stays on top of it becomes an orphan. Slashing is the arbiter's business.
     function strike(BatchId batch) external;
 
     /// @notice Takes out a posted batch whose previous one was struck. Anyone may call it; nobody is slashed.
@@ -309,7 +310,8 @@ interface ISettlement {
 
     /// @notice Pays an earner what it earned and did not claim yet. Anyone may call it for anyone.
     /// @dev Stakers of an operator are paid into Staking's fee stream, everyone else by a plain transfer to the
-    /// account. @return amount gwei paid
+    /// account.
+    /// @return amount gwei paid
     function claim(Claim calldata claim_) external returns (uint64 amount);
 
     /// @notice Pays many earners; all openings share one pairing check, and one bad opening reverts all.

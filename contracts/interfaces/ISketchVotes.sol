@@ -277,7 +277,8 @@ interface ISketchVotes {
     function resolve(uint256 vote) external;
 
     /// @notice Closes a vote that could not be resolved for `ABANDON_DELAY`, because Disputes refused. Anyone may call
-    /// it. @dev Gives the bond back even if the hold cannot be released; `releaseHold` tries again.
+    /// it.
+    /// @dev Gives the bond back even if the hold cannot be released; `releaseHold` tries again.
     function abandon(uint256 vote) external;
 
     /// @notice Gives back the hold of an abandoned vote. Anyone may call it.

@@ -111,7 +111,8 @@ interface IStaking {
     /// @notice Slashes own, delegated and unbonding stake by `slashWad` (1e18 = all), rounded down, and sends it to the
     /// caller. Slashers only.
     /// @dev Reverts with `NotSlasher`, `NotOperator` or `SlashOutOfRange`, or if the caller does not accept the
-    /// payment. @return amount wei taken and sent; never more than the pool holds, 0 if it holds nothing
+    /// payment.
+    /// @return amount wei taken and sent; never more than the pool holds, 0 if it holds nothing
     function slash(address operator, uint256 slashWad) external returns (uint256 amount);
 
     /// @notice Streams `msg.value` to the operator's stakers over the unbonding period. Anyone may call it.
