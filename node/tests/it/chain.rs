@@ -154,7 +154,9 @@ fn a_deployment_file_is_read_and_a_broken_one_refused() {
             "InfluenceIndexes": a("09"), "IndexDisputes": a("0a"),
             "FeeSchedule": a("04"), "Staking": a("05"), "PaymentChannels": a("06"),
             "Settlement": a("07"), "DevCertVerifier": a("08"), "Disputes": a("09"),
-            "EarningsArchive": a("0a"),
+            "EarningsArchive": a("0a"), "RowFaults": a("0b"), "AmountFaults": a("0c"),
+            "RecordFaults": a("0d"), "ReceiptFaults": a("0e"), "CarryFaults": a("0f"),
+            "CreditFaults": a("10"),
         },
         "parameters": { "epochSeconds": 10 },
     })

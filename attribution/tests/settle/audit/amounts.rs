@@ -76,9 +76,9 @@ fn flat_pay_is_by_accepted_rows() {
     let faults = changed(|posted| {
         for (at, more) in [(first, 1), (first + 1, -1)] {
             let row = &mut posted.rows[at];
-            row.amount = row.amount.strict_add_signed(more);
+            row.amount = row.amount.checked_add_signed(more).unwrap();
             let Info::Payout { flat, through, .. } = &mut row.info else { panic!("a payout") };
-            *flat = flat.strict_add_signed(more);
+            *flat = flat.checked_add_signed(more).unwrap();
             through.flat += u64::from(more > 0);
         }
     });

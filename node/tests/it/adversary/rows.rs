@@ -82,9 +82,9 @@ pub(super) fn move_flat(_: &Registries, _: &Operator, batch: &mut Posted) {
     let first = paid.into_iter().find(|&at| has_flat(&batch.rows[at + 1])).unwrap();
     for (at, more) in [(first, 1), (first + 1, -1)] {
         let row = &mut batch.rows[at];
-        row.amount = row.amount.strict_add_signed(more);
+        row.amount = row.amount.checked_add_signed(more).unwrap();
         let Info::Payout { flat, through, .. } = &mut row.info else { panic!("a payout") };
-        *flat = flat.strict_add_signed(more);
+        *flat = flat.checked_add_signed(more).unwrap();
         through.flat += u64::from(more > 0);
     }
 }
@@ -101,9 +101,9 @@ pub(super) fn take_flat(_: &Registries, _: &Operator, batch: &mut Posted) {
     assert!(rich != poor && batch.rows[rich].amount > 0);
     for (at, more) in [(poor, 1), (rich, -1)] {
         let row = &mut batch.rows[at];
-        row.amount = row.amount.strict_add_signed(more);
+        row.amount = row.amount.checked_add_signed(more).unwrap();
         let Info::PoolClosing { flat, .. } = &mut row.info else { panic!("a pool closing") };
-        *flat = flat.strict_add_signed(-more);
+        *flat = flat.checked_add_signed(-more).unwrap();
     }
 }
 
