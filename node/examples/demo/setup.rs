@@ -54,8 +54,6 @@ pub(crate) async fn deploy(
     reference: &Reference,
     work: &Path,
 ) -> Result<(PathBuf, Deployment)> {
-    // The script sends more than a block can take at once, and anvil forgets what does not fit.
-    chain.mine_at_once(true).await?;
     let output = Command::new("tools/forge")
         .args(["script", "script/Deploy.s.sol", "--broadcast", "--rpc-url", &chain.url])
         .args(["--private-key", &key_hex(&cast.deployer)])
@@ -74,7 +72,6 @@ pub(crate) async fn deploy(
         .env("DEPLOY_IDENTITY", &reference.identity)
         .output()
         .await?;
-    chain.mine_at_once(false).await?;
     if !output.status.success() {
         bail!("deploying failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
