@@ -62,8 +62,7 @@ impl Golden {
     }
 
     fn adapter(&self, name: &str) -> inference::Result<Adapter> {
-        let sites = self.decoder.sites();
-        Adapter::load(&self.folder.join(name), None, &sites, MAX_ADAPTER_BYTES)
+        Adapter::load(&self.folder.join(name), None, self.decoder.sites(), MAX_ADAPTER_BYTES)
     }
 
     /// Prefill, chunks and single tokens all give the stored logits of `name`, and the same bits.
