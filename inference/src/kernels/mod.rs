@@ -12,7 +12,7 @@ mod elementary;
 mod matmul;
 mod tile;
 
-pub(crate) use attention::{HeadShape, head_backward, head_forward};
+pub(crate) use attention::{HeadBlocks, HeadShape, PackedHead, head_backward, head_forward};
 pub use dispatch::Level;
 #[cfg(test)]
 pub(crate) use dispatch::at_every_level;
