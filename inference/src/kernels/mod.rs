@@ -9,6 +9,7 @@
 mod attention;
 mod dispatch;
 mod elementary;
+pub(crate) mod lora;
 mod matmul;
 mod tile;
 
