@@ -9,16 +9,17 @@
 mod attention;
 mod dispatch;
 mod elementary;
+pub(crate) mod lora;
 mod matmul;
 mod tile;
 
-pub(crate) use attention::{HeadShape, head_backward, head_forward};
+pub(crate) use attention::{HeadBlocks, HeadShape, PackedHead, head_backward, head_forward};
 pub use dispatch::Level;
 #[cfg(test)]
 pub(crate) use dispatch::at_every_level;
 #[cfg(test)]
 pub(crate) use dispatch::dispatch_at;
 pub(crate) use dispatch::{Kernel, dispatch};
-pub(crate) use elementary::{exp, sigmoid, sum_lanes};
+pub(crate) use elementary::{exp, sigmoid, sum_lanes, tanh};
 pub use matmul::{Packed, Rows, matmul, transpose};
 pub(crate) use tile::LANES;
