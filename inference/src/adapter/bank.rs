@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Adapter, AdapterHash, AdapterSet};
-use crate::{Error, Result, model::SiteId, step::SlotId};
+use crate::{Error, Result, model::Site, step::SlotId};
 
 /// Bounds of an [`AdapterBank`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct AdapterBank {
 #[derive(Debug)]
 struct Inner {
     config: BankConfig,
-    sites: Vec<(SiteId, usize, usize)>,
+    sites: Vec<Site>,
     state: Mutex<State>,
 }
 
@@ -97,8 +97,8 @@ impl AdapterLease {
 }
 
 impl AdapterBank {
-    /// An empty bank for a decoder with these `sites` (id, input width, output width).
-    pub fn new(sites: Vec<(SiteId, usize, usize)>, config: BankConfig) -> Self {
+    /// An empty bank for a decoder with these `sites`.
+    pub fn new(sites: Vec<Site>, config: BankConfig) -> Self {
         Self { inner: Arc::new(Inner { config, sites, state: Mutex::default() }) }
     }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Error, Result, model::SiteId};
+use crate::{Error, Result};
 
 /// Largest rank of an adapter.
 pub const MAX_RANK: usize = 1024;
@@ -79,23 +79,22 @@ impl PeftConfig {
         Ok(config)
     }
 
-    /// Rank and scale `s` of the adapter at `site`, or nothing if it has none there:
+    /// Rank and scale `s` of the adapter at the module `path`, or nothing if it has none there:
     /// `s = alpha / r`, or `alpha / sqrt(r)` when rank-stabilised.
     ///
     /// # Errors
     /// [`Error::Adapter`] if several patterns fit and disagree.
-    pub fn at(&self, site: SiteId) -> Result<Option<(usize, f32)>> {
-        let path = site.module_path();
+    pub fn at(&self, path: &str) -> Result<Option<(usize, f32)>> {
         let targeted = match &self.targets {
             Targets::AllLinear => true,
-            Targets::Path(whole) => *whole == path,
-            Targets::Suffixes(names) => names.iter().any(|name| ends(&path, name)),
+            Targets::Path(whole) => whole == path,
+            Targets::Suffixes(names) => names.iter().any(|name| ends(path, name)),
         };
         if !targeted {
             return Ok(None);
         }
-        let rank = lookup(&self.rank_pattern, &path)?.unwrap_or(self.rank);
-        let alpha = lookup(&self.alpha_pattern, &path)?.unwrap_or(self.alpha);
+        let rank = lookup(&self.rank_pattern, path)?.unwrap_or(self.rank);
+        let alpha = lookup(&self.alpha_pattern, path)?.unwrap_or(self.alpha);
         let divisor = if self.rank_stabilised { (rank as f64).sqrt() } else { rank as f64 };
         Ok(Some((rank, (alpha / divisor) as f32)))
     }
@@ -219,7 +218,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::Projection;
 
     fn parse(change: Value) -> Result<PeftConfig> {
         // What PEFT 0.21 writes for `LoraConfig(r=4, lora_alpha=6, target_modules=[...])`.
@@ -243,34 +241,34 @@ mod tests {
         PeftConfig::parse(config.to_string().as_bytes())
     }
 
-    fn at(config: &PeftConfig, layer: usize, projection: Projection) -> Option<(usize, f32)> {
-        config.at(SiteId { layer, projection }).unwrap()
+    fn at(config: &PeftConfig, layer: usize, path: &str) -> Option<(usize, f32)> {
+        config.at(&format!("model.layers.{layer}.{path}")).unwrap()
     }
 
     #[test]
     fn targets_and_scales_follow_peft() {
         let config = parse(json!({})).unwrap();
-        assert_eq!(at(&config, 1, Projection::Q), Some((4, 1.5)));
-        assert_eq!(at(&config, 0, Projection::Up), Some((4, 1.5)));
-        assert_eq!(at(&config, 0, Projection::K), None);
+        assert_eq!(at(&config, 1, "self_attn.q_proj"), Some((4, 1.5)));
+        assert_eq!(at(&config, 0, "mlp.up_proj"), Some((4, 1.5)));
+        assert_eq!(at(&config, 0, "self_attn.k_proj"), None);
 
         let config = parse(json!({
             "use_rslora": true, "target_modules": "all-linear",
             "rank_pattern": {"layers.1.self_attn.q_proj": 16}, "alpha_pattern": {"k_proj": 0.5},
         }))
         .unwrap();
-        assert_eq!(at(&config, 0, Projection::Down), Some((4, 3.0)));
-        assert_eq!(at(&config, 1, Projection::Q), Some((16, 1.5)));
-        assert_eq!(at(&config, 1, Projection::K), Some((4, 0.25)));
+        assert_eq!(at(&config, 0, "mlp.down_proj"), Some((4, 3.0)));
+        assert_eq!(at(&config, 1, "self_attn.q_proj"), Some((16, 1.5)));
+        assert_eq!(at(&config, 1, "self_attn.k_proj"), Some((4, 0.25)));
 
         let config = parse(json!({"target_modules": "model.layers.1.mlp.up_proj"})).unwrap();
-        assert_eq!(at(&config, 1, Projection::Up), Some((4, 1.5)));
-        assert_eq!(at(&config, 0, Projection::Up), None);
+        assert_eq!(at(&config, 1, "mlp.up_proj"), Some((4, 1.5)));
+        assert_eq!(at(&config, 0, "mlp.up_proj"), None);
         // A suffix must start at a dot, and a single string is a whole path.
         let config = parse(json!({"target_modules": ["proj", "p_proj"]})).unwrap();
-        assert_eq!(at(&config, 0, Projection::Up), None);
+        assert_eq!(at(&config, 0, "mlp.up_proj"), None);
         let config = parse(json!({"target_modules": "up_proj"})).unwrap();
-        assert_eq!(at(&config, 0, Projection::Up), None);
+        assert_eq!(at(&config, 0, "mlp.up_proj"), None);
     }
 
     #[test]
@@ -321,8 +319,8 @@ mod tests {
     #[test]
     fn patterns_that_disagree_are_refused() {
         let config = parse(json!({"rank_pattern": {"q_proj": 2, "self_attn.q_proj": 3}})).unwrap();
-        assert!(config.at(SiteId { layer: 0, projection: Projection::Q }).is_err());
+        assert!(config.at("model.layers.0.self_attn.q_proj").is_err());
         let config = parse(json!({"rank_pattern": {"q_proj": 2, "self_attn.q_proj": 2}})).unwrap();
-        assert_eq!(at(&config, 0, Projection::Q), Some((2, 3.0)));
+        assert_eq!(at(&config, 0, "self_attn.q_proj"), Some((2, 3.0)));
     }
 }

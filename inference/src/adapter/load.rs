@@ -14,7 +14,7 @@ use super::{Adapter, adapter_hash, config::PeftConfig};
 use crate::{
     Error, Result,
     layers::lora::{LowRank, Sites},
-    model::{SiteId, SiteWeights},
+    model::{Site, SiteWeights},
     weights::widen,
 };
 
@@ -33,7 +33,7 @@ fn bad(message: impl Into<String>) -> Error {
 }
 
 impl Adapter {
-    /// Reads the PEFT folder `dir` for a decoder with these `sites` (id, input width, output width).
+    /// Reads the PEFT folder `dir` for a decoder with these `sites`.
     ///
     /// `max_bytes` bounds the weights' file. Files must lie under `root` (or, without one, in `dir`
     /// itself) after links are followed.
@@ -43,12 +43,7 @@ impl Adapter {
     /// outside the root, or a tensor is missing, unknown, of another shape than the decoder and the
     /// configuration say, of another type than f32, bf16 and f16, or not finite. [`Error::Io`] if a
     /// file cannot be read.
-    pub fn load(
-        dir: &Path,
-        root: Option<&Path>,
-        sites: &[(SiteId, usize, usize)],
-        max_bytes: usize,
-    ) -> Result<Self> {
+    pub fn load(dir: &Path, root: Option<&Path>, sites: &[Site], max_bytes: usize) -> Result<Self> {
         let root = root.unwrap_or(dir);
         let config = read(dir, CONFIG_FILE, root, MAX_CONFIG_BYTES)?;
         let weights = read(dir, WEIGHTS_FILE, root, max_bytes)?;
@@ -59,23 +54,24 @@ impl Adapter {
     ///
     /// # Errors
     /// [`Error::Adapter`].
-    pub fn parse(config: &[u8], weights: &[u8], sites: &[(SiteId, usize, usize)]) -> Result<Self> {
+    pub fn parse(config: &[u8], weights: &[u8], sites: &[Site]) -> Result<Self> {
         let hash = adapter_hash(config, weights);
         let config = PeftConfig::parse(config)?;
         let tensors = SafeTensors::deserialize(weights)
             .map_err(|error| bad(format!("{WEIGHTS_FILE}: {error}")))?;
         let mut unread: BTreeSet<String> = tensors.names().into_iter().map(String::from).collect();
         let mut parsed = Sites::new();
-        for &(site, d_in, d_out) in sites {
-            let Some((rank, scale)) = config.at(site)? else { continue };
+        for site in sites {
+            let Some((rank, scale)) = config.at(&site.path)? else { continue };
+            let &Site { id, d_in, d_out, .. } = site;
             let mut take = |side: &str, shape: [usize; 2]| {
-                let name = format!("{PREFIX}{}.lora_{side}.weight", site.module_path());
+                let name = format!("{PREFIX}{}.lora_{side}.weight", site.path);
                 unread.remove(&name);
                 tensor(&tensors, &name, shape)
             };
             let (a, b) = (take("A", [rank, d_in])?, take("B", [d_out, rank])?);
-            let weights = SiteWeights { site, rank, d_in, d_out, a, b, scale };
-            parsed.insert(site, LowRank::new(&weights)?);
+            let weights = SiteWeights { site: id, rank, d_in, d_out, a, b, scale };
+            parsed.insert(id, LowRank::new(&weights)?);
         }
         if let Some(name) = unread.first() {
             let name: String = name.chars().take(200).collect();

@@ -4,6 +4,7 @@ mod bank;
 pub mod config;
 mod load;
 mod set;
+mod store;
 
 use std::{fmt, sync::Arc};
 
@@ -13,6 +14,7 @@ pub use self::{
     bank::{AdapterBank, AdapterInfo, AdapterLease, BankConfig},
     load::{CONFIG_FILE, WEIGHTS_FILE},
     set::{AdapterSet, MAX_PARTS},
+    store::{AdapterStore, Demand, Notify, StoreConfig},
 };
 use crate::{layers::lora::Sites, model::SiteWeights};
 

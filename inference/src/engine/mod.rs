@@ -188,7 +188,7 @@ impl Engine {
             return Err(Error::Tokenizer(format!("{tokens} tokens for a model of {vocab}")));
         }
         let scheduler = Scheduler::new(config.scheduler)?;
-        let bank = AdapterBank::new(decoder.sites(), config.adapters.clone());
+        let bank = AdapterBank::new(decoder.sites().to_vec(), config.adapters.clone());
         let mailbox = Arc::new(Mailbox::default());
         let worker = Worker::new(
             Arc::clone(&decoder),

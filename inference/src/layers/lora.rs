@@ -39,8 +39,8 @@ impl LowRank {
         if !fits(a, *d_in) || !fits(b, *d_out) {
             let (a, b) = (a.len(), b.len());
             return Err(Error::Shape(format!(
-                "{}: {a} and {b} values for rank {rank}, {d_in} in, {d_out} out",
-                site.module_path()
+                "site {}: {a} and {b} values for rank {rank}, {d_in} in, {d_out} out",
+                site.0
             )));
         }
         Ok(Self {
@@ -146,8 +146,8 @@ impl AdapterDelta for GroupedDelta {
             let fits = low_rank.shrink.depth() == d_in && low_rank.expand.columns() == d_out;
             if !fits || y_rows != rows || range.end > rows {
                 return Err(Error::Shape(format!(
-                    "{}: rows {range:?} of ({rows}, {d_in}) to ({y_rows}, {d_out})",
-                    site.module_path()
+                    "site {}: rows {range:?} of ({rows}, {d_in}) to ({y_rows}, {d_out})",
+                    site.0
                 )));
             }
         }
@@ -181,9 +181,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::model::Projection;
-
-    const SITE: SiteId = SiteId { layer: 0, projection: Projection::Q };
+    const SITE: SiteId = SiteId(0);
 
     fn weights(rng: &mut ChaCha8Rng, rank: usize, d_in: usize, d_out: usize) -> SiteWeights {
         let mut draw = |count| (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();

@@ -64,14 +64,14 @@ pub(crate) fn adapter(decoder: &Decoder, rank: usize, seed: u64) -> TrainableLor
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let weights: Vec<SiteWeights> = decoder
         .sites()
-        .into_iter()
-        .map(|(site, d_in, d_out)| SiteWeights {
-            site,
+        .iter()
+        .map(|site| SiteWeights {
+            site: site.id,
             rank,
-            d_in,
-            d_out,
-            a: uniform(&mut rng, rank * d_in, 0.3),
-            b: uniform(&mut rng, d_out * rank, 0.3),
+            d_in: site.d_in,
+            d_out: site.d_out,
+            a: uniform(&mut rng, rank * site.d_in, 0.3),
+            b: uniform(&mut rng, site.d_out * rank, 0.3),
             scale: 2.0,
         })
         .collect();

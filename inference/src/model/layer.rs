@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::{AdapterDelta, Projection, SiteId, parameters::Source};
+use super::{AdapterDelta, Site, SiteId, parameters::Source};
 use crate::{
     Result,
     config::ModelSpec,
@@ -19,6 +19,23 @@ use crate::{
     step::Step,
 };
 
+const PATHS: [&str; 7] = [
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.o_proj",
+    "mlp.gate_proj",
+    "mlp.up_proj",
+    "mlp.down_proj",
+];
+const Q: usize = 0;
+const K: usize = 1;
+const V: usize = 2;
+const O: usize = 3;
+const GATE: usize = 4;
+const UP: usize = 5;
+const DOWN: usize = 6;
+
 /// `h + attention(norm(h))`, then `h + mlp(norm(h))`.
 #[derive(Debug)]
 pub(super) struct Layer {
@@ -26,41 +43,39 @@ pub(super) struct Layer {
     shape: AttentionShape,
     input_norm: RmsNorm,
     post_attention_norm: RmsNorm,
-    /// In the order of [`Projection::ALL`].
-    projections: [Linear; 7],
+    /// q, k, v, o, gate, up, down.
+    projections: [(SiteId, Linear); 7],
 }
 
 impl Layer {
-    pub(super) fn build(index: usize, spec: &ModelSpec, source: &mut Source<'_>) -> Result<Self> {
-        let mut linear = |projection| {
-            let site = SiteId { layer: index, projection };
-            source.linear(&format!("{}.weight", site.module_path()))
+    /// `sites` are the layer's own.
+    pub(super) fn build(
+        index: usize,
+        spec: &ModelSpec,
+        sites: &[Site; 7],
+        source: &mut Source<'_>,
+    ) -> Result<Self> {
+        let mut linear = |site: &Site| {
+            source.linear(&format!("{}.weight", site.path)).map(|linear| (site.id, linear))
         };
+        let [q, k, v, o, gate, up, down] = sites;
         let projections = [
-            linear(Projection::Q)?,
-            linear(Projection::K)?,
-            linear(Projection::V)?,
-            linear(Projection::O)?,
-            linear(Projection::Gate)?,
-            linear(Projection::Up)?,
-            linear(Projection::Down)?,
+            linear(q)?,
+            linear(k)?,
+            linear(v)?,
+            linear(o)?,
+            linear(gate)?,
+            linear(up)?,
+            linear(down)?,
         ];
         let norm = |name: &str| format!("model.layers.{index}.{name}.weight");
         Ok(Self {
             index,
-            shape: AttentionShape {
-                heads: spec.heads,
-                kv_heads: spec.kv_heads,
-                head_dim: spec.head_dim,
-            },
+            shape: AttentionShape::new(spec.heads, spec.kv_heads, spec.head_dim),
             input_norm: source.norm(&norm("input_layernorm"), spec.norm_eps)?,
             post_attention_norm: source.norm(&norm("post_attention_layernorm"), spec.norm_eps)?,
             projections,
         })
-    }
-
-    pub(super) const fn projection(&self, projection: Projection) -> &Linear {
-        &self.projections[projection as usize]
     }
 
     /// Values of the parameter with this path inside the layer (`mlp.up_proj`).
@@ -69,22 +84,17 @@ impl Layer {
             "input_layernorm" => &self.input_norm,
             "post_attention_layernorm" => &self.post_attention_norm,
             _ => {
-                let projection = Projection::ALL.into_iter().find(|p| p.path() == path);
-                let projection = projection.expect("parameter names are made by `parameters`");
-                return self.projection(projection).weight();
+                let index = PATHS.iter().position(|p| *p == path);
+                let index = index.expect("parameter names are made by `parameters`");
+                return self.projections[index].1.weight();
             }
         };
         Ok(norm.weight().to_vec1::<f32>()?)
     }
 
-    fn project(
-        &self,
-        projection: Projection,
-        x: &Tensor,
-        delta: &dyn AdapterDelta,
-    ) -> Result<Tensor> {
-        let y = self.projection(projection).forward(x)?;
-        delta.add(SiteId { layer: self.index, projection }, x, y)
+    fn project(&self, index: usize, x: &Tensor, delta: &dyn AdapterDelta) -> Result<Tensor> {
+        let (site, linear) = &self.projections[index];
+        delta.add(*site, x, linear.forward(x)?)
     }
 
     pub(super) fn forward(
@@ -97,19 +107,19 @@ impl Layer {
         delta: &dyn AdapterDelta,
     ) -> Result<Tensor> {
         let x = self.input_norm.forward(hidden)?;
-        let q = rope.forward(&self.project(Projection::Q, &x, delta)?, positions)?;
-        let k = rope.forward(&self.project(Projection::K, &x, delta)?, positions)?;
-        let v = self.project(Projection::V, &x, delta)?;
+        let q = rope.forward(&self.project(Q, &x, delta)?, positions)?;
+        let k = rope.forward(&self.project(K, &x, delta)?, positions)?;
+        let v = self.project(V, &x, delta)?;
         let attended = match kv {
-            Some(kv) => attend_cached(self.shape, step, self.index, kv, &q, &k, &v)?,
-            None => attend(self.shape, step, &q, &k, &v)?,
+            Some(kv) => attend_cached(&self.shape, step, self.index, kv, &q, &k, &v)?,
+            None => attend(&self.shape, step, &q, &k, &v)?,
         };
-        let hidden = (hidden + self.project(Projection::O, &attended, delta)?)?;
+        let hidden = (hidden + self.project(O, &attended, delta)?)?;
 
         let x = self.post_attention_norm.forward(&hidden)?;
-        let gate = self.project(Projection::Gate, &x, delta)?;
-        let up = self.project(Projection::Up, &x, delta)?;
-        let out = self.project(Projection::Down, &silu_gate(&gate, &up)?, delta)?;
+        let gate = self.project(GATE, &x, delta)?;
+        let up = self.project(UP, &x, delta)?;
+        let out = self.project(DOWN, &silu_gate(&gate, &up)?, delta)?;
         Ok((hidden + out)?)
     }
 }

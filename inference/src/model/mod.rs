@@ -19,7 +19,7 @@ use self::{
 };
 pub use self::{
     parameters::{Parameter, parameters},
-    site::{AdapterDelta, NoAdapter, Projection, SiteId, SiteWeights},
+    site::{AdapterDelta, NoAdapter, Site, SiteId, SiteWeights},
 };
 use crate::{
     Error, Result,
@@ -37,6 +37,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Decoder {
     spec: ModelSpec,
+    sites: Vec<Site>,
     embedding: Tensor,
     layers: Vec<Layer>,
     norm: RmsNorm,
@@ -112,8 +113,10 @@ impl Decoder {
         spec.validate()?;
         let mut source = Source::new(&spec, trainable, read);
         let (embedding, embedding_projection) = source.embedding()?;
-        let layers = (0..spec.layers)
-            .map(|index| Layer::build(index, &spec, &mut source))
+        let sites = parameters::sites(&spec);
+        let layers = sites.as_chunks().0.iter().enumerate();
+        let layers = layers
+            .map(|(index, sites)| Layer::build(index, &spec, sites, &mut source))
             .collect::<Result<Vec<_>>>()?;
         let norm = source.norm("model.norm.weight", spec.norm_eps)?;
         let head = match embedding_projection {
@@ -122,7 +125,7 @@ impl Decoder {
         };
         let rope = Rope::new(spec.head_dim, spec.max_positions, spec.rope_theta);
         let variables = source.into_variables();
-        Ok(Self { spec, embedding, layers, norm, head, rope, variables })
+        Ok(Self { spec, sites, embedding, layers, norm, head, rope, variables })
     }
 
     /// What the model is made of.
@@ -135,15 +138,9 @@ impl Decoder {
         &self.variables
     }
 
-    /// Every LoRA site with its input and output widths, in the order of [`SiteId`].
-    pub fn sites(&self) -> Vec<(SiteId, usize, usize)> {
-        let ids = (0..self.spec.layers)
-            .flat_map(|layer| Projection::ALL.map(|projection| SiteId { layer, projection }));
-        ids.map(|site| {
-            let linear = self.layers[site.layer].projection(site.projection);
-            (site, linear.d_in(), linear.d_out())
-        })
-        .collect()
+    /// Every LoRA site, in the order of [`SiteId`]: site `i` of the slice has the id `i`.
+    pub fn sites(&self) -> &[Site] {
+        &self.sites
     }
 
     /// Hidden states after the final norm, `(tokens, hidden)`, rows as in `step`.

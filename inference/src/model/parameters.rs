@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Projection, SiteId};
+use super::{Site, SiteId};
 use crate::{
     Result,
     config::ModelSpec,
@@ -27,9 +27,9 @@ pub fn parameters(spec: &ModelSpec) -> Vec<Parameter> {
     let mut all =
         vec![Parameter { name: "model.embed_tokens.weight".into(), shape: table.clone() }];
     for layer in 0..spec.layers {
-        for projection in Projection::ALL {
-            let name = format!("{}.weight", SiteId { layer, projection }.module_path());
-            all.push(Parameter { name, shape: projection_shape(spec, projection).into() });
+        for (path, [d_out, d_in]) in projections(spec) {
+            let name = format!("model.layers.{layer}.{path}.weight");
+            all.push(Parameter { name, shape: vec![d_out, d_in] });
         }
         for module in ["input_layernorm", "post_attention_layernorm"] {
             let name = format!("model.layers.{layer}.{module}.weight");
@@ -43,17 +43,30 @@ pub fn parameters(spec: &ModelSpec) -> Vec<Parameter> {
     all
 }
 
-/// `[d_out, d_in]` of a projection.
-pub(crate) const fn projection_shape(spec: &ModelSpec, projection: Projection) -> [usize; 2] {
+/// The projections of a layer in model order: path within the layer and `[d_out, d_in]`.
+pub(super) const fn projections(spec: &ModelSpec) -> [(&'static str, [usize; 2]); 7] {
+    let (hidden, inner) = (spec.hidden_size, spec.intermediate_size);
     let queries = spec.heads * spec.head_dim;
     let keys = spec.kv_heads * spec.head_dim;
-    match projection {
-        Projection::Q => [queries, spec.hidden_size],
-        Projection::K | Projection::V => [keys, spec.hidden_size],
-        Projection::O => [spec.hidden_size, queries],
-        Projection::Gate | Projection::Up => [spec.intermediate_size, spec.hidden_size],
-        Projection::Down => [spec.hidden_size, spec.intermediate_size],
-    }
+    [
+        ("self_attn.q_proj", [queries, hidden]),
+        ("self_attn.k_proj", [keys, hidden]),
+        ("self_attn.v_proj", [keys, hidden]),
+        ("self_attn.o_proj", [hidden, queries]),
+        ("mlp.gate_proj", [inner, hidden]),
+        ("mlp.up_proj", [inner, hidden]),
+        ("mlp.down_proj", [hidden, inner]),
+    ]
+}
+
+/// The model's site table: the projections of each layer.
+pub(super) fn sites(spec: &ModelSpec) -> Vec<Site> {
+    let of_layer = |layer| {
+        let path = move |path| format!("model.layers.{layer}.{path}");
+        projections(spec).map(|(name, [d_out, d_in])| (path(name), d_in, d_out))
+    };
+    let all = (0..spec.layers).flat_map(of_layer).zip(0..);
+    all.map(|((path, d_in, d_out), id)| Site::new(SiteId(id), path, d_in, d_out, false)).collect()
 }
 
 /// Draws initial weights: normal with standard deviation 0.02, divided by `sqrt(2 layers)` for the

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use candle_core::{D, Device, Tensor};
 
-use super::{Decoder, Projection, SiteId};
+use super::Decoder;
 use crate::{Result, config::ModelSpec};
 
 /// Logits `(tokens, vocab)` of one sequence from position 0.
@@ -40,8 +40,8 @@ fn layer_forward(
     rope: &(Tensor, Tensor),
 ) -> Result<Tensor> {
     let norm = |name: &str| &weights[&format!("model.layers.{layer}.{name}.weight")];
-    let project = |x: &Tensor, projection| -> Result<Tensor> {
-        let name = format!("{}.weight", SiteId { layer, projection }.module_path());
+    let project = |x: &Tensor, path: &str| -> Result<Tensor> {
+        let name = format!("model.layers.{layer}.{path}.weight");
         Ok(x.matmul(&weights[&name].t()?)?)
     };
     let length = hidden.dim(0)?;
@@ -50,9 +50,9 @@ fn layer_forward(
         Ok(x.reshape((length, count, spec.head_dim))?.transpose(0, 1)?.contiguous()?)
     };
     let x = rms_norm(hidden, norm("input_layernorm"), spec.norm_eps)?;
-    let q = rotate(&heads(project(&x, Projection::Q)?, spec.heads)?, rope)?;
-    let k = rotate(&heads(project(&x, Projection::K)?, spec.kv_heads)?, rope)?;
-    let v = heads(project(&x, Projection::V)?, spec.kv_heads)?;
+    let q = rotate(&heads(project(&x, "self_attn.q_proj")?, spec.heads)?, rope)?;
+    let k = rotate(&heads(project(&x, "self_attn.k_proj")?, spec.kv_heads)?, rope)?;
+    let v = heads(project(&x, "self_attn.v_proj")?, spec.kv_heads)?;
     let repeat = |x: Tensor| -> Result<Tensor> {
         let group = spec.heads / spec.kv_heads;
         let shape = (spec.kv_heads, group, length, spec.head_dim);
@@ -64,11 +64,11 @@ fn layer_forward(
     let weights = softmax(&scores.broadcast_add(&causal_mask(length)?)?)?;
     let attended = weights.matmul(&repeat(v)?)?.transpose(0, 1)?.contiguous()?;
     let attended = attended.reshape((length, spec.heads * spec.head_dim))?;
-    let hidden = (hidden + project(&attended, Projection::O)?)?;
+    let hidden = (hidden + project(&attended, "self_attn.o_proj")?)?;
 
     let x = rms_norm(&hidden, norm("post_attention_layernorm"), spec.norm_eps)?;
-    let gate = project(&x, Projection::Gate)?.silu()?;
-    let out = project(&(gate * project(&x, Projection::Up)?)?, Projection::Down)?;
+    let gate = project(&x, "mlp.gate_proj")?.silu()?;
+    let out = project(&(gate * project(&x, "mlp.up_proj")?)?, "mlp.down_proj")?;
     Ok((hidden + out)?)
 }
 

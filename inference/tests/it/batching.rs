@@ -7,7 +7,7 @@ use inference::{
     engine::{EngineConfig, EngineHandle, Request},
     kv::KvPool,
     layers::lora::{GroupedDelta, LowRank, Sites},
-    model::{Projection, SiteWeights},
+    model::SiteWeights,
     sampler::Sampling,
     scheduler::{NewSequence, Part, Scheduler, SchedulerConfig},
     step::{SequenceSpan, SlotId, Step},
@@ -15,7 +15,7 @@ use inference::{
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::fixture::{AdapterFiles, Answer, answer, decoder, engine, spec};
+use crate::fixture::{AdapterFiles, Answer, MODULES, answer, decoder, engine, spec};
 
 const RANKS: [usize; 4] = [1, 3, 8, 17];
 
@@ -24,7 +24,7 @@ fn load(engine: &EngineHandle, order: [usize; 4]) -> [AdapterHash; 4] {
     let dir = tempfile::tempdir().unwrap();
     let mut hashes = [AdapterHash([0; 32]); 4];
     for i in order {
-        let projections = &Projection::ALL[i % 2..7 - i];
+        let projections = &MODULES[i % 2..7 - i];
         let files = AdapterFiles::random(engine.decoder(), i as u64, RANKS[i], projections);
         let folder = dir.path().join(i.to_string());
         files.write(&folder);
@@ -100,10 +100,10 @@ fn logits_of_a_mixed_step_are_the_bits_of_each_sequence_alone() {
     let decoder = decoder(spec());
     let adapters: Vec<Arc<Sites>> = (0..4)
         .map(|i| {
-            let files = AdapterFiles::random(&decoder, i as u64, RANKS[i], &Projection::ALL);
+            let files = AdapterFiles::random(&decoder, i as u64, RANKS[i], &MODULES);
             let dir = tempfile::tempdir().unwrap();
             files.write(dir.path());
-            let adapter = Adapter::load(dir.path(), None, &decoder.sites(), 1 << 20).unwrap();
+            let adapter = Adapter::load(dir.path(), None, decoder.sites(), 1 << 20).unwrap();
             Arc::clone(adapter.sites())
         })
         .collect();
@@ -152,10 +152,10 @@ fn logits_of_a_mixed_step_are_the_bits_of_each_sequence_alone() {
 fn ensemble_equals_the_sum_of_its_parts() {
     let decoder = decoder(spec());
     let load = |i: usize| {
-        let files = AdapterFiles::random(&decoder, i as u64, RANKS[i], &Projection::ALL);
+        let files = AdapterFiles::random(&decoder, i as u64, RANKS[i], &MODULES);
         let dir = tempfile::tempdir().unwrap();
         files.write(dir.path());
-        Adapter::load(dir.path(), None, &decoder.sites(), 1 << 20).unwrap()
+        Adapter::load(dir.path(), None, decoder.sites(), 1 << 20).unwrap()
     };
     let (first, second) = (load(1), load(2));
     let stack = |(f, s): (SiteWeights, SiteWeights)| {

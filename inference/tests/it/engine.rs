@@ -10,12 +10,11 @@ use inference::{
     adapter::{AdapterHash, AdapterSet, BankConfig},
     config::ModelSpec,
     engine::{Engine, EngineConfig, EngineHandle, Event, FinishReason, Request},
-    model::Projection,
     sampler::Sampling,
     scheduler::SchedulerConfig,
 };
 
-use crate::fixture::{AdapterFiles, EOS, answer, decoder, engine, spec, tokenizer};
+use crate::fixture::{AdapterFiles, EOS, MODULES, answer, decoder, engine, spec, tokenizer};
 
 /// Longer than any test may take: such a request ends by being cancelled.
 const ENDLESS: usize = 60_000;
@@ -32,7 +31,7 @@ fn one_at_a_time(max_waiting: usize) -> EngineConfig {
 
 fn load(engine: &EngineHandle) -> AdapterHash {
     let dir = tempfile::tempdir().unwrap();
-    AdapterFiles::random(engine.decoder(), 1, 4, &Projection::ALL).write(dir.path());
+    AdapterFiles::random(engine.decoder(), 1, 4, &MODULES).write(dir.path());
     engine.load_adapter(dir.path()).unwrap().hash
 }
 
@@ -145,7 +144,7 @@ fn an_unloaded_adapter_finishes_what_it_began() {
     assert!(matches!(engine.submit(asked), Err(Error::UnknownAdapter(_))));
     // Another adapter must not take over the slot while it is in use.
     let dir = tempfile::tempdir().unwrap();
-    AdapterFiles::random(engine.decoder(), 2, 4, &Projection::ALL).write(dir.path());
+    AdapterFiles::random(engine.decoder(), 2, 4, &MODULES).write(dir.path());
     engine.load_adapter(dir.path()).unwrap();
     assert_eq!(answer(events), expected);
 }
@@ -154,7 +153,7 @@ fn an_unloaded_adapter_finishes_what_it_began() {
 fn an_adapter_that_overflows_fails_its_own_request_only() {
     let engine = engine(EngineConfig::default());
     let expected = answer(engine.submit(request(60)).unwrap());
-    let mut files = AdapterFiles::random(engine.decoder(), 1, 4, &Projection::ALL);
+    let mut files = AdapterFiles::random(engine.decoder(), 1, 4, &MODULES);
     files.tensors.iter_mut().flat_map(|(_, _, values)| values).for_each(|v| *v *= 1e38);
     let dir = tempfile::tempdir().unwrap();
     files.write(dir.path());

@@ -54,7 +54,7 @@ fn check(base: &Path, golden: &Path, adapters: &[&str]) {
             Vec::new()
         } else {
             let adapter =
-                Adapter::load(&golden.join(name), None, &decoder.sites(), 1 << 24).unwrap();
+                Adapter::load(&golden.join(name), None, decoder.sites(), 1 << 24).unwrap();
             vec![(Arc::clone(adapter.sites()), 1.0)]
         };
         let mut bits: Option<Vec<Vec<f32>>> = None;

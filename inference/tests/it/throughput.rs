@@ -5,12 +5,12 @@ use std::{path::Path, sync::Arc, time::Instant};
 use inference::{
     adapter::AdapterSet,
     engine::{Engine, EngineConfig, Event, Request},
-    model::{Decoder, Projection},
+    model::Decoder,
     sampler::Sampling,
     tokenizer::Tokenizer,
 };
 
-use crate::fixture::AdapterFiles;
+use crate::fixture::{AdapterFiles, MODULES};
 
 const PROMPT: usize = 64;
 const TOKENS: usize = 96;
@@ -28,7 +28,7 @@ fn tokens_per_second() {
     let mut load_times = Vec::new();
     for seed in 0..8 {
         let dir = tempfile::tempdir().unwrap();
-        AdapterFiles::random(&decoder, seed, 8, &Projection::ALL).write(dir.path());
+        AdapterFiles::random(&decoder, seed, 8, &MODULES).write(dir.path());
         let start = Instant::now();
         sets.push(AdapterSet::one(engine.load_adapter(dir.path()).unwrap().hash));
         load_times.push(start.elapsed());
