@@ -2,8 +2,10 @@
 
 mod adapters;
 mod batching;
+mod chatglm;
 mod engine;
 mod fixture;
 mod golden;
 mod throughput;
+mod tokenizers;
 mod training;
