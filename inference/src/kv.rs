@@ -11,22 +11,55 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheId(pub u64);
 
-/// One layer's cached rows of one sequence.
+/// What a model keeps of each token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvShape {
+    /// Layers with a cache.
+    pub layers: usize,
+    /// Width of a token's keys in one layer: key heads times their width.
+    pub key_width: usize,
+    /// Width of a token's values in one layer.
+    pub value_width: usize,
+}
+
+/// One layer's cached keys (after rotation) and values of one sequence.
 #[derive(Clone, Copy, Debug)]
-pub struct KvView<'a> {
-    /// Keys after rotation, `(length, kv_heads * head_dim)` row-major.
-    pub keys: &'a [f32],
-    /// Values, same shape.
-    pub values: &'a [f32],
+pub enum KvView<'a> {
+    /// Contiguous rows.
+    Rows {
+        /// `(length, key_width)`
+        keys: &'a [f32],
+        /// `(length, value_width)`
+        values: &'a [f32],
+        /// Tokens held.
+        length: usize,
+    },
+}
+
+impl KvView<'_> {
+    /// Tokens held.
+    pub const fn length(&self) -> usize {
+        match self {
+            Self::Rows { length, .. } => *length,
+        }
+    }
 }
 
 /// Where the decoder keeps keys and values.
 pub trait KvStore {
-    /// Appends rows of one layer: `keys` and `values` are `(tokens, kv_heads * head_dim)`.
+    /// Appends `tokens` rows of one layer: `keys (tokens, key_width)`, `values (tokens,
+    /// value_width)`.
     ///
     /// # Errors
     /// [`Error::Request`] if the cache is unknown or full.
-    fn append(&mut self, cache: CacheId, layer: usize, keys: &[f32], values: &[f32]) -> Result<()>;
+    fn append(
+        &mut self,
+        cache: CacheId,
+        layer: usize,
+        tokens: usize,
+        keys: &[f32],
+        values: &[f32],
+    ) -> Result<()>;
 
     /// Everything appended so far in one layer.
     ///
@@ -38,23 +71,35 @@ pub trait KvStore {
 /// Contiguous rows per sequence and layer without a bound, for evaluation and tests.
 #[derive(Debug, Default)]
 pub struct KvCache {
-    rows: HashMap<(CacheId, usize), (Vec<f32>, Vec<f32>)>,
+    rows: HashMap<(CacheId, usize), CachedRows>,
+}
+
+#[derive(Debug, Default)]
+struct CachedRows {
+    tokens: usize,
+    keys: Vec<f32>,
+    values: Vec<f32>,
 }
 
 impl KvStore for KvCache {
-    fn append(&mut self, cache: CacheId, layer: usize, keys: &[f32], values: &[f32]) -> Result<()> {
-        let (held_keys, held_values) = self.rows.entry((cache, layer)).or_default();
-        held_keys.extend_from_slice(keys);
-        held_values.extend_from_slice(values);
+    fn append(
+        &mut self,
+        cache: CacheId,
+        layer: usize,
+        tokens: usize,
+        keys: &[f32],
+        values: &[f32],
+    ) -> Result<()> {
+        let held = self.rows.entry((cache, layer)).or_default();
+        held.tokens += tokens;
+        held.keys.extend_from_slice(keys);
+        held.values.extend_from_slice(values);
         Ok(())
     }
 
     fn view(&self, cache: CacheId, layer: usize) -> Result<KvView<'_>> {
-        let (keys, values) = self
-            .rows
-            .get(&(cache, layer))
-            .ok_or_else(|| Error::Request(format!("cache {} is unknown", cache.0)))?;
-        Ok(KvView { keys, values })
+        let held = self.rows.get(&(cache, layer)).ok_or_else(|| unknown(cache))?;
+        Ok(KvView::Rows { keys: &held.keys, values: &held.values, length: held.tokens })
     }
 }
 
@@ -143,13 +188,20 @@ impl KvPool {
 }
 
 impl KvStore for KvPool {
-    fn append(&mut self, cache: CacheId, layer: usize, keys: &[f32], values: &[f32]) -> Result<()> {
+    fn append(
+        &mut self,
+        cache: CacheId,
+        layer: usize,
+        tokens: usize,
+        keys: &[f32],
+        values: &[f32],
+    ) -> Result<()> {
         let width = self.width;
         let rows = self.caches.get_mut(&cache).ok_or_else(|| unknown(cache))?;
         let capacity = rows.capacity;
         let (held_keys, held_values) =
             rows.layers.get_mut(layer).ok_or_else(|| Error::Shape(format!("layer {layer}")))?;
-        if keys.len() != values.len() || !keys.len().is_multiple_of(width) {
+        if keys.len() != values.len() || keys.len() != tokens * width {
             let (k, v) = (keys.len(), values.len());
             return Err(Error::Shape(format!("{k} keys and {v} values of width {width}")));
         }
@@ -165,7 +217,7 @@ impl KvStore for KvPool {
         let rows = self.caches.get(&cache).ok_or_else(|| unknown(cache))?;
         let (keys, values) =
             rows.layers.get(layer).ok_or_else(|| Error::Shape(format!("layer {layer}")))?;
-        Ok(KvView { keys, values })
+        Ok(KvView::Rows { keys, values, length: keys.len() / self.width })
     }
 }
 
@@ -181,50 +233,4 @@ fn extend(held: &mut Vec<f32>, rows: &[f32], width: usize, capacity: usize) {
         held.reserve_exact(tokens * width - held.len());
     }
     held.extend_from_slice(rows);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_come_back_in_order() {
-        let mut pool = KvPool::new(2, 3, 100);
-        let lease = pool.reserve(100).unwrap();
-        for token in 0..100 {
-            for layer in 0..2 {
-                let row = [token as f32, layer as f32, 0.5];
-                pool.append(lease.id(), layer, &row, &row.map(|x| -x)).unwrap();
-            }
-        }
-        assert_eq!(pool.view(lease.id(), 1).unwrap().keys[3 * 42..3 * 43], [42.0, 1.0, 0.5]);
-        assert_eq!(pool.view(lease.id(), 0).unwrap().values[3 * 42..3 * 43], [-42.0, -0.0, -0.5]);
-    }
-
-    #[test]
-    fn the_budget_is_shared_and_given_back() {
-        let mut pool = KvPool::new(2, 3, 10);
-        let first = pool.reserve(6).unwrap();
-        assert!(pool.reserve(5).is_none());
-        let second = pool.reserve(4).unwrap();
-        assert_eq!(pool.free(), 0);
-        let gone = first.id();
-        drop((first, second));
-        assert_eq!(pool.free(), 10);
-        assert!(pool.view(gone, 0).is_err());
-        assert!(pool.reserve(usize::MAX).is_none());
-    }
-
-    #[test]
-    fn a_full_or_misshapen_append_changes_nothing() {
-        let mut pool = KvPool::new(2, 3, 1);
-        let lease = pool.reserve(1).unwrap();
-        let id = lease.id();
-        assert!(pool.append(id, 0, &[1.0; 6], &[1.0; 6]).is_err());
-        assert!(pool.append(id, 0, &[1.0; 3], &[1.0; 6]).is_err());
-        assert!(pool.append(id, 0, &[1.0; 2], &[1.0; 2]).is_err());
-        assert!(pool.append(id, 2, &[1.0; 3], &[1.0; 3]).is_err());
-        assert!(pool.append(CacheId(9), 0, &[1.0; 3], &[1.0; 3]).is_err());
-        assert!(pool.view(id, 0).unwrap().keys.is_empty());
-    }
 }

@@ -71,11 +71,7 @@ impl Layer {
         let norm = |name: &str| format!("model.layers.{index}.{name}.weight");
         Ok(Self {
             index,
-            shape: AttentionShape {
-                heads: spec.heads,
-                kv_heads: spec.kv_heads,
-                head_dim: spec.head_dim,
-            },
+            shape: AttentionShape::new(spec.heads, spec.kv_heads, spec.head_dim),
             input_norm: source.norm(&norm("input_layernorm"), spec.norm_eps)?,
             post_attention_norm: source.norm(&norm("post_attention_layernorm"), spec.norm_eps)?,
             projections,
@@ -115,8 +111,8 @@ impl Layer {
         let k = rope.forward(&self.project(K, &x, delta)?, positions)?;
         let v = self.project(V, &x, delta)?;
         let attended = match kv {
-            Some(kv) => attend_cached(self.shape, step, self.index, kv, &q, &k, &v)?,
-            None => attend(self.shape, step, &q, &k, &v)?,
+            Some(kv) => attend_cached(&self.shape, step, self.index, kv, &q, &k, &v)?,
+            None => attend(&self.shape, step, &q, &k, &v)?,
         };
         let hidden = (hidden + self.project(O, &attended, delta)?)?;
 
