@@ -31,6 +31,7 @@ fn logits(
         let step = Step {
             tokens: tokens[start..start + count].to_vec(),
             positions: positions[start..start + count].to_vec(),
+            sparse: positions[tokens.len() - 1] as usize >= tokens.len(),
             sequences: vec![SequenceSpan { range: 0..count, cache: CacheId(7) }],
             ..Step::default()
         };

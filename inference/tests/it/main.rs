@@ -5,5 +5,8 @@ mod batching;
 mod engine;
 mod fixture;
 mod golden;
+mod server;
+mod sources;
 mod throughput;
+mod tiers;
 mod training;
