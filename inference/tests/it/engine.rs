@@ -7,14 +7,14 @@ use std::{
 
 use inference::{
     Error,
-    adapter::{AdapterHash, AdapterSet, BankConfig},
-    config::ModelSpec,
+    adapter::{AdapterHash, AdapterSet, StoreConfig},
+    config::{LlamaSizes, ModelSpec},
     engine::{Engine, EngineConfig, EngineHandle, Event, FinishReason, Request},
     sampler::Sampling,
     scheduler::SchedulerConfig,
 };
 
-use crate::fixture::{AdapterFiles, EOS, MODULES, answer, decoder, engine, spec, tokenizer};
+use crate::fixture::{AdapterFiles, EOS, MODULES, answer, decoder, engine, sizes, spec, tokenizer};
 
 /// Longer than any test may take: such a request ends by being cancelled.
 const ENDLESS: usize = 60_000;
@@ -26,7 +26,7 @@ fn request(max_tokens: usize) -> Request {
 
 fn one_at_a_time(max_waiting: usize) -> EngineConfig {
     let scheduler = SchedulerConfig { max_running: 1, step_tokens: 64, max_waiting };
-    EngineConfig { scheduler, kv_tokens: 1 << 16, adapters: BankConfig::default() }
+    EngineConfig { scheduler, kv_tokens: 1 << 16, adapters: StoreConfig::default() }
 }
 
 fn load(engine: &EngineHandle) -> AdapterHash {
@@ -200,7 +200,7 @@ fn contradicting_bounds_and_foreign_tokenizers_are_refused() {
     let mut config = EngineConfig::default();
     config.scheduler.step_tokens = config.scheduler.max_running;
     assert!(Engine::start(decoder(spec()), tokenizer(), config).is_err());
-    let small = decoder(ModelSpec { vocab_size: 100, ..spec() });
+    let small = decoder(LlamaSizes { vocab_size: 100, ..sizes() }.spec().unwrap());
     assert!(matches!(
         Engine::start(small, tokenizer(), EngineConfig::default()),
         Err(Error::Tokenizer(_))
