@@ -5,6 +5,7 @@ mod batching;
 mod engine;
 mod fixture;
 mod golden;
+mod merges;
 mod server;
 mod sources;
 mod throughput;
