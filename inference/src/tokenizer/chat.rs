@@ -4,7 +4,9 @@ mod python;
 
 use std::time::SystemTime;
 
-use minijinja::{Environment, Error as JinjaError, ErrorKind, Value, context};
+use minijinja::{
+    Environment, Error as JinjaError, ErrorKind, Value, context, syntax::SyntaxConfig,
+};
 
 use super::Message;
 use crate::{Error, Result};
@@ -14,19 +16,22 @@ const FUEL: u64 = 10_000_000;
 /// Largest template, in bytes.
 const MAX_TEMPLATE_BYTES: usize = 1 << 20;
 
+/// A value inside a template. Deserialises from JSON and keeps the order of keys.
+pub use minijinja::Value as TemplateValue;
+
 /// What a chat template is given.
 #[derive(Clone, Debug)]
 pub struct ChatInput {
     /// The turns: a list of objects with `role`, `content` and what else the template reads.
-    pub messages: Value,
+    pub messages: TemplateValue,
     /// Descriptions of tools, if there are any.
-    pub tools: Option<Value>,
+    pub tools: Option<TemplateValue>,
     /// Whether to end with the beginning of the assistant's turn.
     pub generation_prompt: bool,
     /// Name of the template; `default` unless the folder has several.
     pub template: String,
     /// Other variables, by name, such as `enable_thinking`.
-    pub variables: Vec<(String, Value)>,
+    pub variables: Vec<(String, TemplateValue)>,
     /// What templates that ask for the date are told, in UTC.
     pub now: SystemTime,
 }
@@ -34,7 +39,8 @@ pub struct ChatInput {
 impl ChatInput {
     /// The turns of a conversation, now, ready for the assistant's answer.
     pub fn new(messages: &[Message]) -> Self {
-        let turn = |message: &Message| context! { role => &message.role, content => &message.content };
+        let turn =
+            |message: &Message| context! { role => &message.role, content => &message.content };
         Self {
             messages: messages.iter().map(turn).collect(),
             tools: None,
@@ -100,15 +106,15 @@ impl Templates {
         set("documents", Value::from(()));
         set("add_generation_prompt", input.generation_prompt.into());
         let template = environment.get_template(name).map_err(|error| failed(&error))?;
-        let values = Value::from_iter(values);
-        template.render(values).map_err(|error| failed(&error))
+        template.render(Value::from_pairs(values)).map_err(|error| failed(&error))
     }
 }
 
 fn environment(now: SystemTime) -> Environment<'static> {
     let mut environment = Environment::new();
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
+    // As `transformers` sets them.
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.expect("the delimiters are the usual ones"));
     environment.set_fuel(Some(FUEL));
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function("raise_exception", raise_exception);
@@ -160,26 +166,39 @@ mod tests {
         ];
         let templates = Templates::new(vec![("default".into(), template.into())], tokens);
         let now = UNIX_EPOCH + Duration::from_secs(951_827_696);
-        let messages = Value::from_serialize(messages);
+        let messages = serde_json::from_value(messages).unwrap();
         templates.render(&ChatInput { messages, now, ..ChatInput::new(&[]) })
     }
 
     #[test]
     fn functions_and_blocks_of_transformers_work() {
         let cases = [
-            ("{{ strftime_now('%d %b %Y, %A %j %H:%M:%S %p %y %-d%%') }}",
-             "29 Feb 2000, Tuesday 060 12:34:56 PM 00 29%"),
-            ("{% for m in [1, 2, 3] %}{% if m == 2 %}{% continue %}{% endif %}{{ m }}{% endfor %}", "13"),
+            (
+                "{{ strftime_now('%d %b %Y, %A %j %H:%M:%S %p %y %-d%%') }}",
+                "29 Feb 2000, Tuesday 060 12:34:56 PM 00 29%",
+            ),
+            (
+                "{% for m in [1, 2, 3] %}{% if m == 2 %}{% continue %}{% endif %}{{ m }}{% endfor %}",
+                "13",
+            ),
             ("a {%- generation %}b{% endgeneration -%} c", "abc"),
             ("  {% if true %}\n x\n  {% endif %}\n", " x\n"),
             ("{{ 'a-b'.split('-')[1].upper() }}{{ ' x '.strip() }}", "Bx"),
             ("{{ messages | tojson }}", r#"[{"role": "u", "content": "<é\n'\"&>"}]"#),
-            ("{{ {'a': [], 'b': {}, 'c': [1, 2.5, none]} | tojson(indent=2) }}",
-             "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": [\n    1,\n    2.5,\n    null\n  ]\n}"),
+            (
+                "{{ {'a': [], 'b': {}, 'c': [1, 2.5, none]} | tojson(indent=2) }}",
+                "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": [\n    1,\n    2.5,\n    null\n  ]\n}",
+            ),
             ("{{ bos_token }}{% if eos_token is defined %}x{% endif %}", "<s>"),
-            ("{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}", "1"),
+            (
+                "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}",
+                "1",
+            ),
             ("{{ messages[-1]['content'][1:3] }}", "é\n"),
-            ("{% for k, v in messages[0].items() %}{{ k }}={{ v | length }};{% endfor %}", "role=1;content=7;"),
+            (
+                "{% for k, v in messages[0].items() %}{{ k }}={{ v | length }};{% endfor %}",
+                "role=1;content=7;",
+            ),
             ("{{ messages[0].get('tools', 'no') }}", "no"),
         ];
         for (template, expected) in cases {

@@ -28,6 +28,8 @@ pub(super) struct HfTokenizerConfig {
     #[serde(default)]
     additional_special_tokens: Option<Vec<SpecialToken>>,
     #[serde(default)]
+    extra_special_tokens: Option<TokenList>,
+    #[serde(default)]
     pub(super) added_tokens_decoder: BTreeMap<String, SpecialToken>,
     #[serde(default)]
     pub(super) add_bos_token: Option<bool>,
@@ -75,6 +77,23 @@ impl SpecialToken {
     }
 }
 
+/// Tokens in a list, or by name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum TokenList {
+    List(Vec<SpecialToken>),
+    Named(BTreeMap<String, SpecialToken>),
+}
+
+impl TokenList {
+    fn tokens(&self) -> Vec<&SpecialToken> {
+        match self {
+            Self::List(tokens) => tokens.iter().collect(),
+            Self::Named(tokens) => tokens.values().collect(),
+        }
+    }
+}
+
 /// One template, or several by name.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
@@ -105,7 +124,11 @@ struct SpecialTokensMap {
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(name: &str, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::Tokenizer(format!("{name}: {error}")))
+    let failed = |error: serde_json::Error| Error::Tokenizer(format!("{name}: {error}"));
+    // Where every field has a default, an empty list would do for an object.
+    let fields: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(failed)?;
+    serde_json::from_value(fields.into()).map_err(failed)
 }
 
 impl HfTokenizerConfig {
@@ -185,7 +208,9 @@ impl HfTokenizerConfig {
     /// Texts of all tokens that are special, whether they are in the vocabulary or not.
     pub(super) fn special_texts(&self) -> Vec<String> {
         let named = self.named().into_iter().map(|(_, text)| text);
-        let more = self.additional_special_tokens.iter().flatten().map(|t| t.content.clone());
+        let extra = self.extra_special_tokens.iter().flat_map(TokenList::tokens);
+        let more = self.additional_special_tokens.iter().flatten().chain(extra);
+        let more = more.map(|token| token.content.clone());
         let added = self.added_tokens_decoder.values().filter(|token| token.special);
         let texts = named.chain(more).chain(added.map(|token| token.content.clone()));
         texts.filter(|text| !text.is_empty()).collect()

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod batching;
+mod chatglm;
 mod engine;
 mod fixture;
 mod golden;
@@ -10,4 +11,5 @@ mod server;
 mod sources;
 mod throughput;
 mod tiers;
+mod tokenizers;
 mod training;

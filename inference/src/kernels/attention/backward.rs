@@ -116,7 +116,9 @@ impl Kernel for ScoreGradients<'_> {
                 });
             }
             for row in 0..rows.len() {
-                let all = row * stride + span.start..row * stride + span.end;
+                // To the end of the last block, where P is zero and dP is not.
+                let end = span.end.next_multiple_of(LANES);
+                let all = row * stride + span.start..row * stride + end;
                 let (p, d) = (&weights[all.clone()], &mut d_scores[all.clone()]);
                 let mean = sum_lanes(p.len(), |j| d[j] * p[j]);
                 for ((d, p), slope) in d.iter_mut().zip(p).zip(&slopes[all]) {

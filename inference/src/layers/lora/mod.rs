@@ -51,10 +51,13 @@ impl GroupedDelta {
         segments: &[Segment],
         sites_of: impl FnMut(&Segment) -> Option<Arc<Sites>>,
     ) -> Result<Self> {
-        let segments = sorted(segments, sites_of)?;
+        Ok(Self::of(sorted(segments, sites_of)?))
+    }
+
+    fn of(segments: Vec<(Segment, Arc<Sites>)>) -> Self {
         let shares = shares(&segments, rayon::current_num_threads());
         let shares = shares.into_iter().map(|rows| (rows, Mutex::default())).collect();
-        Ok(Self { segments, shares })
+        Self { segments, shares }
     }
 
     /// The delta of `tokens` packed tokens that all have the same adapters and weights, for scoring
@@ -93,6 +96,17 @@ impl GroupedDelta {
         }
         Ok(work)
     }
+}
+
+/// The segments as they lie among some of the step's tokens, strictly increasing.
+fn among(segments: &[(Segment, Arc<Sites>)], rows: &[usize]) -> Vec<(Segment, Arc<Sites>)> {
+    // Consecutive tokens stay consecutive among the chosen ones.
+    let place = |token: usize| rows.partition_point(|&row| row < token);
+    let moved = segments.iter().filter_map(|(segment, sites)| {
+        let range = place(segment.range.start)..place(segment.range.end);
+        (!range.is_empty()).then(|| (Segment { range, ..segment.clone() }, Arc::clone(sites)))
+    });
+    moved.collect()
 }
 
 /// The segments with their adapters, in order of part.
@@ -164,6 +178,13 @@ impl AdapterDelta for GroupedDelta {
         let y = y.contiguous()?.detach();
         y.inplace_op2(&x.contiguous()?, &Add { delta: self, site, work })?;
         Ok(y)
+    }
+
+    fn add_rows(&self, site: SiteId, rows: &[usize], x: &Tensor, y: Tensor) -> Result<Tensor> {
+        if self.parts(site).next().is_none() {
+            return Ok(y);
+        }
+        Self::of(among(&self.segments, rows)).add(site, x, y)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::{Sites, sorted};
+use super::{Sites, among, sorted};
 use crate::{
     Error, Result,
     kernels::{Packed, Rows, matmul},
@@ -58,5 +58,9 @@ impl AdapterDelta for ReferenceDelta {
             rows.iter_mut().zip(&delta).for_each(|(y, delta)| *y += scale * delta);
         }
         Ok(tensor(out, (rows, d_out))?)
+    }
+
+    fn add_rows(&self, site: SiteId, rows: &[usize], x: &Tensor, y: Tensor) -> Result<Tensor> {
+        Self { segments: among(&self.segments, rows) }.add(site, x, y)
     }
 }
