@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Adapter, AdapterBank, AdapterHash, AdapterInfo, AdapterLease, AdapterSet, BankConfig};
-use crate::{Result, model::SiteId};
+use crate::{Result, model::Site};
 
 /// Bounds of an [`AdapterStore`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +53,11 @@ impl fmt::Debug for AdapterStore {
 }
 
 impl AdapterStore {
-    /// An empty store for a decoder with these `sites` (id, input width, output width).
+    /// An empty store for a decoder with these `sites`.
     ///
     /// # Errors
     /// [`crate::Error::Io`] if its threads or folders cannot be made.
-    pub fn new(sites: Vec<(SiteId, usize, usize)>, config: StoreConfig) -> Result<Self> {
+    pub fn new(sites: Vec<Site>, config: StoreConfig) -> Result<Self> {
         let StoreConfig { resident_slots, resident_bytes, root } = config;
         let config = BankConfig { max_adapters: resident_slots, max_bytes: resident_bytes, root };
         Ok(Self { bank: AdapterBank::new(sites, config) })
@@ -73,6 +73,14 @@ impl AdapterStore {
     pub fn request(&self, set: &AdapterSet, notify: Notify) -> Result<Demand> {
         let _ = notify;
         self.bank.lease(set).map(Demand::Ready)
+    }
+
+    /// Checks that every adapter of `set` is registered.
+    ///
+    /// # Errors
+    /// [`crate::Error::UnknownAdapter`] if one is not.
+    pub fn check(&self, set: &AdapterSet) -> Result<()> {
+        self.bank.lease(set).map(drop)
     }
 
     /// Begins to load the adapters of a request that waits, as far as there is room. Unknown ones are

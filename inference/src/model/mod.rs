@@ -24,7 +24,7 @@ pub use self::{
 use crate::{
     Error, Result,
     config::ModelSpec,
-    kv::KvStore,
+    kv::{KvShape, KvStore},
     layers::{Linear, embedding::embed, norm::RmsNorm, rope::Rope},
     step::Step,
     weights::{Checkpoint, NamedTensor},
@@ -131,6 +131,12 @@ impl Decoder {
     /// What the model is made of.
     pub const fn spec(&self) -> &ModelSpec {
         &self.spec
+    }
+
+    /// What a cache keeps of each token.
+    pub const fn kv_shape(&self) -> KvShape {
+        let width = self.spec.kv_heads * self.spec.head_dim;
+        KvShape { layers: self.spec.layers, key_width: width, value_width: width }
     }
 
     /// Trained weights by checkpoint name, in [`parameters()`] order; empty in a frozen model.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use inference::{
     Error,
-    adapter::{Adapter, BankConfig, CONFIG_FILE, WEIGHTS_FILE, adapter_hash},
+    adapter::{Adapter, CONFIG_FILE, StoreConfig, WEIGHTS_FILE, adapter_hash},
     config::ModelSpec,
     engine::{EngineConfig, EngineHandle},
     train::{LoraConfig, TrainableLora},
@@ -143,7 +143,7 @@ fn files_outside_the_folder_or_root_are_refused() {
 
     let root = tempfile::tempdir().unwrap();
     files().write(&root.path().join("inside"));
-    let adapters = BankConfig { root: Some(root.path().into()), ..BankConfig::default() };
+    let adapters = StoreConfig { root: Some(root.path().into()), ..StoreConfig::default() };
     let engine = engine(EngineConfig { adapters, ..EngineConfig::default() });
     assert!(engine.load_adapter(&root.path().join("inside")).is_ok());
     let around = root.path().join("..").join(outside.path().file_name().unwrap());
@@ -164,7 +164,7 @@ fn write_and_load(
 
 #[test]
 fn slots_are_bounded_and_reused() {
-    let adapters = BankConfig { max_adapters: 2, ..BankConfig::default() };
+    let adapters = StoreConfig { resident_slots: 2, ..StoreConfig::default() };
     let engine = engine(EngineConfig { adapters, ..EngineConfig::default() });
     let first = write_and_load(&engine, 1).unwrap();
     let second = write_and_load(&engine, 2).unwrap();
@@ -176,7 +176,7 @@ fn slots_are_bounded_and_reused() {
     assert!(engine.adapter(first.hash).is_err());
     assert_eq!(write_and_load(&engine, 3).unwrap().slot, first.slot);
 
-    let adapters = BankConfig { max_bytes: 6000, ..BankConfig::default() };
+    let adapters = StoreConfig { resident_bytes: 6000, ..StoreConfig::default() };
     let small = crate::fixture::engine(EngineConfig { adapters, ..EngineConfig::default() });
     assert!(small.load_adapter(Path::new("/nonexistent")).is_err());
     assert_eq!(write_and_load(&small, 1).unwrap().bytes, 3584);

@@ -21,7 +21,7 @@ fn logits(
     chunks: &[usize],
 ) -> Tensor {
     let spec = decoder.spec();
-    let mut pool = KvPool::new(spec.layers, spec.kv_heads * spec.head_dim, tokens.len());
+    let mut pool = KvPool::new(decoder.kv_shape(), tokens.len().next_multiple_of(16));
     let lease = pool.reserve(tokens.len()).unwrap();
     let mut parts = Vec::new();
     let mut start = 0;
