@@ -364,6 +364,18 @@ impl AdapterStore {
         }
     }
 
+    /// Checks that every adapter of `set` is registered.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAdapter`] if one is not.
+    pub fn check(&self, set: &AdapterSet) -> Result<()> {
+        let state = self.state();
+        match set.parts().iter().find(|(hash, _)| state.registry.get(hash).is_none()) {
+            Some((hash, _)) => Err(Error::UnknownAdapter(hash.to_string())),
+            None => Ok(()),
+        }
+    }
+
     /// Begins to bring the files of a request that is still in a queue into memory. Those that are
     /// unknown are passed over.
     pub fn prefetch(&self, set: &AdapterSet) {

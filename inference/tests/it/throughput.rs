@@ -77,14 +77,14 @@ fn request(decoder: &Decoder, seed: usize, adapters: &AdapterSet) -> Request {
     let prompt = (0..PROMPT).map(|i| ((i * 31 + seed * 17) % vocab) as u32).collect();
     let (temperature, seed, max_tokens) = (1.0, seed as u64, TOKENS);
     let sampling = Sampling { temperature, seed, max_tokens, ..Sampling::default() };
-    Request { prompt, adapters: adapters.clone(), sampling }
+    Request { prompt, adapters: adapters.clone(), sampling, ..Request::default() }
 }
 
 fn finished_tokens(mut events: tokio::sync::mpsc::Receiver<Event>) -> usize {
     loop {
         match events.blocking_recv() {
             Some(Event::Token { .. }) => {}
-            Some(Event::Finished { completion, .. }) => return completion.len(),
+            Some(Event::Finished { answer, .. }) => return answer.completion.len(),
             other => panic!("not served: {other:?}"),
         }
     }
