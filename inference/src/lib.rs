@@ -11,6 +11,7 @@
 
 pub mod adapter;
 pub mod config;
+pub mod embedding;
 pub mod engine;
 pub mod error;
 pub mod eval;

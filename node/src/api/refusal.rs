@@ -46,9 +46,12 @@ impl From<Error> for ApiError {
         match error {
             Error::Refused(refusal) => refusal.into(),
             Error::Busy(what) => Self::unavailable("busy", format!("busy: {what}")),
-            Error::Inference(inference::Error::Busy(waiting)) => {
-                Self::unavailable("overloaded", format!("{waiting} calls wait for the engine"))
+            Error::Inference(inference::Error::Busy { waiting, retry_after }) => {
+                Self::overloaded(format!("{waiting} calls wait for the engine"), retry_after)
             }
+            Error::Inference(inference::Error::UnknownAdapter(_)) => Self::unknown_adapter(),
+            Error::Inference(inference::Error::Request(what)) => Self::invalid("body", what),
+            Error::Expired => Self::expired(),
             Error::Inference(inference::Error::Stopped) => {
                 Self::unavailable("stopping", "the engine has stopped")
             }
