@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_direction_is_the_mean_hidden_states_and_the_length_is_one() {
-        let decoder = fixture::decoder();
+        let decoder = fixture::frozen(3);
         let tokens = [3, 9, 1, 40, 40];
         let hidden = decoder.forward(&Step::whole([&tokens[..]]), None, &NoAdapter).unwrap();
         let mean: Vec<f32> = hidden.mean(0).unwrap().to_vec1().unwrap();
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn nothing_and_unknown_tokens_are_refused() {
-        let decoder = fixture::decoder();
+        let decoder = fixture::frozen(3);
         assert!(embed(&decoder, &[]).is_err());
         assert!(embed(&decoder, &[u32::MAX]).is_err());
     }

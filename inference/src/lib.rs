@@ -6,6 +6,7 @@
 //! - [`model`]: the decoder, built from a Hugging Face folder
 //! - [`kernels`]: fixed-order CPU arithmetic, whose bits depend on a row's own inputs only
 //! - [`train`]: full-parameter and LoRA training on the same layers
+//! - [`embedding`]: texts as vectors
 //! - [`gradient`]: per-row gradients at the LoRA sites, which attribution is made from
 //! - [`tokenizer`]: byte-level BPE, chat template, incremental decoding
 

@@ -7,7 +7,7 @@ use std::{
 
 use inference::{
     Error,
-    adapter::{AdapterHash, AdapterSet, StoreConfig},
+    adapter::{AdapterHash, AdapterSet},
     config::{LlamaSizes, ModelSpec},
     engine::{Engine, EngineConfig, EngineHandle, Event, FinishReason, Request},
     sampler::{Sampling, TokenMask},

@@ -29,7 +29,7 @@ use crate::keys::{ApiKey, Caller};
 /// An adapter to be loaded.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LoadRequest {
+pub(super) struct LoadRequest {
     /// What requests will call it.
     pub lora_name: String,
     /// A folder below the configured one, a repository of the hub, or the URL of a manifest.
@@ -44,10 +44,11 @@ pub struct LoadRequest {
 /// An adapter to be unloaded.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct UnloadRequest {
+pub(super) struct UnloadRequest {
     /// Its name or hash.
     pub lora_name: String,
     /// Taken from clients of vLLM, and passed over.
+    #[expect(dead_code, reason = "its type is checked, its value means nothing here")]
     pub lora_int_id: Option<u64>,
     /// Name of the key that it belongs to, if it is private.
     pub owner: Option<String>,

@@ -9,7 +9,7 @@ use crate::serving::{Finished, Likelihood, TokenLogprob};
 
 /// An answer of `/v1/chat/completions`.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ChatCompletion {
+pub(super) struct ChatCompletion {
     /// `chatcmpl-` and the voucher's digest.
     pub id: String,
     /// `chat.completion`
@@ -30,7 +30,7 @@ pub struct ChatCompletion {
 
 /// One answer of a chat.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ChatChoice {
+pub(super) struct ChatChoice {
     /// Its place among the choices.
     pub index: usize,
     /// The assistant's turn.
@@ -44,7 +44,7 @@ pub struct ChatChoice {
 
 /// The assistant's turn.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ChatAnswer {
+pub(super) struct ChatAnswer {
     /// `assistant`
     pub role: &'static str,
     /// The text.
@@ -53,14 +53,14 @@ pub struct ChatAnswer {
 
 /// Probabilities of a chat's tokens.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ChatLogprobs {
+pub(super) struct ChatLogprobs {
     /// One for each token that stands for text.
     pub content: Vec<ChatToken>,
 }
 
 /// A token of a chat with the likeliest in its place.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ChatToken {
+pub(super) struct ChatToken {
     /// The token's text; bytes that are no characters by themselves are U+FFFD.
     pub token: String,
     /// Natural logarithm of its probability under the model, before sampling changes it.
@@ -75,7 +75,7 @@ pub struct ChatToken {
 
 /// An answer of `/v1/completions`.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TextCompletion {
+pub(super) struct TextCompletion {
     /// `cmpl-` and the voucher's digest.
     pub id: String,
     /// `text_completion`
@@ -95,7 +95,7 @@ pub struct TextCompletion {
 
 /// One continuation.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TextChoice {
+pub(super) struct TextChoice {
     /// Its place among the choices.
     pub index: usize,
     /// The text.
@@ -109,7 +109,7 @@ pub struct TextChoice {
 
 /// Probabilities of a continuation's tokens.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub struct TextLogprobs {
+pub(super) struct TextLogprobs {
     /// Texts of the tokens.
     pub tokens: Vec<String>,
     /// Natural logarithms of their probabilities.

@@ -73,7 +73,7 @@ const MAX_WITNESSES: usize = 256;
 /// `?after=INDEX&limit=COUNT&unclaimed=BOOL&witness=BOOL`
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Selection {
+pub(super) struct Selection {
     /// Earners with greater indices.
     after: u32,
     limit: Option<usize>,

@@ -24,7 +24,7 @@ use crate::serving::{Finished, PreparedEmbeddings, vectors};
 
 /// Vectors of texts.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct EmbeddingList {
+pub(super) struct EmbeddingList {
     /// `list`
     pub object: &'static str,
     /// One for each text, in their order.
@@ -40,7 +40,7 @@ pub struct EmbeddingList {
 
 /// The vector of a text: the mean of the model's final hidden states, of length 1.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct EmbeddingItem {
+pub(super) struct EmbeddingItem {
     /// `embedding`
     pub object: &'static str,
     /// Place of the text.
@@ -52,7 +52,7 @@ pub struct EmbeddingItem {
 
 /// Token counts of embeddings.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub struct EmbeddingUsage {
+pub(super) struct EmbeddingUsage {
     /// Tokens of all texts.
     pub prompt_tokens: u64,
     /// The same.

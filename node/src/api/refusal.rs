@@ -65,3 +65,21 @@ impl From<Error> for ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    #[test]
+    fn a_full_queue_says_when_to_come_again_and_a_late_call_is_a_timeout() {
+        let busy = inference::Error::Busy { waiting: 64, retry_after: 7 };
+        let response = ApiError::from(Error::Inference(busy)).into_response();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()["retry-after"], "7");
+        let late = ApiError::from(Error::Expired);
+        assert_eq!((late.status.as_u16(), late.code), (504, "timeout"));
+        assert!(!late.into_response().headers().contains_key("retry-after"));
+    }
+}

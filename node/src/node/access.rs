@@ -1,5 +1,7 @@
 //! Keys' channels and adapters, as the configuration has them.
 
+use std::time::Duration;
+
 use alloy::primitives::{Address, B256, U256, keccak256};
 use inference::{
     adapter::{HttpConfig, OwnerKey, Registration, StoreConfig},
@@ -16,6 +18,9 @@ use crate::{
 
 const GWEI: u64 = 1_000_000_000;
 const MIB: usize = 1 << 20;
+/// Pause between two looks for a channel that was opened, and how long it is looked for.
+const PAUSE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bounds of the store of adapters.
 pub(super) fn store_config(config: &Config) -> StoreConfig {
@@ -81,5 +86,14 @@ async fn fill(
     let payer = Payer::connect(&config.chain.rpc_url, deployment, signer).await?;
     // One channel per operator is enough, so its salt is fixed.
     let (salt, deposit) = (keccak256("openledger keys"), U256::from(gwei) * U256::from(GWEI));
-    payer.open_channel(operator, salt, deposit).await
+    let channel = payer.open_channel(operator, salt, deposit).await?;
+    // Calls are paid from what the registry knows.
+    let known = async {
+        while registry.channel(channel)?.is_none() {
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(channel)
+    };
+    let late = |_| Error::Chain(format!("channel {channel} is open but not indexed yet"));
+    tokio::time::timeout(PATIENCE, known).await.map_err(late)?
 }

@@ -53,7 +53,14 @@ impl EmbeddingRequest {
     /// # Errors
     /// 400 naming the field that is missing or out of bounds.
     pub fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
-        let body: EmbeddingBody = serde_json::from_value(json(bytes)?)
+        let value = json(bytes)?;
+        // The endpoint is not part of what is signed: the body alone must say what is asked.
+        for field in ["messages", "prompt"] {
+            if !value[field].is_null() {
+                return Err(ApiError::invalid(field, format!("{field} is of other endpoints")));
+            }
+        }
+        let body: EmbeddingBody = serde_json::from_value(value)
             .map_err(|error| ApiError::invalid("body", error.to_string()))?;
         let input = match body.input {
             OneOrMany::One(text) => vec![text],

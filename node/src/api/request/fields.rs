@@ -74,7 +74,8 @@ pub struct StreamOptions {
 }
 
 /// Refused unless they have the value that changes nothing.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 16] = [
+    "input",
     "n",
     "best_of",
     "use_beam_search",

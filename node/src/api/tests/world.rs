@@ -22,8 +22,8 @@ use inference::{
 use prometheus_client::registry::Registry as MetricsRegistry;
 use prover::Srs;
 use reqwest::{RequestBuilder, Response};
-use sha2::Digest;
 use serde_json::{Value, json};
+use sha2::Digest;
 use tempfile::TempDir;
 
 use crate::{
