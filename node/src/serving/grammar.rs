@@ -8,7 +8,7 @@ use llguidance::{
     api::TopLevelGrammar,
     toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Error, Result};
 
@@ -60,12 +60,21 @@ impl Grammars {
         Ok(Self { factory })
     }
 
-    /// A mask that only lets JSON values pass that `schema` allows.
+    /// A mask that only lets JSON values pass that `schema` allows, without white space between them.
     ///
     /// # Errors
     /// What is wrong with the schema, or that it is larger or harder than is allowed.
     pub fn json(&self, schema: &Value) -> std::result::Result<JsonMask, String> {
-        let grammar = TopLevelGrammar::from_json_schema(schema.clone());
+        let mut schema = match schema {
+            Value::Object(schema) => schema.clone(),
+            // Any value.
+            Value::Bool(true) => serde_json::Map::new(),
+            _ => return Err("it is neither an object nor true".into()),
+        };
+        // A model may write white space for ever where it is allowed. Whatever the caller says to the
+        // library goes with it.
+        schema.insert("x-guidance".into(), json!({ "whitespace_flexible": false }));
+        let grammar = TopLevelGrammar::from_json_schema(Value::Object(schema));
         let mut matcher = Matcher::new(self.factory.create_parser(grammar));
         match matcher.get_error() {
             Some(error) => Err(error),
@@ -110,14 +119,12 @@ impl TokenMask for JsonMask {
 mod tests {
     use std::path::Path;
 
+    use super::*;
     use inference::{
         engine::{Engine, EngineConfig, EngineHandle, Event, Request},
         model::Decoder,
         sampler::Sampling,
     };
-    use serde_json::json;
-
-    use super::*;
 
     fn engine() -> EngineHandle {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/openledger-tiny");

@@ -71,6 +71,9 @@ impl EmbeddingRequest {
             let message = format!("{count} texts, not 1 to {MAX_INPUTS}");
             return Err(ApiError::invalid("input", message));
         }
+        if input.iter().any(String::is_empty) {
+            return Err(ApiError::invalid("input", "a text is empty"));
+        }
         let encoding = match body.encoding_format.as_deref() {
             None | Some("float") => Encoding::Float,
             Some("base64") => Encoding::Base64,
