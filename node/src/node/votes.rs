@@ -14,7 +14,7 @@ use crate::{
     registry::Registry,
     store::SharedStore,
     votes::{
-        Answerer, Auditor, Closer, Judge, Pruner, Reruns, Roll, Sampler, Shopper,
+        Answerer, Auditor, Closer, Judge, Pruner, Releaser, Reruns, Roll, Sampler, Shopper,
         Shopping, Watcher,
     },
 };
@@ -57,7 +57,9 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
         let answerer = Answerer::new(of, view, by, votes);
         let (of, view, by) = own();
         let closer = Closer::new(of, view, by, votes);
-        prompt.extend([stage!(watcher), stage!(answerer), stage!(closer)]);
+        let (of, view, by) = own();
+        let releaser = Releaser::new(of, view, by, votes);
+        prompt.extend([stage!(watcher), stage!(answerer), stage!(closer), stage!(releaser)]);
         let (of, view, by) = own();
         let judge = Judge::new(of, view, by, votes, reruns.clone());
         lines.push(vec![stage!(judge)]);
