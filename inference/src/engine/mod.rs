@@ -17,7 +17,7 @@ use self::worker::Worker;
 use crate::{
     Error, Result,
     adapter::{
-        Adapter, AdapterBank, AdapterHash, AdapterInfo, AdapterLease, AdapterSet, BankConfig,
+        Adapter, AdapterHash, AdapterInfo, AdapterLease, AdapterSet, AdapterStore, StoreConfig,
     },
     model::Decoder,
     sampler::Sampling,
@@ -34,12 +34,12 @@ pub struct EngineConfig {
     /// Tokens that the caches of all running requests together may hold.
     pub kv_tokens: usize,
     /// Adapters.
-    pub adapters: BankConfig,
+    pub adapters: StoreConfig,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        let (scheduler, adapters) = (SchedulerConfig::default(), BankConfig::default());
+        let (scheduler, adapters) = (SchedulerConfig::default(), StoreConfig::default());
         Self { scheduler, kv_tokens: 1 << 15, adapters }
     }
 }
@@ -188,7 +188,7 @@ impl Engine {
             return Err(Error::Tokenizer(format!("{tokens} tokens for a model of {vocab}")));
         }
         let scheduler = Scheduler::new(config.scheduler)?;
-        let bank = AdapterBank::new(decoder.sites().to_vec(), config.adapters.clone());
+        let store = AdapterStore::new(decoder.sites().to_vec(), config.adapters.clone())?;
         let mailbox = Arc::new(Mailbox::default());
         let worker = Worker::new(
             Arc::clone(&decoder),
@@ -202,7 +202,7 @@ impl Engine {
             .spawn(move || worker.run())
             .map_err(Error::io("engine thread"))?;
         let thread = Mutex::new(Some(thread));
-        let inner = Inner { decoder, tokenizer, config, bank, mailbox, thread };
+        let inner = Inner { decoder, tokenizer, config, store, mailbox, thread };
         Ok(EngineHandle { inner: Arc::new(inner) })
     }
 }
@@ -211,7 +211,7 @@ struct Inner {
     decoder: Arc<Decoder>,
     tokenizer: Arc<Tokenizer>,
     config: EngineConfig,
-    bank: AdapterBank,
+    store: AdapterStore,
     mailbox: Arc<Mailbox>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -250,7 +250,7 @@ impl EngineHandle {
     /// wait; [`Error::Stopped`] after shutdown.
     pub fn submit(&self, request: Request) -> Result<mpsc::Receiver<Event>> {
         self.check(&request)?;
-        let leases = self.inner.bank.lease(&request.adapters)?;
+        let leases = self.inner.store.acquire(&request.adapters)?;
         let mailbox = &self.inner.mailbox;
         let mut inbox = mailbox.inbox();
         if inbox.stopping {
@@ -291,9 +291,9 @@ impl EngineHandle {
     /// Loads an adapter from a PEFT folder, on the caller's thread.
     ///
     /// # Errors
-    /// As [`AdapterBank::load`].
+    /// As [`AdapterStore::load`].
     pub fn load_adapter(&self, dir: &Path) -> Result<AdapterInfo> {
-        self.inner.bank.load(dir)
+        self.inner.store.load(dir)
     }
 
     /// Takes an adapter out of service; requests that use it already finish with it.
@@ -301,12 +301,12 @@ impl EngineHandle {
     /// # Errors
     /// [`Error::UnknownAdapter`] if it is not loaded.
     pub fn unload_adapter(&self, hash: AdapterHash) -> Result<()> {
-        self.inner.bank.unload(hash)
+        self.inner.store.unload(hash)
     }
 
     /// The loaded adapters in order of hash.
     pub fn adapters(&self) -> Vec<AdapterInfo> {
-        self.inner.bank.adapters()
+        self.inner.store.adapters()
     }
 
     /// A loaded adapter.
@@ -314,7 +314,7 @@ impl EngineHandle {
     /// # Errors
     /// [`Error::UnknownAdapter`] if it is not loaded.
     pub fn adapter(&self, hash: AdapterHash) -> Result<Arc<Adapter>> {
-        self.inner.bank.get(hash)
+        self.inner.store.get(hash)
     }
 
     /// The model.

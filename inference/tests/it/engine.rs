@@ -7,7 +7,7 @@ use std::{
 
 use inference::{
     Error,
-    adapter::{AdapterHash, AdapterSet, BankConfig},
+    adapter::{AdapterHash, AdapterSet, StoreConfig},
     config::{LlamaSizes, ModelSpec},
     engine::{Engine, EngineConfig, EngineHandle, Event, FinishReason, Request},
     sampler::Sampling,
@@ -26,7 +26,7 @@ fn request(max_tokens: usize) -> Request {
 
 fn one_at_a_time(max_waiting: usize) -> EngineConfig {
     let scheduler = SchedulerConfig { max_running: 1, step_tokens: 64, max_waiting };
-    EngineConfig { scheduler, kv_tokens: 1 << 16, adapters: BankConfig::default() }
+    EngineConfig { scheduler, kv_tokens: 1 << 16, adapters: StoreConfig::default() }
 }
 
 fn load(engine: &EngineHandle) -> AdapterHash {

@@ -18,7 +18,7 @@ const TOLERANCE: f32 = 1e-4;
 const MAX_ADAPTER_BYTES: usize = 1 << 24;
 
 /// Logits of all tokens at these positions, computed in chunks of these lengths with the cache.
-fn logits(
+pub(crate) fn logits(
     decoder: &Decoder,
     sites: &[(Arc<Sites>, f32)],
     (tokens, positions): (&[u32], &[u32]),
@@ -31,6 +31,7 @@ fn logits(
         let step = Step {
             tokens: tokens[start..start + count].to_vec(),
             positions: positions[start..start + count].to_vec(),
+            sparse: positions[tokens.len() - 1] as usize >= tokens.len(),
             sequences: vec![SequenceSpan { range: 0..count, cache: CacheId(7) }],
             ..Step::default()
         };

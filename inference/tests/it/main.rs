@@ -2,8 +2,14 @@
 
 mod adapters;
 mod batching;
+mod chatglm;
 mod engine;
 mod fixture;
 mod golden;
+mod merges;
+mod server;
+mod sources;
 mod throughput;
+mod tiers;
+mod tokenizers;
 mod training;
