@@ -7,8 +7,8 @@ use alloy::{
 };
 
 use super::bindings::{
-    IDaCertVerifier, IEarningsArchive, IIndexDisputes, IInfluenceIndexes, IModelRegistry, IPaymentChannels,
-    IRecordSamples, ISettlement, ISketchVotes, IValidatorRoll,
+    IDaCertVerifier, IEarningsArchive, IIndexDisputes, IInfluenceIndexes, IModelRegistry,
+    IPaymentChannels, IRecordSamples, ISettlement, ISketchVotes, IValidatorRoll,
 };
 use crate::Error;
 

@@ -72,7 +72,7 @@ impl IndexAnswerer {
         let from = done.min(head).saturating_sub(OVERLAP).max(start);
         let to = head.min(from + RANGE_BLOCKS);
         let filter = Filter::new()
-            .address(self.disputes())
+            .address(self.contract())
             .event_signature(LeftOutClaimed::SIGNATURE_HASH)
             .from_block(from)
             .to_block(to);
@@ -88,7 +88,7 @@ impl IndexAnswerer {
     async fn judge(&self, log: &Log) -> Result<()> {
         let Ok(decoded) = log.log_decode::<LeftOutClaimed>() else { return Ok(()) };
         let LeftOutClaimed { model, claim, row, .. } = decoded.inner.data;
-        match self.client.call(self.disputes(), &Disputes::claimOfCall { claim }).await {
+        match self.client.call(self.contract(), &Disputes::claimOfCall { claim }).await {
             Ok(_) => {}
             // It is answered or concluded.
             Err(Error::Reverted(_)) => return Ok(()),
@@ -105,7 +105,7 @@ impl IndexAnswerer {
             return Ok(());
         };
         let call = Disputes::answerCall { claim, earlier };
-        match self.client.send(self.disputes(), &call, U256::ZERO).await {
+        match self.client.send(self.contract(), &call, U256::ZERO).await {
             Ok(sent) => {
                 let transaction = sent.transaction;
                 info!(target: "node::challenger", %model, %claim, %transaction, "claim answered");
@@ -120,7 +120,7 @@ impl IndexAnswerer {
         }
     }
 
-    const fn disputes(&self) -> Address {
+    const fn contract(&self) -> Address {
         self.registry.contracts().deployment.index_disputes
     }
 }

@@ -189,7 +189,7 @@ impl IndexChallenger {
         match proof {
             None => Ok(otherwise),
             Some(Proof::Fault(kind, calldata)) => {
-                let sent = self.client.send_data(self.disputes(), calldata).await;
+                let sent = self.client.send_data(self.contract(), calldata).await;
                 self.outcome(id, kind as u8, sent).await
             }
             Some(Proof::Claim(claim, call)) => self.claim(id, claim, call).await,
@@ -227,7 +227,7 @@ impl IndexChallenger {
     }
 
     async fn claim(&self, model: B256, claim: B256, call: LeftOut) -> Result<IndexExamination> {
-        let to = self.disputes();
+        let to = self.contract();
         let bond = self.client.call(to, &Disputes::claimBondCall {}).await?;
         let sent = match call {
             LeftOut::Row(call) => self.client.send(to, &*call, bond).await,
@@ -250,7 +250,7 @@ impl IndexChallenger {
     /// struck for something else. `None` if the chain's clock is not there yet.
     async fn conclude(&self, model: B256, claim: B256) -> Result<Option<IndexExamination>> {
         let call = Disputes::concludeCall { claim };
-        let (transaction, gas) = match self.client.send(self.disputes(), &call, U256::ZERO).await {
+        let (transaction, gas) = match self.client.send(self.contract(), &call, U256::ZERO).await {
             Ok(sent) => (sent.transaction, sent.gas),
             Err(Error::Reverted(why)) if why.contains("TooEarly") => return Ok(None),
             Err(Error::Reverted(why)) if why.contains("UnknownClaim") => (B256::ZERO, 0),
@@ -263,7 +263,7 @@ impl IndexChallenger {
         }))
     }
 
-    const fn disputes(&self) -> Address {
+    const fn contract(&self) -> Address {
         self.registry.contracts().deployment.index_disputes
     }
 }

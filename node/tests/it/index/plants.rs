@@ -8,10 +8,13 @@ use node::chain::bindings::IIndexDisputes::Fault;
 
 const DIM: u32 = 256;
 
+/// A row with its sketch, `(d,)`.
+pub(super) type Sketched = (IndexRow, Vec<i8>);
+
 /// What somebody publishes.
 #[derive(Clone)]
 pub(super) struct Draft {
-    pub(super) contributors: Vec<(EarnerIndex, Vec<(IndexRow, Vec<i8>)>)>,
+    pub(super) contributors: Vec<(EarnerIndex, Vec<Sketched>)>,
     /// As the chain is told.
     pub(super) declared: (u32, u32),
 }
@@ -28,12 +31,12 @@ impl Draft {
         Self { contributors, declared }
     }
 
-    fn rows(&mut self, contributor: usize) -> &mut Vec<(IndexRow, Vec<i8>)> {
+    fn rows(&mut self, contributor: usize) -> &mut Vec<Sketched> {
         &mut self.contributors[contributor].1
     }
 
     /// Takes a row out, whoever has it.
-    fn take(&mut self, index: u64) -> (usize, (IndexRow, Vec<i8>)) {
+    fn take(&mut self, index: u64) -> (usize, Sketched) {
         for (contributor, (_, rows)) in self.contributors.iter_mut().enumerate() {
             if let Some(at) = rows.iter().position(|(row, _)| row.index == index) {
                 return (contributor, rows.remove(at));
@@ -42,7 +45,7 @@ impl Draft {
         panic!("no row {index}")
     }
 
-    fn put(&mut self, contributor: usize, row: (IndexRow, Vec<i8>)) {
+    fn put(&mut self, contributor: usize, row: Sketched) {
         let rows = self.rows(contributor);
         let at = rows.partition_point(|(other, _)| other.place() < row.0.place());
         rows.insert(at, row);
