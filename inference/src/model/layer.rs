@@ -92,6 +92,11 @@ impl Layer {
         Ok(norm.weight().to_vec1::<f32>()?)
     }
 
+    /// Bytes that the frozen projections take.
+    pub(super) fn weight_bytes(&self) -> usize {
+        self.projections.iter().map(|(_, linear)| linear.weight_bytes()).sum()
+    }
+
     fn project(&self, index: usize, x: &Tensor, delta: &dyn AdapterDelta) -> Result<Tensor> {
         let (site, linear) = &self.projections[index];
         delta.add(*site, x, linear.forward(x)?)

@@ -15,7 +15,7 @@ use candle_core::{Tensor, Var};
 
 use self::{
     layer::Layer,
-    parameters::{InitialValues, Source},
+    parameters::{Form, InitialValues, Source},
 };
 pub use self::{
     parameters::{Parameter, parameters},
@@ -24,11 +24,19 @@ pub use self::{
 use crate::{
     Error, Result,
     config::ModelSpec,
+    kernels::WeightFormat,
     kv::KvStore,
-    layers::{Linear, embedding::embed, norm::RmsNorm, rope::Rope},
+    layers::{Linear, embedding::Embedding, norm::RmsNorm, rope::Rope},
     step::Step,
-    weights::{Checkpoint, NamedTensor},
+    weights::{Checkpoint, NamedTensor, Values},
 };
+
+/// How a model is loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Form of the embedding table and of every projection; norms are f32.
+    pub weights: WeightFormat,
+}
 
 /// A LLaMA-architecture decoder on the CPU in f32, as `transformers`' `LlamaForCausalLM` computes it.
 ///
@@ -38,7 +46,7 @@ use crate::{
 pub struct Decoder {
     spec: ModelSpec,
     sites: Vec<Site>,
-    embedding: Tensor,
+    embedding: Embedding,
     layers: Vec<Layer>,
     norm: RmsNorm,
     head: Linear,
@@ -48,13 +56,22 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Loads a model folder (`config.json`, `model.safetensors` or its shards), frozen.
+    /// Loads a model folder (`config.json`, `model.safetensors` or its shards; or a GGUF file, or a
+    /// folder with one), frozen.
     ///
     /// # Errors
     /// [`Error::Config`] or [`Error::Weights`] if the folder is not a model that this decoder
     /// computes exactly, down to missing and unknown tensors; [`Error::Io`] if it cannot be read.
     pub fn load(dir: &Path) -> Result<Self> {
-        Self::from_checkpoint(dir, false)
+        Self::load_with(dir, &LoadOptions::default())
+    }
+
+    /// Loads a model folder as [`Self::load`] does, with weights in the format that `options` name.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(dir: &Path, options: &LoadOptions) -> Result<Self> {
+        Self::from_checkpoint(dir, Form::Frozen(options.weights))
     }
 
     /// Loads a model folder with every weight a variable, for full-parameter training.
@@ -62,7 +79,7 @@ impl Decoder {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_trainable(dir: &Path) -> Result<Self> {
-        Self::from_checkpoint(dir, true)
+        Self::from_checkpoint(dir, Form::Trainable)
     }
 
     /// A model with random weights drawn from `seed`, every weight a variable.
@@ -71,7 +88,7 @@ impl Decoder {
     /// [`Error::Config`] if the specification is out of bounds.
     pub fn random(spec: ModelSpec, seed: u64) -> Result<Self> {
         let mut values = InitialValues::new(seed, spec.layers);
-        Self::build(spec, true, &mut |parameter| Ok(values.draw(parameter)))
+        Self::build(spec, Form::Trainable, &mut |parameter| Ok(values.draw(parameter).into()))
     }
 
     /// A model with these weights: `read` gives the row-major values of each parameter.
@@ -83,12 +100,16 @@ impl Decoder {
         trainable: bool,
         mut read: impl FnMut(&Parameter) -> Result<Vec<f32>>,
     ) -> Result<Self> {
-        Self::build(spec, trainable, &mut read)
+        let form = if trainable { Form::Trainable } else { Form::Frozen(WeightFormat::F32) };
+        Self::build(spec, form, &mut |parameter| Ok(read(parameter)?.into()))
     }
 
-    fn from_checkpoint(dir: &Path, trainable: bool) -> Result<Self> {
-        let spec = ModelSpec::load(dir)?;
+    fn from_checkpoint(dir: &Path, form: Form) -> Result<Self> {
         let checkpoint = Checkpoint::open(dir)?;
+        let spec = match checkpoint.config()? {
+            Some(text) => ModelSpec::parse(&text)?,
+            None => ModelSpec::load(dir)?,
+        };
         let expected: Vec<String> = parameters(&spec).into_iter().map(|p| p.name).collect();
         let unknown = |name: &&str| {
             // Tied models are sometimes saved with their head, and old ones with rope tables: both
@@ -100,18 +121,18 @@ impl Decoder {
         if let Some(name) = checkpoint.names().find(unknown) {
             return Err(Error::Weights(format!("{name} is not part of the model")));
         }
-        Self::build(spec, trainable, &mut |parameter| {
-            checkpoint.read(&parameter.name, &parameter.shape)
+        Self::build(spec, form, &mut |parameter| {
+            checkpoint.values(&parameter.name, &parameter.shape)
         })
     }
 
     fn build(
         spec: ModelSpec,
-        trainable: bool,
-        read: &mut dyn FnMut(&Parameter) -> Result<Vec<f32>>,
+        form: Form,
+        read: &mut dyn FnMut(&Parameter) -> Result<Values>,
     ) -> Result<Self> {
         spec.validate()?;
-        let mut source = Source::new(&spec, trainable, read);
+        let mut source = Source::new(&spec, form, read);
         let (embedding, embedding_projection) = source.embedding()?;
         let sites = parameters::sites(&spec);
         let layers = sites.as_chunks().0.iter().enumerate();
@@ -138,6 +159,17 @@ impl Decoder {
         &self.variables
     }
 
+    /// Bytes of memory that the frozen tables and projections take, a tied table once; 0 for
+    /// variables.
+    pub fn weight_bytes(&self) -> usize {
+        let layers: usize = self.layers.iter().map(Layer::weight_bytes).sum();
+        let table = match &self.embedding {
+            Embedding::Frozen(table) if !self.spec.tied_embeddings => table.bytes(),
+            _ => 0,
+        };
+        layers + table + self.head.weight_bytes()
+    }
+
     /// Every LoRA site, in the order of [`SiteId`]: site `i` of the slice has the id `i`.
     pub fn sites(&self) -> &[Site] {
         &self.sites
@@ -159,7 +191,7 @@ impl Decoder {
     ) -> Result<Tensor> {
         step.validate(self.spec.vocab_size, self.spec.max_positions)?;
         let positions: Arc<[u32]> = Arc::from(step.positions.as_slice());
-        let mut hidden = embed(&self.embedding, &step.tokens)?;
+        let mut hidden = self.embedding.forward(&step.tokens)?;
         for layer in &self.layers {
             // Reborrowed for each layer: `as_deref_mut` would tie the borrow to the whole loop.
             let kv = kv.as_mut().map(|kv| &mut **kv as &mut dyn KvStore);
@@ -193,7 +225,7 @@ impl Decoder {
     fn parameter(&self, name: &str) -> Result<Vec<f32>> {
         let flat = |tensor: &Tensor| Ok(tensor.flatten_all()?.to_vec1::<f32>()?);
         match name {
-            "model.embed_tokens.weight" => flat(&self.embedding),
+            "model.embed_tokens.weight" => self.embedding.values(),
             "model.norm.weight" => flat(self.norm.weight()),
             "lm_head.weight" => self.head.weight(),
             _ => {

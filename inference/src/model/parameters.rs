@@ -1,14 +1,18 @@
 //! Names, shapes, initial values and construction of a model's weights.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Site, SiteId};
 use crate::{
-    Result,
+    Error, Result,
     config::ModelSpec,
-    layers::{Linear, norm::RmsNorm},
+    kernels::{Weight, WeightFormat},
+    layers::{Linear, embedding::Embedding, norm::RmsNorm},
+    weights::Values,
 };
 
 /// One weight of a checkpoint.
@@ -101,65 +105,92 @@ impl InitialValues {
     }
 }
 
+/// What a model's weights become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Variables.
+    Trainable,
+    /// Frozen; tables and projections in this format.
+    Frozen(WeightFormat),
+}
+
 /// Builds layers out of named values.
 pub(super) struct Source<'a> {
     by_name: std::collections::BTreeMap<String, Vec<usize>>,
-    read: &'a mut dyn FnMut(&Parameter) -> Result<Vec<f32>>,
+    read: &'a mut dyn FnMut(&Parameter) -> Result<Values>,
     tied: bool,
-    trainable: bool,
+    form: Form,
     variables: Vec<(String, Var)>,
 }
 
 impl<'a> Source<'a> {
     pub(super) fn new(
         spec: &ModelSpec,
-        trainable: bool,
-        read: &'a mut dyn FnMut(&Parameter) -> Result<Vec<f32>>,
+        form: Form,
+        read: &'a mut dyn FnMut(&Parameter) -> Result<Values>,
     ) -> Self {
         let by_name = parameters(spec).into_iter().map(|p| (p.name, p.shape)).collect();
-        Self { by_name, read, tied: spec.tied_embeddings, trainable, variables: Vec::new() }
+        Self { by_name, read, tied: spec.tied_embeddings, form, variables: Vec::new() }
     }
 
-    fn values(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+    fn values(&mut self, name: &str) -> Result<(Vec<usize>, Values)> {
         let shape = self.by_name.get(name).expect("names are made by `parameters`").clone();
         let values = (self.read)(&Parameter { name: name.to_owned(), shape: shape.clone() })?;
         Ok((shape, values))
     }
 
-    fn variable(&mut self, name: &str) -> Result<Var> {
+    fn tensor(&mut self, name: &str) -> Result<Tensor> {
         let (shape, values) = self.values(name)?;
-        let variable = Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
+        Ok(Tensor::from_vec(values.widened()?, shape, &Device::Cpu)?)
+    }
+
+    fn variable(&mut self, name: &str) -> Result<Var> {
+        let variable = Var::from_tensor(&self.tensor(name)?)?;
         self.variables.push((name.to_owned(), variable.clone()));
         Ok(variable)
     }
 
-    /// The embedding table, and the output projection if it is the same weight.
-    pub(super) fn embedding(&mut self) -> Result<(Tensor, Option<Linear>)> {
-        let name = "model.embed_tokens.weight";
-        if self.trainable {
-            let table = self.variable(name)?;
-            let head = self.tied.then(|| Linear::trainable(&table)).transpose()?;
-            return Ok((table.as_tensor().clone(), head));
-        }
+    fn weight(&mut self, name: &str, format: WeightFormat) -> Result<Arc<Weight>> {
         let (shape, values) = self.values(name)?;
-        let head = self.tied.then(|| Linear::frozen(&values, shape[1], shape[0])).transpose()?;
-        Ok((Tensor::from_vec(values, shape, &Device::Cpu)?, head))
+        let weight = values.into_weight(shape[1], format)?;
+        if weight.d_out() != shape[0] {
+            return Err(Error::Shape(format!(
+                "{name} has {} rows, not {}",
+                weight.d_out(),
+                shape[0]
+            )));
+        }
+        Ok(Arc::new(weight))
+    }
+
+    /// The embedding table, and the output projection if it is the same weight.
+    pub(super) fn embedding(&mut self) -> Result<(Embedding, Option<Linear>)> {
+        let name = "model.embed_tokens.weight";
+        match self.form {
+            Form::Trainable => {
+                let table = self.variable(name)?;
+                let head = self.tied.then(|| Linear::trainable(&table)).transpose()?;
+                Ok((Embedding::Trainable(table.as_tensor().clone()), head))
+            }
+            Form::Frozen(format) => {
+                let table = self.weight(name, format)?;
+                let head = self.tied.then(|| Linear::of_weight(Arc::clone(&table)));
+                Ok((Embedding::Frozen(table), head))
+            }
+        }
     }
 
     pub(super) fn linear(&mut self, name: &str) -> Result<Linear> {
-        if self.trainable {
-            return Linear::trainable(&self.variable(name)?);
+        match self.form {
+            Form::Trainable => Linear::trainable(&self.variable(name)?),
+            Form::Frozen(format) => Ok(Linear::of_weight(self.weight(name, format)?)),
         }
-        let (shape, values) = self.values(name)?;
-        Linear::frozen(&values, shape[1], shape[0])
     }
 
     pub(super) fn norm(&mut self, name: &str, eps: f32) -> Result<RmsNorm> {
-        let weight = if self.trainable {
-            self.variable(name)?.as_tensor().clone()
-        } else {
-            let (shape, values) = self.values(name)?;
-            Tensor::from_vec(values, shape, &Device::Cpu)?
+        let weight = match self.form {
+            Form::Trainable => self.variable(name)?.as_tensor().clone(),
+            Form::Frozen(_) => self.tensor(name)?,
         };
         Ok(RmsNorm::new(weight, eps))
     }

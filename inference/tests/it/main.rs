@@ -4,6 +4,8 @@ mod adapters;
 mod batching;
 mod engine;
 mod fixture;
+mod gguf;
 mod golden;
+mod quantised;
 mod throughput;
 mod training;
