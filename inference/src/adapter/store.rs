@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Adapter, AdapterBank, AdapterHash, AdapterInfo, AdapterLease, AdapterSet, BankConfig};
-use crate::{Result, model::SiteId};
+use crate::{Result, model::Site};
 
 /// Bounds of an [`AdapterStore`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl AdapterStore {
     ///
     /// # Errors
     /// [`crate::Error::Io`] if its threads or folders cannot be made.
-    pub fn new(sites: Vec<(SiteId, usize, usize)>, config: StoreConfig) -> Result<Self> {
+    pub fn new(sites: Vec<Site>, config: StoreConfig) -> Result<Self> {
         let StoreConfig { resident_slots, resident_bytes, root } = config;
         let config = BankConfig { max_adapters: resident_slots, max_bytes: resident_bytes, root };
         Ok(Self { bank: AdapterBank::new(sites, config) })

@@ -60,7 +60,8 @@ impl Worker {
         mailbox: Arc<Mailbox>,
     ) -> Self {
         let spec = decoder.spec();
-        let kv = KvPool::new(spec.layers, spec.kv_heads * spec.head_dim, kv_tokens);
+        let kv =
+            KvPool::new(spec.layers, spec.attention.kv_heads * spec.attention.head_dim, kv_tokens);
         Self { decoder, tokenizer, scheduler, kv, active: BTreeMap::new(), mailbox }
     }
 

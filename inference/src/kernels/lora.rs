@@ -179,7 +179,7 @@ impl<'a, I: Iterator<Item = Part<'a>> + Clone> Deltas<'a, I> {
 
 impl<'a, I: Iterator<Item = Part<'a>> + Clone> Kernel for Deltas<'a, I> {
     #[inline(always)]
-    fn run<const ROWS: usize>(mut self) {
+    fn run<const ROWS: usize>(self) {
         let parts = self.cut();
         let mut size = 0;
         // Which of (type, width) there are.

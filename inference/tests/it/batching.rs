@@ -107,7 +107,7 @@ fn logits_of_a_mixed_step_are_the_bits_of_each_sequence_alone() {
             Arc::clone(adapter.sites())
         })
         .collect();
-    let width = spec().kv_heads * spec().head_dim;
+    let width = spec().kv_shape().key_width;
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let sets: [&[(u32, f32)]; 6] =
         [&[], &[(1, 1.0)], &[(2, 1.0)], &[(1, 0.5), (3, 2.0)], &[(4, 1.0), (2, 0.3)], &[(3, 1.0)]];

@@ -50,6 +50,16 @@ fn llama() {
 }
 
 #[test]
+fn qwen2() {
+    check("gguf_qwen2");
+}
+
+#[test]
+fn qwen3() {
+    check("gguf_qwen3");
+}
+
+#[test]
 fn tokenizer_of_the_file() {
     let (json, config) =
         Gguf::open(&folder("gguf_llama").join("model.gguf")).unwrap().tokenizer().unwrap();

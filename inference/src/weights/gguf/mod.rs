@@ -65,7 +65,7 @@ impl Gguf {
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
         let header = Reader::new(&map).header()?;
         let entries = entries(&header, map.len())?;
-        let mut names = NameMap::of(&header.metadata)?;
+        let names = NameMap::of(&header.metadata)?;
         let mut tensors = BTreeMap::new();
         for entry in entries {
             let Some(name) = names.to_hf(&entry.name)? else { continue };

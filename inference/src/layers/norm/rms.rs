@@ -1,42 +1,14 @@
-//! RMSNorm.
+//! Root-mean-square normalisation.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor, bail};
 
 use crate::{
-    Result,
     kernels::{Kernel, dispatch, sum_lanes},
     layers::{contiguous, tensor, with_values},
 };
 
-/// Root-mean-square normalisation with a weight per feature (Zhang and Sennrich 2019).
-#[derive(Clone, Debug)]
-pub struct RmsNorm {
-    weight: Tensor,
-    eps: f32,
-}
-
-impl RmsNorm {
-    /// `weight`: `(features,)`, a variable if it is trained.
-    pub const fn new(weight: Tensor, eps: f32) -> Self {
-        Self { weight, eps }
-    }
-
-    /// The weight, `(features,)`.
-    pub const fn weight(&self) -> &Tensor {
-        &self.weight
-    }
-
-    /// `y_i = x_i w_i / sqrt(mean(x^2) + eps)` for each row of `x (tokens, features)`.
-    ///
-    /// # Errors
-    /// [`crate::Error::Tensor`] if `x` has another width.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.contiguous()?.apply_op2(&self.weight, Op { eps: self.eps })?)
-    }
-}
-
-struct Op {
-    eps: f32,
+pub(super) struct Op {
+    pub(super) eps: f32,
 }
 
 #[inline(always)]
@@ -139,13 +111,31 @@ mod tests {
     use super::*;
     use crate::{
         kernels::{at_every_level, dispatch_at},
-        layers::finite_difference::{check, random},
+        layers::{
+            finite_difference::{check, random},
+            norm::{Norm, NormKind},
+        },
     };
 
     #[test]
     fn gradients_equal_finite_differences() {
         let (x, w) = (random(1, (4, 21)), random(2, (1, 21)));
-        check(&[&x, &w], |v| RmsNorm::new(v[1].flatten_all()?, 1e-5).forward(&v[0]));
+        for kind in [NormKind::Rms, NormKind::RmsPlusOne] {
+            check(&[&x, &w], |v| Norm::new(kind, v[1].flatten_all()?, None, 1e-5)?.forward(&v[0]));
+        }
+    }
+
+    #[test]
+    fn heads_are_normalised_alone() {
+        let weight = || random(2, (1, 5)).flatten_all().unwrap();
+        let norm = Norm::new(NormKind::Rms, weight(), None, 1e-5).unwrap();
+        let x = random(1, (2, 15));
+        let ours = norm.forward_heads(&x, 3).unwrap().to_vec2::<f32>().unwrap();
+        let alone = norm.forward(&x.narrow(1, 5, 5).unwrap()).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(ours[1][5..10], alone[1]);
+        check(&[&x, &random(2, (1, 5))], |v| {
+            Norm::new(NormKind::Rms, v[1].flatten_all()?, None, 1e-5)?.forward_heads(&v[0], 3)
+        });
     }
 
     #[test]
@@ -162,7 +152,8 @@ mod tests {
 
     #[test]
     fn rows_have_unit_mean_square() {
-        let norm = RmsNorm::new(tensor(vec![1.0; 32], 32).unwrap(), 1e-6);
+        let norm =
+            Norm::new(NormKind::Rms, tensor(vec![1.0; 32], 32).unwrap(), None, 1e-6).unwrap();
         let y = norm.forward(&random(3, (3, 32))).unwrap().to_vec2::<f32>().unwrap();
         for row in y {
             let mean = row.iter().map(|v| v * v).sum::<f32>() / 32.0;
