@@ -40,6 +40,14 @@ impl Embedding {
         Ok(tensor(rows, (ids.len(), weight.d_in()))?)
     }
 
+    /// Bytes of memory that a frozen table takes; 0 for a variable.
+    pub fn weight_bytes(&self) -> usize {
+        match self {
+            Self::Frozen(weight) => weight.bytes(),
+            Self::Trainable(_) => 0,
+        }
+    }
+
     /// The table, row-major.
     ///
     /// # Errors

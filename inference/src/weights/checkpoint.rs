@@ -1,59 +1,59 @@
-//! The safetensors files of a model folder.
+//! A model's weights, wherever they are.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-use safetensors::SafeTensors;
-
-use super::Values;
+use super::{Values, gguf::Gguf, safetensors::Folder};
 use crate::{Error, Result};
 
-/// The memory-mapped safetensors files of a model folder: `model.safetensors`, or the shards that
-/// `model.safetensors.index.json` names.
+/// The memory-mapped weights of a model: `model.safetensors`, the shards that
+/// `model.safetensors.index.json` names, or a GGUF file.
 #[derive(Debug)]
-pub struct Checkpoint {
-    files: Vec<Mmap>,
-    /// Which file holds each tensor.
-    holder: BTreeMap<String, usize>,
+pub struct Checkpoint(Files);
+
+#[derive(Debug)]
+enum Files {
+    Safetensors(Folder),
+    Gguf(Gguf),
 }
 
 impl Checkpoint {
-    /// Opens the weights in `dir`.
+    /// Opens the weights of a model folder, or a GGUF file. Of a folder without safetensors, the only
+    /// file that ends in `.gguf` is taken.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file cannot be read, [`Error::Weights`] if one is not a well-formed
-    /// safetensors file or two hold the same tensor.
-    pub fn open(dir: &Path) -> Result<Self> {
-        let mut checkpoint = Self { files: Vec::new(), holder: BTreeMap::new() };
-        for path in shard_paths(dir)? {
-            let file = File::open(&path).map_err(Error::io(&path))?;
-            // SAFETY: the map is read only, and model folders are written by atomic rename, so the
-            // file under it does not change.
-            let map = unsafe { Mmap::map(&file) }.map_err(Error::io(&path))?;
-            for name in parse(&map)?.names() {
-                if checkpoint.holder.insert(name.to_owned(), checkpoint.files.len()).is_some() {
-                    return Err(Error::Weights(format!("{name} is in two files")));
-                }
-            }
-            checkpoint.files.push(map);
+    /// [`Error::Io`] if a file cannot be read, [`Error::Weights`] if one is not well formed or two
+    /// hold the same tensor, [`Error::Config`] if a GGUF file's architecture is not supported.
+    pub fn open(path: &Path) -> Result<Self> {
+        let gguf = if path.is_dir() { gguf_in(path)? } else { Some(path.to_owned()) };
+        Ok(Self(match gguf {
+            Some(file) => Files::Gguf(Gguf::open(&file)?),
+            None => Files::Safetensors(Folder::open(path)?),
+        }))
+    }
+
+    /// The `config.json` of the model, if its weights carry it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or [`Error::Weights`] if they say what is not supported.
+    pub fn config(&self) -> Result<Option<String>> {
+        match &self.0 {
+            Files::Safetensors(_) => Ok(None),
+            Files::Gguf(file) => file.config().map(Some),
         }
-        Ok(checkpoint)
     }
 
     /// Names of all tensors.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.holder.keys().map(String::as_str)
+    pub fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        match &self.0 {
+            Files::Safetensors(folder) => Box::new(folder.names()),
+            Files::Gguf(file) => Box::new(file.names()),
+        }
     }
 
     /// Values of the tensor `name`, widened to f32.
     ///
     /// # Errors
-    /// [`Error::Weights`] if it is missing, of another shape, not f32, bf16 or f16, or holds a value
-    /// that is not finite.
+    /// As [`Self::values`].
     pub fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         self.values(name, shape)?.widened()
     }
@@ -61,45 +61,31 @@ impl Checkpoint {
     /// The tensor `name` as it is stored.
     ///
     /// # Errors
-    /// As [`Self::read`].
+    /// [`Error::Weights`] if it is missing, of another shape, of a type that is not read, or holds a
+    /// value that is not finite.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Values> {
-        let file =
-            self.holder.get(name).ok_or_else(|| Error::Weights(format!("{name} is missing")))?;
-        let tensors = parse(&self.files[*file])?;
-        let view = tensors.tensor(name).map_err(|error| Error::Weights(error.to_string()))?;
-        if view.shape() != shape {
-            return Err(Error::Weights(format!(
-                "{name} has shape {:?}, not {shape:?}",
-                view.shape()
-            )));
+        match &self.0 {
+            Files::Safetensors(folder) => folder.values(name, shape),
+            Files::Gguf(file) => file.values(name, shape),
         }
-        Values::of_view(name, &view)
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<SafeTensors<'_>> {
-    SafeTensors::deserialize(bytes).map_err(|error| Error::Weights(error.to_string()))
-}
-
-/// The files to open, in a fixed order.
-fn shard_paths(dir: &Path) -> Result<Vec<PathBuf>> {
-    let index = dir.join("model.safetensors.index.json");
-    if !index.exists() {
-        return Ok(vec![dir.join("model.safetensors")]);
+/// The GGUF file of a folder without safetensors.
+fn gguf_in(dir: &Path) -> Result<Option<PathBuf>> {
+    let safetensors = ["model.safetensors", "model.safetensors.index.json"];
+    if safetensors.iter().any(|name| dir.join(name).exists()) {
+        return Ok(None);
     }
-    let text = std::fs::read_to_string(&index).map_err(Error::io(&index))?;
-    let bad = |what: &str| Error::Weights(format!("model.safetensors.index.json: {what}"));
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|_| bad("not JSON"))?;
-    let map = value["weight_map"].as_object().ok_or_else(|| bad("no weight_map"))?;
-    let mut names = Vec::new();
-    for name in map.values() {
-        let name = name.as_str().ok_or_else(|| bad("a file name is not a string"))?;
-        if Path::new(name).components().count() != 1 || name.starts_with('.') {
-            return Err(bad("a file name leaves the folder"));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(Error::io(dir))? {
+        let path = entry.map_err(Error::io(dir))?.path();
+        if path.extension().is_some_and(|extension| extension == "gguf") {
+            files.push(path);
         }
-        names.push(name.to_owned());
     }
-    names.sort();
-    names.dedup();
-    Ok(names.into_iter().map(|name| dir.join(name)).collect())
+    match files.len() {
+        0 | 1 => Ok(files.pop()),
+        count => Err(Error::Weights(format!("{count} GGUF files: name one of them"))),
+    }
 }

@@ -1,6 +1,8 @@
-//! Weights in files: safetensors.
+//! Weights in files: safetensors and GGUF.
 
 mod checkpoint;
+pub mod gguf;
+mod safetensors;
 mod save;
 mod values;
 

@@ -83,6 +83,21 @@ impl Values {
         })
     }
 
+    /// The transpose of rows of `width`; blocks are widened to f32.
+    ///
+    /// # Errors
+    /// As [`Self::widened`].
+    pub(crate) fn transposed(self, width: usize) -> Result<Self> {
+        fn turn<T: Copy>(values: &[T], width: usize) -> Vec<T> {
+            let rows = values.len() / width;
+            (0..values.len()).map(|i| values[i % rows * width + i / rows]).collect()
+        }
+        Ok(Self(match self.0 {
+            Stored::Half(format, bits) => Stored::Half(format, turn(&bits, width)),
+            stored => Stored::F32(turn(&Self(stored).widened()?, width)),
+        }))
+    }
+
     /// A weight of inputs `d_in` in `format`; values that are in that format already are not rounded
     /// again.
     ///

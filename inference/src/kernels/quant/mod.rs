@@ -67,7 +67,7 @@ pub(crate) struct QuantMatrix {
     format: Quant,
     depth: usize,
     columns: usize,
-    /// Blocks of 32 inputs in a column; the last ones may be padding.
+    /// Blocks of 32 inputs in a column; padding beyond them is not kept.
     blocks: usize,
     /// Q8_0: `code + 128`, lines of four inputs. Others: low nibbles for the first 16 inputs, high
     /// nibbles for the rest; Q6_K then has two lines with two more bits for each code.

@@ -36,7 +36,7 @@ impl QuantMatrix {
     fn zeroed(format: Quant, depth: usize, columns: usize) -> Self {
         let panels = columns.div_ceil(LANES);
         let outer = depth.div_ceil(format.block());
-        let blocks = outer * format.block() / BLOCK;
+        let blocks = depth.div_ceil(BLOCK);
         let only = |which: Quant, count: usize| if format == which { panels * count } else { 0 };
         Self {
             format,
@@ -58,7 +58,12 @@ impl QuantMatrix {
 
     /// Index of a column's block of 256 inputs.
     const fn super_at(&self, column: usize, block: usize) -> usize {
-        column / LANES * (self.blocks / (SUPER_BLOCK / BLOCK)) + block
+        column / LANES * (self.blocks.div_ceil(SUPER_BLOCK / BLOCK)) + block
+    }
+
+    /// Blocks of 32 inputs that are kept of a block of 256: those beyond the depth are padding.
+    fn parts(&self, index: usize) -> usize {
+        (self.blocks - 8 * index).min(8)
     }
 
     fn pack_q8_0(&mut self, column: usize, index: usize, data: &[u8]) {
@@ -75,7 +80,7 @@ impl QuantMatrix {
         self.scales[outer][lane] = half_bits(data);
         self.minimum_scales[outer][lane] = half_bits(&data[2..]);
         let (packed, nibbles) = data[4..].split_at(12);
-        for part in 0..8 {
+        for part in 0..self.parts(index) {
             let at = self.block_at(column, 8 * index + part);
             let (scale, minimum) = scale_and_minimum(part, packed);
             self.small[at][0][lane] = scale;
@@ -93,7 +98,7 @@ impl QuantMatrix {
         let (high, rest) = rest.split_at(64);
         let (scales, scale) = rest.split_at(16);
         self.scales[outer][lane] = half_bits(scale);
-        for part in 0..8 {
+        for part in 0..self.parts(index) {
             let at = self.block_at(column, 8 * index + part);
             for half in 0..2 {
                 self.signed[at][half][lane] = scales[2 * part + half] as i8;

@@ -191,7 +191,7 @@ impl<'a> Tile<'a> {
     #[inline(always)]
     unsafe fn q4k<V: Vector, const R: usize>(self) -> [V::Float; R] {
         let blocks = self.matrix.blocks;
-        let outer = blocks / SUPER;
+        let outer = blocks.div_ceil(SUPER);
         let lines = &self.matrix.codes[self.panel * blocks * 4..][..blocks * 4];
         let small = &self.matrix.small[self.panel * blocks..][..blocks];
         let scales = &self.matrix.scales[self.panel * outer..][..outer];
@@ -232,7 +232,7 @@ impl<'a> Tile<'a> {
     #[inline(always)]
     unsafe fn q6k<V: Vector, const R: usize>(self) -> [V::Float; R] {
         let blocks = self.matrix.blocks;
-        let outer = blocks / SUPER;
+        let outer = blocks.div_ceil(SUPER);
         let lines = &self.matrix.codes[self.panel * blocks * 6..][..blocks * 6];
         let signed = &self.matrix.signed[self.panel * blocks..][..blocks];
         let scales = &self.matrix.scales[self.panel * outer..][..outer];
