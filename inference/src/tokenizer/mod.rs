@@ -2,6 +2,7 @@
 //!
 //! A folder's `tokenizer.json` is used as it is. Folders that ship only a SentencePiece
 //! `tokenizer.model`, or `vocab.json` with `merges.txt`, are turned into one first.
+//! `qwen.tiktoken` and WordPiece vocabularies are not read.
 
 mod chat;
 mod config;
