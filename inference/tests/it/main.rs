@@ -6,6 +6,7 @@ mod chatglm;
 mod engine;
 mod fixture;
 mod golden;
+mod merges;
 mod server;
 mod sources;
 mod throughput;
