@@ -148,7 +148,7 @@ impl SentencePiece {
         }
         if self.remove_extra_spaces {
             // Spaces only, not other white space; an escaped space at the end counts as one.
-            for (pattern, content) in [("^ +", ""), (" {2,}", " "), ("[ \u{2581}]+$", "")] {
+            for (pattern, content) in [(r"\A +", ""), (" {2,}", " "), ("[ \u{2581}]+\\z", "")] {
                 let pattern = json!({"Regex": pattern});
                 parts.push(json!({"type": "Replace", "pattern": pattern, "content": content}));
             }
