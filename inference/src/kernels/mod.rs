@@ -20,6 +20,6 @@ pub(crate) use dispatch::at_every_level;
 #[cfg(test)]
 pub(crate) use dispatch::dispatch_at;
 pub(crate) use dispatch::{Kernel, dispatch};
-pub(crate) use elementary::{exp, sigmoid, sum_lanes};
+pub(crate) use elementary::{exp, sigmoid, sum_lanes, tanh};
 pub use matmul::{Packed, Rows, matmul, transpose};
 pub(crate) use tile::LANES;

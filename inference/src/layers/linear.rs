@@ -1,4 +1,4 @@
-//! The linear projection `x W^T`.
+//! The linear projection `x W^T + b`.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,13 +7,14 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor, Var, 
 use crate::{
     Error, Result,
     kernels::{Packed, Rows, matmul, transpose},
-    layers::{contiguous, row_width, tensor, with_values},
+    layers::{contiguous, elementwise::add_bias, row_width, tensor, with_values},
 };
 
-/// A projection without bias. Its weight is frozen (packed once) or trainable (packed at each use).
+/// A projection. Its weight is frozen (packed once) or trainable (packed at each use).
 #[derive(Clone, Debug)]
 pub struct Linear {
     weight: Weight,
+    bias: Option<Tensor>,
     d_in: usize,
     d_out: usize,
 }
@@ -55,7 +56,7 @@ impl Linear {
         }
         let forward = Packed::from_transposed(Rows::whole(weight, d_in));
         let weight = FrozenWeight { forward, backward: OnceLock::new() };
-        Ok(Self { weight: Weight::Frozen(Arc::new(weight)), d_in, d_out })
+        Ok(Self { weight: Weight::Frozen(Arc::new(weight)), bias: None, d_in, d_out })
     }
 
     /// A projection whose weight `(d_out, d_in)` is a variable that gradients are taken of.
@@ -64,7 +65,24 @@ impl Linear {
     /// [`Error::Tensor`] if `weight` is not a matrix.
     pub fn trainable(weight: &Var) -> Result<Self> {
         let (d_out, d_in) = weight.dims2()?;
-        Ok(Self { weight: Weight::Trainable(weight.as_tensor().clone()), d_in, d_out })
+        Ok(Self { weight: Weight::Trainable(weight.as_tensor().clone()), bias: None, d_in, d_out })
+    }
+
+    /// The same projection with this bias `(d_out,)`, a variable if it is trained.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if it has another width.
+    pub fn with_bias(self, bias: Option<Tensor>) -> Result<Self> {
+        if let Some(bias) = bias.as_ref().filter(|bias| bias.dims() != [self.d_out]) {
+            let (dims, d_out) = (bias.dims(), self.d_out);
+            return Err(Error::Shape(format!("bias {dims:?} of a projection to {d_out}")));
+        }
+        Ok(Self { bias, ..self })
+    }
+
+    /// The bias, `(d_out,)`.
+    pub const fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
     }
 
     /// Input width.
@@ -88,16 +106,20 @@ impl Linear {
         }
     }
 
-    /// `x W^T`: `(tokens, d_in)` to `(tokens, d_out)`.
+    /// `x W^T + b`: `(tokens, d_in)` to `(tokens, d_out)`.
     ///
     /// # Errors
     /// [`Error::Tensor`] if `x` has another width.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let x = x.contiguous()?;
-        Ok(match &self.weight {
+        let y = match &self.weight {
             Weight::Frozen(weight) => x.apply_op1(FrozenProduct(Arc::clone(weight)))?,
             Weight::Trainable(weight) => x.apply_op2(weight, Product)?,
-        })
+        };
+        match &self.bias {
+            Some(bias) => add_bias(&y, bias),
+            None => Ok(y),
+        }
     }
 }
 

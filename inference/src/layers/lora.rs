@@ -171,6 +171,16 @@ impl AdapterDelta for GroupedDelta {
         }
         Ok(tensor(out, (rows, d_out))?)
     }
+
+    fn add_rows(&self, site: SiteId, rows: &[usize], x: &Tensor, y: Tensor) -> Result<Tensor> {
+        // Consecutive tokens stay consecutive among the chosen rows.
+        let place = |token: usize| rows.partition_point(|&row| row < token);
+        let segments = self.segments.iter().filter_map(|(segment, sites)| {
+            let range = place(segment.range.start)..place(segment.range.end);
+            (!range.is_empty()).then(|| (Segment { range, ..segment.clone() }, Arc::clone(sites)))
+        });
+        Self { segments: segments.collect() }.add(site, x, y)
+    }
 }
 
 #[cfg(test)]

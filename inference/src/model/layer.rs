@@ -4,122 +4,102 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::{AdapterDelta, Site, SiteId, parameters::Source};
+use super::{
+    AdapterDelta,
+    attention::Heads,
+    block::{Block, Norms},
+    mlp,
+    parameters::Projection,
+};
 use crate::{
     Result,
-    config::ModelSpec,
+    config::{ExpertSpec, ModelSpec, ResidualForm},
     kv::KvStore,
-    layers::{
-        Linear,
-        attention::{AttentionShape, attend, attend_cached},
-        mlp::silu_gate,
-        norm::RmsNorm,
-        rope::Rope,
-    },
+    layers::{activation::Activation, norm::Norm, rope::Rotation},
     step::Step,
 };
 
-const PATHS: [&str; 7] = [
-    "self_attn.q_proj",
-    "self_attn.k_proj",
-    "self_attn.v_proj",
-    "self_attn.o_proj",
-    "mlp.gate_proj",
-    "mlp.up_proj",
-    "mlp.down_proj",
-];
-const Q: usize = 0;
-const K: usize = 1;
-const V: usize = 2;
-const O: usize = 3;
-const GATE: usize = 4;
-const UP: usize = 5;
-const DOWN: usize = 6;
+/// What all layers of a forward pass share.
+pub(super) struct Pass<'a> {
+    pub(super) step: &'a Step,
+    /// Rotation in layers that see everything, and in those with a window.
+    pub(super) rotations: Option<[Rotation; 2]>,
+    pub(super) delta: &'a dyn AdapterDelta,
+}
 
-/// `h + attention(norm(h))`, then `h + mlp(norm(h))`.
+impl Pass<'_> {
+    /// A projection of all tokens, with what adapters add.
+    pub(super) fn project(&self, projection: &Projection, x: &Tensor) -> Result<Tensor> {
+        let y = projection.linear.forward(x)?;
+        match projection.site {
+            Some(site) => self.delta.add(site, x, y),
+            None => Ok(y),
+        }
+    }
+
+    /// A projection of some tokens: row `i` of `x` is token `rows[i]`.
+    pub(super) fn project_rows(
+        &self,
+        projection: &Projection,
+        rows: &[usize],
+        x: &Tensor,
+    ) -> Result<Tensor> {
+        let y = projection.linear.forward(x)?;
+        match projection.site {
+            Some(site) => self.delta.add_rows(site, rows, x, y),
+            None => Ok(y),
+        }
+    }
+}
+
+/// Attention and MLP with their norms, added up as the model's [`ResidualForm`] says.
 #[derive(Debug)]
 pub(super) struct Layer {
-    index: usize,
-    shape: AttentionShape,
-    input_norm: RmsNorm,
-    post_attention_norm: RmsNorm,
-    /// q, k, v, o, gate, up, down.
-    projections: [(SiteId, Linear); 7],
+    pub(super) block: Block<Projection, Norm>,
+    pub(super) heads: Heads,
+    residual: ResidualForm,
+    activation: Activation,
+    experts: Option<Arc<ExpertSpec>>,
 }
 
 impl Layer {
-    /// `sites` are the layer's own.
-    pub(super) fn build(
-        index: usize,
-        spec: &ModelSpec,
-        sites: &[Site; 7],
-        source: &mut Source<'_>,
-    ) -> Result<Self> {
-        let mut linear = |site: &Site| {
-            source.linear(&format!("{}.weight", site.path)).map(|linear| (site.id, linear))
-        };
-        let [q, k, v, o, gate, up, down] = sites;
-        let projections = [
-            linear(q)?,
-            linear(k)?,
-            linear(v)?,
-            linear(o)?,
-            linear(gate)?,
-            linear(up)?,
-            linear(down)?,
-        ];
-        let norm = |name: &str| format!("model.layers.{index}.{name}.weight");
-        Ok(Self {
-            index,
-            shape: AttentionShape::new(spec.heads, spec.kv_heads, spec.head_dim),
-            input_norm: source.norm(&norm("input_layernorm"), spec.norm_eps)?,
-            post_attention_norm: source.norm(&norm("post_attention_layernorm"), spec.norm_eps)?,
-            projections,
-        })
+    pub(super) fn new(spec: &ModelSpec, index: usize, block: Block<Projection, Norm>) -> Self {
+        Self {
+            block,
+            heads: Heads::new(spec, index),
+            residual: spec.residual,
+            activation: spec.mlp.activation,
+            experts: spec.experts.clone().map(Arc::new),
+        }
     }
 
-    /// Values of the parameter with this path inside the layer (`mlp.up_proj`).
-    pub(super) fn parameter(&self, path: &str) -> Result<Vec<f32>> {
-        let norm = match path {
-            "input_layernorm" => &self.input_norm,
-            "post_attention_layernorm" => &self.post_attention_norm,
-            _ => {
-                let index = PATHS.iter().position(|p| *p == path);
-                let index = index.expect("parameter names are made by `parameters`");
-                return self.projections[index].1.weight();
-            }
-        };
-        Ok(norm.weight().to_vec1::<f32>()?)
-    }
-
-    fn project(&self, index: usize, x: &Tensor, delta: &dyn AdapterDelta) -> Result<Tensor> {
-        let (site, linear) = &self.projections[index];
-        delta.add(*site, x, linear.forward(x)?)
+    fn mlp(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
+        mlp::forward(&self.block.mlp, self.activation, self.experts.as_deref(), pass, x)
     }
 
     pub(super) fn forward(
         &self,
         hidden: &Tensor,
-        step: &Step,
-        positions: &Arc<[u32]>,
-        rope: &Rope,
+        pass: &Pass<'_>,
         kv: Option<&mut dyn KvStore>,
-        delta: &dyn AdapterDelta,
     ) -> Result<Tensor> {
-        let x = self.input_norm.forward(hidden)?;
-        let q = rope.forward(&self.project(Q, &x, delta)?, positions)?;
-        let k = rope.forward(&self.project(K, &x, delta)?, positions)?;
-        let v = self.project(V, &x, delta)?;
-        let attended = match kv {
-            Some(kv) => attend_cached(&self.shape, step, self.index, kv, &q, &k, &v)?,
-            None => attend(&self.shape, step, &q, &k, &v)?,
+        let Norms { attention, attention_post, mlp, mlp_post } = &self.block.norms;
+        let after = |norm: &Option<Norm>, x: Tensor| match norm {
+            Some(norm) => norm.forward(&x),
+            None => Ok(x),
         };
-        let hidden = (hidden + self.project(O, &attended, delta)?)?;
-
-        let x = self.post_attention_norm.forward(&hidden)?;
-        let gate = self.project(GATE, &x, delta)?;
-        let up = self.project(UP, &x, delta)?;
-        let out = self.project(DOWN, &silu_gate(&gate, &up)?, delta)?;
+        let x = attention.forward(hidden)?;
+        let attended = self.heads.forward(&self.block.attention, pass, &x, kv)?;
+        if let ResidualForm::Parallel { .. } = self.residual {
+            let x = mlp.as_ref().map_or(Ok(x), |norm| norm.forward(hidden))?;
+            return Ok((hidden + (self.mlp(pass, &x)? + attended)?)?);
+        }
+        let hidden = (hidden + after(attention_post, attended)?)?;
+        let x = match mlp {
+            Some(norm) => norm.forward(&hidden)?,
+            None => x,
+        };
+        let out = after(mlp_post, self.mlp(pass, &x)?)?;
         Ok((hidden + out)?)
     }
 }

@@ -67,6 +67,13 @@ pub trait AdapterDelta {
     /// # Errors
     /// [`crate::Error::Shape`] or [`crate::Error::Adapter`] if the adapter does not fit the site.
     fn add(&self, site: SiteId, x: &Tensor, y: Tensor) -> Result<Tensor>;
+
+    /// As [`Self::add`] for some of the step's tokens: row `i` of `x` and `y` is token `rows[i]`;
+    /// `rows` is strictly increasing.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    fn add_rows(&self, site: SiteId, rows: &[usize], x: &Tensor, y: Tensor) -> Result<Tensor>;
 }
 
 /// The base model alone.
@@ -75,6 +82,10 @@ pub struct NoAdapter;
 
 impl AdapterDelta for NoAdapter {
     fn add(&self, _site: SiteId, _x: &Tensor, y: Tensor) -> Result<Tensor> {
+        Ok(y)
+    }
+
+    fn add_rows(&self, _: SiteId, _rows: &[usize], _x: &Tensor, y: Tensor) -> Result<Tensor> {
         Ok(y)
     }
 }

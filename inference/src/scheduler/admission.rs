@@ -8,7 +8,7 @@ use std::{
 use super::{
     Adapters, Planned, Readiness, Scheduler, SequenceId,
     queue::Waiting,
-    running::{Running, Sequence},
+    running::{Running, Sequence, open},
 };
 use crate::{adapter::AdapterHash, kv::KvPool};
 
@@ -63,9 +63,9 @@ impl Scheduler {
     /// Preempted sequences go on. False while one has to wait for blocks: then nobody starts.
     fn resume(&mut self, kv: &mut KvPool) -> bool {
         while let Some((id, sequence)) = self.preempted.pop_first() {
-            match Running::start(sequence, kv, self.config.prefix_cache, self.running.len()) {
-                Ok(running) => self.run(id, running),
-                Err(sequence) => {
+            match sequence.open(kv, self.config.prefix_cache, self.running.len()) {
+                Some(cache) => self.run(id, Running::start(sequence, cache, kv)),
+                None => {
                     self.preempted.insert(id, sequence);
                     return false;
                 }
@@ -108,20 +108,17 @@ impl Scheduler {
             }
         };
         // One spare block for each running sequence, or it would soon be preempted again.
-        let sequence = Sequence::new(waiting.sequence.clone(), parts);
-        match Running::start(sequence, kv, self.config.prefix_cache, self.running.len()) {
-            Ok(running) => {
-                self.waiting.start(id);
-                self.counters.started += 1;
-                planned.started.push((id, running.at_start().1));
-                self.run(id, running);
-                true
-            }
-            Err(_) => {
-                adapters.release(id);
-                false
-            }
-        }
+        let (share, spare) = (self.config.prefix_cache, self.running.len());
+        let Some(cache) = open(kv, &waiting.key, &waiting.sequence.prompt, share, spare) else {
+            adapters.release(id);
+            return false;
+        };
+        let Waiting { sequence, key, .. } = self.waiting.start(id).expect("the id was just found");
+        let running = Running::start(Sequence::new(sequence, key, parts), cache, kv);
+        self.counters.started += 1;
+        planned.started.push((id, running.at_start().1));
+        self.run(id, running);
+        true
     }
 
     fn drain(&self, now: Instant) -> Option<Drain> {

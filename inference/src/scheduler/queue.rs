@@ -6,12 +6,14 @@ use std::{
 };
 
 use super::{NewSequence, SequenceId};
+use crate::kv::PrefixKey;
 
 /// A sequence that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) id: SequenceId,
     pub(super) sequence: NewSequence,
+    pub(super) key: PrefixKey,
     /// Since when its adapters are being loaded.
     pub(super) loading: Option<Instant>,
     /// Whether its adapters have been prefetched.
@@ -41,7 +43,8 @@ impl FairQueue {
         if queue.is_empty() {
             self.turns.push_back(sequence.tenant);
         }
-        queue.push_back(Waiting { id, sequence, loading: None, prefetched: false });
+        let key = sequence.prefix_key();
+        queue.push_back(Waiting { id, sequence, key, loading: None, prefetched: false });
         self.len += 1;
     }
 

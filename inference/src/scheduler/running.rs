@@ -18,10 +18,27 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    pub(super) fn new(new: NewSequence, parts: Vec<Part>) -> Self {
-        let key = new.prefix_key();
+    pub(super) fn new(new: NewSequence, key: PrefixKey, parts: Vec<Part>) -> Self {
         Self { tokens: new.prompt, key, parts, adapters: new.adapters }
     }
+
+    /// A cache for this sequence: see [`open`].
+    pub(super) fn open(&self, kv: &mut KvPool, share: bool, spare: usize) -> Option<CacheLease> {
+        open(kv, &self.key, &self.tokens, share, spare)
+    }
+}
+
+/// A cache with room for all of `tokens` that leaves `spare` blocks to others, if there is so much;
+/// with `share` it begins with what is registered under `key`.
+pub(super) fn open(
+    kv: &mut KvPool,
+    key: &PrefixKey,
+    tokens: &[u32],
+    share: bool,
+    spare: usize,
+) -> Option<CacheLease> {
+    let cache = kv.open(key, if share { tokens } else { &[] });
+    kv.grow_leaving(cache.id(), tokens.len(), spare).then_some(cache)
 }
 
 /// A sequence with a cache.
@@ -39,21 +56,11 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Opens a cache with room for all known tokens that leaves `spare` blocks to others. The
-    /// sequence comes back if there is too little room.
-    pub(super) fn start(
-        sequence: Sequence,
-        kv: &mut KvPool,
-        prefix_cache: bool,
-        spare: usize,
-    ) -> Result<Self, Sequence> {
+    /// A sequence that begins with what its cache holds.
+    pub(super) fn start(sequence: Sequence, cache: CacheLease, kv: &KvPool) -> Self {
         let known = sequence.tokens.len();
-        let cache = kv.open(&sequence.key, if prefix_cache { &sequence.tokens } else { &[] });
-        if !kv.grow_leaving(cache.id(), known, spare) {
-            return Err(sequence);
-        }
         let shared = kv.length(cache.id()).expect("the lease is held");
-        Ok(Self { sequence, computed: shared, known, shared, registered: 0, cache })
+        Self { sequence, computed: shared, known, shared, registered: 0, cache }
     }
 
     /// Gives the cache back.

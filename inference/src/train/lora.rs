@@ -226,6 +226,10 @@ impl AdapterDelta for TrainableLora {
         let delta = site.expand.forward(&site.shrink.forward(x)?)?;
         Ok((y + (delta * site.scale)?)?)
     }
+
+    fn add_rows(&self, site: SiteId, _rows: &[usize], x: &Tensor, y: Tensor) -> Result<Tensor> {
+        self.add(site, x, y)
+    }
 }
 
 /// PEFT's name of a site's matrix: `base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight`.

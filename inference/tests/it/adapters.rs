@@ -5,14 +5,14 @@ use std::path::Path;
 use inference::{
     Error,
     adapter::{Adapter, CONFIG_FILE, StoreConfig, WEIGHTS_FILE, adapter_hash},
-    config::ModelSpec,
+    config::LlamaSizes,
     engine::{EngineConfig, EngineHandle},
     train::{LoraConfig, TrainableLora},
     weights::Storage,
 };
 use serde_json::json;
 
-use crate::fixture::{AdapterFiles, NamedTensor, decoder, engine, name, spec};
+use crate::fixture::{AdapterFiles, NamedTensor, decoder, engine, name, sizes, spec};
 
 const QV: [&str; 2] = ["q_proj", "v_proj"];
 
@@ -80,11 +80,11 @@ fn tensors_that_do_not_fit_are_refused() {
 
 #[test]
 fn adapters_of_another_base_are_refused() {
-    let wide = ModelSpec { hidden_size: 64, ..spec() };
+    let wide = LlamaSizes { hidden_size: 64, ..sizes() }.spec().unwrap();
     refused(&AdapterFiles::random(&decoder(wide), 1, 4, &QV), "shape");
-    let deep = ModelSpec { layers: 3, ..spec() };
+    let deep = LlamaSizes { layers: 3, ..sizes() }.spec().unwrap();
     refused(&AdapterFiles::random(&decoder(deep), 1, 4, &QV), "layers.2");
-    let shallow = ModelSpec { layers: 1, ..spec() };
+    let shallow = LlamaSizes { layers: 1, ..sizes() }.spec().unwrap();
     refused(&AdapterFiles::random(&decoder(shallow), 1, 4, &QV), "layers.1");
 }
 

@@ -8,13 +8,13 @@ use std::{
 use inference::{
     Error,
     adapter::{AdapterHash, AdapterSet},
-    config::ModelSpec,
+    config::{LlamaSizes, ModelSpec},
     engine::{Engine, EngineConfig, EngineHandle, Event, FinishReason, Request},
     sampler::{Sampling, TokenMask},
     scheduler::SchedulerConfig,
 };
 
-use crate::fixture::{AdapterFiles, EOS, MODULES, answer, decoder, engine, spec, tokenizer};
+use crate::fixture::{AdapterFiles, EOS, MODULES, answer, decoder, engine, sizes, spec, tokenizer};
 
 /// Longer than any test may take: such a request ends by being cancelled.
 const ENDLESS: usize = 60_000;
@@ -307,7 +307,7 @@ fn contradicting_bounds_and_foreign_tokenizers_are_refused() {
     let mut config = EngineConfig::default();
     config.scheduler.step_tokens = config.scheduler.max_running;
     assert!(Engine::start(decoder(spec()), tokenizer(), config).is_err());
-    let small = decoder(ModelSpec { vocab_size: 100, ..spec() });
+    let small = decoder(LlamaSizes { vocab_size: 100, ..sizes() }.spec().unwrap());
     assert!(matches!(
         Engine::start(small, tokenizer(), EngineConfig::default()),
         Err(Error::Tokenizer(_))

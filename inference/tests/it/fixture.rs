@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use inference::{
     adapter::{CONFIG_FILE, WEIGHTS_FILE},
-    config::ModelSpec,
+    config::{LlamaSizes, ModelSpec},
     engine::{Engine, EngineConfig, EngineHandle, Event, FinishReason},
     model::{Decoder, Site},
     tokenizer::Tokenizer,
@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 pub(crate) const VOCAB: usize = 258;
 pub(crate) const EOS: u32 = 1;
 
-pub(crate) const fn spec() -> ModelSpec {
-    ModelSpec {
+pub(crate) const fn sizes() -> LlamaSizes {
+    LlamaSizes {
         vocab_size: VOCAB,
         hidden_size: 32,
         intermediate_size: 48,
@@ -35,6 +35,10 @@ pub(crate) const fn spec() -> ModelSpec {
         eos: Vec::new(),
         pad: None,
     }
+}
+
+pub(crate) fn spec() -> ModelSpec {
+    sizes().spec().unwrap()
 }
 
 /// A frozen model with weights large enough that tokens differ.

@@ -64,6 +64,33 @@ fn tokens_per_second() {
     }
 }
 
+/// Time of a step on a model so small that most of it is the engine's own.
+#[test]
+#[ignore = "measures, asserts only that everything is served"]
+fn time_of_a_step() {
+    for count in [1usize, 8, 32] {
+        let engine = crate::fixture::engine(EngineConfig::default());
+        let (start, cpu) = (Instant::now(), cpu_seconds());
+        let running: Vec<_> = (0..count)
+            .map(|seed| {
+                let sampling = Sampling {
+                    temperature: 1.0,
+                    seed: seed as u64,
+                    max_tokens: 800,
+                    ..Sampling::default()
+                };
+                let prompt = vec![3 + seed as u32; 4];
+                engine.submit(Request { prompt, sampling, ..Request::default() }).unwrap()
+            })
+            .collect();
+        let tokens: usize = running.into_iter().map(finished_tokens).sum();
+        let (steps, seconds) = (engine.stats().steps, start.elapsed().as_secs_f64());
+        let (step, cpu) =
+            (1e6 * seconds / steps as f64, 1e6 * (cpu_seconds() - cpu) / steps as f64);
+        println!("{count} sequences: {step:.0} us a step, {cpu:.0} us of CPU, {tokens} tokens");
+    }
+}
+
 /// CPU time of this process, which says more than the clock on a machine that is shared.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
