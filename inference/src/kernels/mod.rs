@@ -13,7 +13,7 @@ pub(crate) mod lora;
 mod matmul;
 mod tile;
 
-pub(crate) use attention::{HeadBlocks, HeadShape, PackedHead, head_backward, head_forward};
+pub(crate) use attention::{BlockValues, HeadBlocks, HeadShape, PackedHead, head_backward, head_forward};
 pub use dispatch::Level;
 #[cfg(test)]
 pub(crate) use dispatch::at_every_level;
