@@ -16,7 +16,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use inference::{
     Error, Result,
-    config::ModelSpec,
+    config::{LlamaSizes, ModelSpec},
     eval::{Unigram, model_loss},
     model::{Decoder, NoAdapter},
     tokenizer::Tokenizer,
@@ -35,8 +35,8 @@ const DEFAULT_STEPS: u64 = 2000;
 const CHECKPOINT_EVERY: u64 = 200;
 const LOG_EVERY: u64 = 10;
 
-fn spec() -> ModelSpec {
-    ModelSpec {
+fn spec() -> inference::Result<ModelSpec> {
+    let sizes = LlamaSizes {
         vocab_size: VOCABULARY,
         hidden_size: 192,
         intermediate_size: 512,
@@ -51,7 +51,8 @@ fn spec() -> ModelSpec {
         bos: Some(1),
         eos: vec![2, 7],
         pad: Some(3),
-    }
+    };
+    sizes.spec()
 }
 
 fn settings(steps: u64) -> Settings {
@@ -98,8 +99,8 @@ fn pretrain(corpus: &Path, work: &Path, model: &Path, steps: u64) -> Result<()> 
     let held_out = text::read(&corpus.join("held_out.jsonl"))?;
     let held_out = text::rows(&text::stream(&tokenizer, &held_out, SEED)?, SHORT_ROW);
 
-    let decoder = Decoder::random(spec(), SEED)?;
-    write_atomically(&model.join("config.json"), spec().to_json().as_bytes())?;
+    let decoder = Decoder::random(spec()?, SEED)?;
+    write_atomically(&model.join("config.json"), spec()?.to_json().as_bytes())?;
     export(&decoder, model)?;
     let untrained = model_loss(&decoder, &NoAdapter, &held_out)?;
     let unigram = Unigram::fit(&short, VOCABULARY)?.loss(&held_out)?;
@@ -118,7 +119,7 @@ fn pretrain(corpus: &Path, work: &Path, model: &Path, steps: u64) -> Result<()> 
     let trained = model_loss(&Decoder::load(model)?, &NoAdapter, &held_out)?;
     println!("held-out perplexity: trained   {:.2} (as stored, in bf16)", trained.perplexity());
     let report = serde_json::json!({
-        "parameters": spec().parameter_count(),
+        "parameters": spec()?.parameter_count(),
         "training_tokens": stream.len(),
         "steps": steps,
         "held_out_tokens": held_out.len() * (SHORT_ROW - 1),

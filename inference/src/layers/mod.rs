@@ -3,12 +3,15 @@
 //! Each is a candle custom operation with a gradient of its own, on the fixed-order kernels.
 //! (candle-nn's fused norm, softmax and rope drop gradients in silence.)
 
+pub mod activation;
 pub mod attention;
+pub mod columns;
+pub mod elementwise;
 pub mod embedding;
+pub mod experts;
 pub mod linear;
 pub mod lora;
 pub mod loss;
-pub mod mlp;
 pub mod norm;
 pub mod rope;
 mod storage;

@@ -3,11 +3,14 @@
 use rand::{Rng, SeedableRng};
 
 use super::{Decoder, SiteWeights};
-use crate::{config::ModelSpec, train::TrainableLora};
+use crate::{
+    config::{LlamaSizes, ModelSpec},
+    train::TrainableLora,
+};
 
 /// Two layers, two query heads for each key head, 64 tokens.
-pub(crate) fn spec() -> ModelSpec {
-    ModelSpec {
+pub(crate) fn sizes() -> LlamaSizes {
+    LlamaSizes {
         vocab_size: 64,
         hidden_size: 24,
         intermediate_size: 40,
@@ -23,6 +26,10 @@ pub(crate) fn spec() -> ModelSpec {
         eos: vec![2],
         pad: Some(3),
     }
+}
+
+pub(crate) fn spec() -> ModelSpec {
+    sizes().spec().unwrap()
 }
 
 /// Uniform values in `[-bound, bound)`.
@@ -56,7 +63,7 @@ pub(crate) fn trainable(seed: u64) -> Decoder {
 
 /// A frozen model with an output projection of its own.
 pub(crate) fn untied(seed: u64) -> Decoder {
-    values(seed, ModelSpec { tied_embeddings: false, ..spec() }, false)
+    values(seed, LlamaSizes { tied_embeddings: false, ..sizes() }.spec().unwrap(), false)
 }
 
 /// An adapter on every site with `A` and `B` not zero.
@@ -64,14 +71,14 @@ pub(crate) fn adapter(decoder: &Decoder, rank: usize, seed: u64) -> TrainableLor
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let weights: Vec<SiteWeights> = decoder
         .sites()
-        .into_iter()
-        .map(|(site, d_in, d_out)| SiteWeights {
-            site,
+        .iter()
+        .map(|site| SiteWeights {
+            site: site.id,
             rank,
-            d_in,
-            d_out,
-            a: uniform(&mut rng, rank * d_in, 0.3),
-            b: uniform(&mut rng, d_out * rank, 0.3),
+            d_in: site.d_in,
+            d_out: site.d_out,
+            a: uniform(&mut rng, rank * site.d_in, 0.3),
+            b: uniform(&mut rng, site.d_out * rank, 0.3),
             scale: 2.0,
         })
         .collect();

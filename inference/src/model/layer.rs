@@ -4,112 +4,102 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::{AdapterDelta, Projection, SiteId, parameters::Source};
+use super::{
+    AdapterDelta,
+    attention::Heads,
+    block::{Block, Norms},
+    mlp,
+    parameters::Projection,
+};
 use crate::{
     Result,
-    config::ModelSpec,
+    config::{ExpertSpec, ModelSpec, ResidualForm},
     kv::KvStore,
-    layers::{
-        Linear,
-        attention::{AttentionShape, attend, attend_cached},
-        mlp::silu_gate,
-        norm::RmsNorm,
-        rope::Rope,
-    },
+    layers::{activation::Activation, norm::Norm, rope::Rotation},
     step::Step,
 };
 
-/// `h + attention(norm(h))`, then `h + mlp(norm(h))`.
+/// What all layers of a forward pass share.
+pub(super) struct Pass<'a> {
+    pub(super) step: &'a Step,
+    /// Rotation in layers that see everything, and in those with a window.
+    pub(super) rotations: Option<[Rotation; 2]>,
+    pub(super) delta: &'a dyn AdapterDelta,
+}
+
+impl Pass<'_> {
+    /// A projection of all tokens, with what adapters add.
+    pub(super) fn project(&self, projection: &Projection, x: &Tensor) -> Result<Tensor> {
+        let y = projection.linear.forward(x)?;
+        match projection.site {
+            Some(site) => self.delta.add(site, x, y),
+            None => Ok(y),
+        }
+    }
+
+    /// A projection of some tokens: row `i` of `x` is token `rows[i]`.
+    pub(super) fn project_rows(
+        &self,
+        projection: &Projection,
+        rows: &[usize],
+        x: &Tensor,
+    ) -> Result<Tensor> {
+        let y = projection.linear.forward(x)?;
+        match projection.site {
+            Some(site) => self.delta.add_rows(site, rows, x, y),
+            None => Ok(y),
+        }
+    }
+}
+
+/// Attention and MLP with their norms, added up as the model's [`ResidualForm`] says.
 #[derive(Debug)]
 pub(super) struct Layer {
-    index: usize,
-    shape: AttentionShape,
-    input_norm: RmsNorm,
-    post_attention_norm: RmsNorm,
-    /// In the order of [`Projection::ALL`].
-    projections: [Linear; 7],
+    pub(super) block: Block<Projection, Norm>,
+    pub(super) heads: Heads,
+    residual: ResidualForm,
+    activation: Activation,
+    experts: Option<Arc<ExpertSpec>>,
 }
 
 impl Layer {
-    pub(super) fn build(index: usize, spec: &ModelSpec, source: &mut Source<'_>) -> Result<Self> {
-        let mut linear = |projection| {
-            let site = SiteId { layer: index, projection };
-            source.linear(&format!("{}.weight", site.module_path()))
-        };
-        let projections = [
-            linear(Projection::Q)?,
-            linear(Projection::K)?,
-            linear(Projection::V)?,
-            linear(Projection::O)?,
-            linear(Projection::Gate)?,
-            linear(Projection::Up)?,
-            linear(Projection::Down)?,
-        ];
-        let norm = |name: &str| format!("model.layers.{index}.{name}.weight");
-        Ok(Self {
-            index,
-            shape: AttentionShape {
-                heads: spec.heads,
-                kv_heads: spec.kv_heads,
-                head_dim: spec.head_dim,
-            },
-            input_norm: source.norm(&norm("input_layernorm"), spec.norm_eps)?,
-            post_attention_norm: source.norm(&norm("post_attention_layernorm"), spec.norm_eps)?,
-            projections,
-        })
+    pub(super) fn new(spec: &ModelSpec, index: usize, block: Block<Projection, Norm>) -> Self {
+        Self {
+            block,
+            heads: Heads::new(spec, index),
+            residual: spec.residual,
+            activation: spec.mlp.activation,
+            experts: spec.experts.clone().map(Arc::new),
+        }
     }
 
-    pub(super) const fn projection(&self, projection: Projection) -> &Linear {
-        &self.projections[projection as usize]
-    }
-
-    /// Values of the parameter with this path inside the layer (`mlp.up_proj`).
-    pub(super) fn parameter(&self, path: &str) -> Result<Vec<f32>> {
-        let norm = match path {
-            "input_layernorm" => &self.input_norm,
-            "post_attention_layernorm" => &self.post_attention_norm,
-            _ => {
-                let projection = Projection::ALL.into_iter().find(|p| p.path() == path);
-                let projection = projection.expect("parameter names are made by `parameters`");
-                return self.projection(projection).weight();
-            }
-        };
-        Ok(norm.weight().to_vec1::<f32>()?)
-    }
-
-    fn project(
-        &self,
-        projection: Projection,
-        x: &Tensor,
-        delta: &dyn AdapterDelta,
-    ) -> Result<Tensor> {
-        let y = self.projection(projection).forward(x)?;
-        delta.add(SiteId { layer: self.index, projection }, x, y)
+    fn mlp(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
+        mlp::forward(&self.block.mlp, self.activation, self.experts.as_deref(), pass, x)
     }
 
     pub(super) fn forward(
         &self,
         hidden: &Tensor,
-        step: &Step,
-        positions: &Arc<[u32]>,
-        rope: &Rope,
+        pass: &Pass<'_>,
         kv: Option<&mut dyn KvStore>,
-        delta: &dyn AdapterDelta,
     ) -> Result<Tensor> {
-        let x = self.input_norm.forward(hidden)?;
-        let q = rope.forward(&self.project(Projection::Q, &x, delta)?, positions)?;
-        let k = rope.forward(&self.project(Projection::K, &x, delta)?, positions)?;
-        let v = self.project(Projection::V, &x, delta)?;
-        let attended = match kv {
-            Some(kv) => attend_cached(self.shape, step, self.index, kv, &q, &k, &v)?,
-            None => attend(self.shape, step, &q, &k, &v)?,
+        let Norms { attention, attention_post, mlp, mlp_post } = &self.block.norms;
+        let after = |norm: &Option<Norm>, x: Tensor| match norm {
+            Some(norm) => norm.forward(&x),
+            None => Ok(x),
         };
-        let hidden = (hidden + self.project(Projection::O, &attended, delta)?)?;
-
-        let x = self.post_attention_norm.forward(&hidden)?;
-        let gate = self.project(Projection::Gate, &x, delta)?;
-        let up = self.project(Projection::Up, &x, delta)?;
-        let out = self.project(Projection::Down, &silu_gate(&gate, &up)?, delta)?;
+        let x = attention.forward(hidden)?;
+        let attended = self.heads.forward(&self.block.attention, pass, &x, kv)?;
+        if let ResidualForm::Parallel { .. } = self.residual {
+            let x = mlp.as_ref().map_or(Ok(x), |norm| norm.forward(hidden))?;
+            return Ok((hidden + (self.mlp(pass, &x)? + attended)?)?);
+        }
+        let hidden = (hidden + after(attention_post, attended)?)?;
+        let x = match mlp {
+            Some(norm) => norm.forward(&hidden)?,
+            None => x,
+        };
+        let out = after(mlp_post, self.mlp(pass, &x)?)?;
         Ok((hidden + out)?)
     }
 }

@@ -1,59 +1,87 @@
 //! The decoder: embedding, layers of attention and MLP, norm, output projection.
 
+mod attention;
+mod block;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod layer;
+mod mlp;
 pub mod parameters;
+mod plan;
 pub mod reference;
 pub mod site;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use candle_core::{Tensor, Var};
 
 use self::{
-    layer::Layer,
-    parameters::{InitialValues, Source},
+    block::Map,
+    layer::{Layer, Pass},
+    parameters::{Export, Form, InitialValues, Projection, Read, Source, WeightBytes},
+    plan::Plan,
 };
 pub use self::{
-    parameters::{Parameter, parameters},
-    site::{AdapterDelta, NoAdapter, Projection, SiteId, SiteWeights},
+    parameters::{Parameter, ParameterKind, parameters},
+    site::{AdapterDelta, NoAdapter, Site, SiteId, SiteWeights},
 };
 use crate::{
     Error, Result,
-    config::ModelSpec,
-    kv::KvStore,
-    layers::{Linear, embedding::embed, norm::RmsNorm, rope::Rope},
+    config::{ModelSpec, PositionSpec},
+    kernels::WeightFormat,
+    kv::{KvShape, KvStore},
+    layers::{elementwise::softcap, embedding::Embedding, norm::Norm, rope::Rope},
     step::Step,
     weights::{Checkpoint, NamedTensor},
 };
 
-/// A LLaMA-architecture decoder on the CPU in f32, as `transformers`' `LlamaForCausalLM` computes it.
+/// How a model is loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Form of the embedding table and of every projection; other weights are not quantised.
+    pub weights: WeightFormat,
+}
+
+/// A decoder on the CPU in f32, of the form that its [`ModelSpec`] says, as `transformers` computes
+/// it.
 ///
 /// A token's result depends on its own sequence and adapter only: its bits are the same in any
 /// batch, with or without cache, on any number of threads, on any processor of the architecture.
 #[derive(Debug)]
 pub struct Decoder {
     spec: ModelSpec,
-    embedding: Tensor,
+    sites: Vec<Site>,
+    embedding: Embedding,
+    positions: Option<Embedding>,
+    embedding_norm: Option<Norm>,
     layers: Vec<Layer>,
-    norm: RmsNorm,
-    head: Linear,
-    rope: Rope,
+    norm: Norm,
+    head: Projection,
+    /// In layers that see all positions, and in those with a window.
+    ropes: Option<[Rope; 2]>,
     /// Trained weights by checkpoint name; empty in a frozen model.
     variables: Vec<(String, Var)>,
 }
 
 impl Decoder {
-    /// Loads a model folder (`config.json`, `model.safetensors` or its shards), frozen.
+    /// Loads a model folder (`config.json`, `model.safetensors` or its shards; or a GGUF file, or a
+    /// folder with one), frozen.
     ///
     /// # Errors
     /// [`Error::Config`] or [`Error::Weights`] if the folder is not a model that this decoder
     /// computes exactly, down to missing and unknown tensors; [`Error::Io`] if it cannot be read.
     pub fn load(dir: &Path) -> Result<Self> {
-        Self::from_checkpoint(dir, false)
+        Self::load_with(dir, &LoadOptions::default())
+    }
+
+    /// Loads a model as [`Self::load`] does, with weights in the format that `options` name.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(dir: &Path, options: &LoadOptions) -> Result<Self> {
+        Self::from_checkpoint(dir, Form::Frozen(options.weights))
     }
 
     /// Loads a model folder with every weight a variable, for full-parameter training.
@@ -61,7 +89,7 @@ impl Decoder {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_trainable(dir: &Path) -> Result<Self> {
-        Self::from_checkpoint(dir, true)
+        Self::from_checkpoint(dir, Form::Trainable)
     }
 
     /// A model with random weights drawn from `seed`, every weight a variable.
@@ -70,7 +98,7 @@ impl Decoder {
     /// [`Error::Config`] if the specification is out of bounds.
     pub fn random(spec: ModelSpec, seed: u64) -> Result<Self> {
         let mut values = InitialValues::new(seed, spec.layers);
-        Self::build(spec, true, &mut |parameter| Ok(values.draw(parameter)))
+        Self::build(spec, Form::Trainable, &mut |parameter| Ok(values.draw(parameter).into()))
     }
 
     /// A model with these weights: `read` gives the row-major values of each parameter.
@@ -82,47 +110,63 @@ impl Decoder {
         trainable: bool,
         mut read: impl FnMut(&Parameter) -> Result<Vec<f32>>,
     ) -> Result<Self> {
-        Self::build(spec, trainable, &mut read)
+        let form = if trainable { Form::Trainable } else { Form::Frozen(WeightFormat::F32) };
+        Self::build(spec, form, &mut |parameter| Ok(read(parameter)?.into()))
     }
 
-    fn from_checkpoint(dir: &Path, trainable: bool) -> Result<Self> {
-        let spec = ModelSpec::load(dir)?;
+    fn from_checkpoint(dir: &Path, form: Form) -> Result<Self> {
         let checkpoint = Checkpoint::open(dir)?;
-        let expected: Vec<String> = parameters(&spec).into_iter().map(|p| p.name).collect();
-        let unknown = |name: &&str| {
-            // Tied models are sometimes saved with their head, and old ones with rope tables: both
-            // repeat what is already known.
-            let repeated = (spec.tied_embeddings && *name == "lm_head.weight")
-                || name.ends_with("rotary_emb.inv_freq");
-            !repeated && !expected.iter().any(|known| known == name)
+        let spec = match checkpoint.config()? {
+            Some(text) => ModelSpec::parse(&text)?,
+            None => ModelSpec::load(dir)?,
         };
-        if let Some(name) = checkpoint.names().find(unknown) {
-            return Err(Error::Weights(format!("{name} is not part of the model")));
-        }
-        Self::build(spec, trainable, &mut |parameter| {
-            checkpoint.read(&parameter.name, &parameter.shape)
+        let names = StoredNames::new(&spec, &checkpoint)?;
+        Self::build(spec, form, &mut |parameter| {
+            checkpoint.values(names.of(&parameter.name), &parameter.shape)
         })
     }
 
-    fn build(
-        spec: ModelSpec,
-        trainable: bool,
-        read: &mut dyn FnMut(&Parameter) -> Result<Vec<f32>>,
-    ) -> Result<Self> {
+    fn build(spec: ModelSpec, form: Form, read: Read<'_>) -> Result<Self> {
         spec.validate()?;
-        let mut source = Source::new(&spec, trainable, read);
-        let (embedding, embedding_projection) = source.embedding()?;
-        let layers = (0..spec.layers)
-            .map(|index| Layer::build(index, &spec, &mut source))
-            .collect::<Result<Vec<_>>>()?;
-        let norm = source.norm("model.norm.weight", spec.norm_eps)?;
-        let head = match embedding_projection {
-            Some(head) => head,
-            None => source.linear("lm_head.weight")?,
+        let plan = Plan::new(&spec);
+        let sites = parameters::sites(&plan);
+        let mut source = Source::new(form, read);
+        let (embedding, tied_head) = source.embedding(&plan.embedding, spec.tied_embeddings)?;
+        let positions = match &plan.positions {
+            Some(table) => Some(source.table(table)?),
+            None => None,
         };
-        let rope = Rope::new(spec.head_dim, spec.max_positions, spec.rope_theta);
+        let embedding_norm = plan.embedding_norm.map(|norm| source.norm(norm)).transpose()?;
+        let blocks = plan.layers.into_iter().enumerate();
+        let layers = blocks
+            .map(|(index, block)| Ok(Layer::new(&spec, index, source.layer(block)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let norm = source.norm(plan.final_norm)?;
+        let head = match (tied_head, plan.head) {
+            (Some(head), _) => head,
+            (None, Some(head)) => source.linear(head)?,
+            (None, None) => unreachable!("a model without tied embeddings has a head"),
+        };
+        let ropes = match &spec.positions {
+            PositionSpec::Rope { global, local } => {
+                let head_dim = spec.attention.head_dim;
+                Some([global, local].map(|rope| Rope::new(rope.clone(), head_dim)))
+            }
+            _ => None,
+        };
         let variables = source.into_variables();
-        Ok(Self { spec, embedding, layers, norm, head, rope, variables })
+        Ok(Self {
+            spec,
+            sites,
+            embedding,
+            positions,
+            embedding_norm,
+            layers,
+            norm,
+            head,
+            ropes,
+            variables,
+        })
     }
 
     /// What the model is made of.
@@ -135,15 +179,21 @@ impl Decoder {
         &self.variables
     }
 
-    /// Every LoRA site with its input and output widths, in the order of [`SiteId`].
-    pub fn sites(&self) -> Vec<(SiteId, usize, usize)> {
-        let ids = (0..self.spec.layers)
-            .flat_map(|layer| Projection::ALL.map(|projection| SiteId { layer, projection }));
-        ids.map(|site| {
-            let linear = self.layers[site.layer].projection(site.projection);
-            (site, linear.d_in(), linear.d_out())
-        })
-        .collect()
+    /// Bytes of memory that the frozen tables and projections take, a tied table once; 0 for
+    /// variables.
+    pub fn weight_bytes(&self) -> usize {
+        let mut bytes = WeightBytes::default();
+        for layer in &self.layers {
+            layer.block.clone().map(&mut bytes).expect("counting does not fail");
+        }
+        let table = if self.spec.tied_embeddings { 0 } else { self.embedding.weight_bytes() };
+        let positions = self.positions.as_ref().map_or(0, Embedding::weight_bytes);
+        bytes.0 + table + positions + self.head.linear.weight_bytes()
+    }
+
+    /// Every LoRA site, in the order of [`SiteId`]: site `i` of the slice has the id `i`.
+    pub fn sites(&self) -> &[Site] {
+        &self.sites
     }
 
     /// Hidden states after the final norm, `(tokens, hidden)`, rows as in `step`.
@@ -161,14 +211,37 @@ impl Decoder {
         delta: &dyn AdapterDelta,
     ) -> Result<Tensor> {
         step.validate(self.spec.vocab_size, self.spec.max_positions)?;
-        let positions: Arc<[u32]> = Arc::from(step.positions.as_slice());
-        let mut hidden = embed(&self.embedding, &step.tokens)?;
+        let rotations = self.ropes.as_ref().map(|ropes| {
+            let [global, local] = ropes;
+            [global.at(&step.positions), local.at(&step.positions)]
+        });
+        let pass = Pass { step, rotations, delta };
+        let mut hidden = self.embed(step)?;
         for layer in &self.layers {
             // Reborrowed for each layer: `as_deref_mut` would tie the borrow to the whole loop.
             let kv = kv.as_mut().map(|kv| &mut **kv as &mut dyn KvStore);
-            hidden = layer.forward(&hidden, step, &positions, &self.rope, kv, delta)?;
+            hidden = layer.forward(&hidden, &pass, kv)?;
         }
         self.norm.forward(&hidden)
+    }
+
+    fn embed(&self, step: &Step) -> Result<Tensor> {
+        let mut hidden = self.embedding.forward(&step.tokens)?;
+        if let Some(scale) = self.spec.embedding_scale {
+            hidden = (hidden * f64::from(scale))?;
+        }
+        if let Some(table) = &self.positions {
+            hidden = (hidden + table.forward(&step.positions)?)?;
+        }
+        match &self.embedding_norm {
+            Some(norm) => norm.forward(&hidden),
+            None => Ok(hidden),
+        }
+    }
+
+    /// What a cache keeps of each token.
+    pub const fn kv_shape(&self) -> KvShape {
+        self.spec.kv_shape()
     }
 
     /// Logits `(rows, vocab)` of hidden states `(rows, hidden)`; pass only the rows that are needed.
@@ -176,7 +249,11 @@ impl Decoder {
     /// # Errors
     /// [`Error::Tensor`] if the width differs.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.head.forward(hidden)
+        let logits = self.head.linear.forward(hidden)?;
+        match self.spec.logit_softcap {
+            Some(cap) => softcap(&logits, cap),
+            None => Ok(logits),
+        }
     }
 
     /// Reads every weight back: checkpoint name, shape and values, in [`parameters()`] order.
@@ -184,27 +261,56 @@ impl Decoder {
     /// # Errors
     /// [`Error::Tensor`] if a value cannot be read.
     pub fn export(&self) -> Result<Vec<NamedTensor>> {
-        parameters(&self.spec)
-            .into_iter()
-            .map(|parameter| {
-                let values = self.parameter(&parameter.name)?;
-                Ok((parameter.name, parameter.shape, values))
-            })
-            .collect()
+        let mut export = Export::default();
+        export.table(&self.embedding)?;
+        self.positions.iter().try_for_each(|table| export.table(table))?;
+        self.embedding_norm.iter().cloned().try_for_each(|norm| export.norm(norm))?;
+        for layer in &self.layers {
+            layer.block.clone().map(&mut export)?;
+        }
+        export.norm(self.norm.clone())?;
+        if !self.spec.tied_embeddings {
+            export.linear(self.head.clone())?;
+        }
+        let named = parameters(&self.spec).into_iter().zip(export.0);
+        Ok(named.map(|(parameter, values)| (parameter.name, parameter.shape, values)).collect())
+    }
+}
+
+/// What a checkpoint calls each weight: some were saved without the outermost module.
+struct StoredNames {
+    prefix: &'static str,
+    left_out: bool,
+}
+
+impl StoredNames {
+    /// # Errors
+    /// [`Error::Weights`] if the checkpoint has a tensor that is not part of the model.
+    fn new(spec: &ModelSpec, checkpoint: &Checkpoint) -> Result<Self> {
+        let names = &spec.names;
+        let embedding = format!("{}.weight", names.embedding);
+        let left_out = checkpoint.names().all(|name| name != embedding)
+            && embedding
+                .strip_prefix(names.optional_prefix)
+                .is_some_and(|short| checkpoint.names().any(|name| name == short));
+        let stored = Self { prefix: names.optional_prefix, left_out };
+        let expected: std::collections::HashSet<String> =
+            parameters(spec).into_iter().map(|p| stored.of(&p.name).to_owned()).collect();
+        let head = format!("{}.weight", names.head);
+        let unknown = |name: &&str| {
+            // Tied models are sometimes saved with their head, and old ones with rope tables or
+            // causal masks: all repeat what is already known.
+            let repeated = (spec.tied_embeddings && *name == head)
+                || names.repeated.iter().any(|end| name.ends_with(end));
+            !expected.contains(*name) && !repeated
+        };
+        match checkpoint.names().find(unknown) {
+            Some(name) => Err(Error::Weights(format!("{name} is not part of the model"))),
+            None => Ok(stored),
+        }
     }
 
-    fn parameter(&self, name: &str) -> Result<Vec<f32>> {
-        let flat = |tensor: &Tensor| Ok(tensor.flatten_all()?.to_vec1::<f32>()?);
-        match name {
-            "model.embed_tokens.weight" => flat(&self.embedding),
-            "model.norm.weight" => flat(self.norm.weight()),
-            "lm_head.weight" => self.head.weight(),
-            _ => {
-                let rest = name.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.'));
-                let (index, rest) = rest.expect("parameter names are made by `parameters`");
-                let index: usize = index.parse().expect("layer numbers are decimal");
-                self.layers[index].parameter(rest.trim_end_matches(".weight"))
-            }
-        }
+    fn of<'a>(&self, name: &'a str) -> &'a str {
+        if self.left_out { name.strip_prefix(self.prefix).unwrap_or(name) } else { name }
     }
 }

@@ -1,13 +1,13 @@
 //! The decoder in plain tensor operations, the oracle that the kernels are tested against.
 //!
-//! It follows `transformers`' `modeling_llama.py` line by line, one sequence at a time, with the
+//! For plain LLaMA models. It follows `transformers`' `modeling_llama.py` line by line, one sequence at a time, with the
 //! tensor library's matrix product; it is slow, and its bits depend on the machine.
 
 use std::collections::HashMap;
 
 use candle_core::{D, Device, Tensor};
 
-use super::{Decoder, Projection, SiteId};
+use super::Decoder;
 use crate::{Result, config::ModelSpec};
 
 /// Logits `(tokens, vocab)` of one sequence from position 0.
@@ -28,7 +28,7 @@ pub fn logits(decoder: &Decoder, tokens: &[u32]) -> Result<Tensor> {
     for layer in 0..spec.layers {
         hidden = layer_forward(spec, &weights, layer, &hidden, &rope)?;
     }
-    let hidden = rms_norm(&hidden, &weights["model.norm.weight"], spec.norm_eps)?;
+    let hidden = rms_norm(&hidden, &weights["model.norm.weight"], spec.norm.eps)?;
     Ok(hidden.matmul(&weights.get("lm_head.weight").unwrap_or(table).t()?)?)
 }
 
@@ -40,35 +40,35 @@ fn layer_forward(
     rope: &(Tensor, Tensor),
 ) -> Result<Tensor> {
     let norm = |name: &str| &weights[&format!("model.layers.{layer}.{name}.weight")];
-    let project = |x: &Tensor, projection| -> Result<Tensor> {
-        let name = format!("{}.weight", SiteId { layer, projection }.module_path());
+    let project = |x: &Tensor, path: &str| -> Result<Tensor> {
+        let name = format!("model.layers.{layer}.{path}.weight");
         Ok(x.matmul(&weights[&name].t()?)?)
     };
     let length = hidden.dim(0)?;
     // (heads, tokens, head_dim)
     let heads = |x: Tensor, count| -> Result<Tensor> {
-        Ok(x.reshape((length, count, spec.head_dim))?.transpose(0, 1)?.contiguous()?)
+        Ok(x.reshape((length, count, spec.attention.head_dim))?.transpose(0, 1)?.contiguous()?)
     };
-    let x = rms_norm(hidden, norm("input_layernorm"), spec.norm_eps)?;
-    let q = rotate(&heads(project(&x, Projection::Q)?, spec.heads)?, rope)?;
-    let k = rotate(&heads(project(&x, Projection::K)?, spec.kv_heads)?, rope)?;
-    let v = heads(project(&x, Projection::V)?, spec.kv_heads)?;
+    let x = rms_norm(hidden, norm("input_layernorm"), spec.norm.eps)?;
+    let q = rotate(&heads(project(&x, "self_attn.q_proj")?, spec.attention.heads)?, rope)?;
+    let k = rotate(&heads(project(&x, "self_attn.k_proj")?, spec.attention.kv_heads)?, rope)?;
+    let v = heads(project(&x, "self_attn.v_proj")?, spec.attention.kv_heads)?;
     let repeat = |x: Tensor| -> Result<Tensor> {
-        let group = spec.heads / spec.kv_heads;
-        let shape = (spec.kv_heads, group, length, spec.head_dim);
+        let group = spec.attention.heads / spec.attention.kv_heads;
+        let shape = (spec.attention.kv_heads, group, length, spec.attention.head_dim);
         let wide = x.unsqueeze(1)?.broadcast_as(shape)?.contiguous()?;
-        Ok(wide.reshape((spec.heads, length, spec.head_dim))?)
+        Ok(wide.reshape((spec.attention.heads, length, spec.attention.head_dim))?)
     };
-    let scores =
-        (q.matmul(&repeat(k)?.transpose(1, 2)?.contiguous()?)? / (spec.head_dim as f64).sqrt())?;
+    let scores = (q.matmul(&repeat(k)?.transpose(1, 2)?.contiguous()?)?
+        / (spec.attention.head_dim as f64).sqrt())?;
     let weights = softmax(&scores.broadcast_add(&causal_mask(length)?)?)?;
     let attended = weights.matmul(&repeat(v)?)?.transpose(0, 1)?.contiguous()?;
-    let attended = attended.reshape((length, spec.heads * spec.head_dim))?;
-    let hidden = (hidden + project(&attended, Projection::O)?)?;
+    let attended = attended.reshape((length, spec.attention.heads * spec.attention.head_dim))?;
+    let hidden = (hidden + project(&attended, "self_attn.o_proj")?)?;
 
-    let x = rms_norm(&hidden, norm("post_attention_layernorm"), spec.norm_eps)?;
-    let gate = project(&x, Projection::Gate)?.silu()?;
-    let out = project(&(gate * project(&x, Projection::Up)?)?, Projection::Down)?;
+    let x = rms_norm(&hidden, norm("post_attention_layernorm"), spec.norm.eps)?;
+    let gate = project(&x, "mlp.gate_proj")?.silu()?;
+    let out = project(&(gate * project(&x, "mlp.up_proj")?)?, "mlp.down_proj")?;
     Ok((hidden + out)?)
 }
 
@@ -92,12 +92,13 @@ fn causal_mask(length: usize) -> Result<Tensor> {
 
 /// Cosines and sines, `(tokens, head_dim)`: each half repeats the same angles.
 fn rope_tables(spec: &ModelSpec, length: usize) -> Result<(Tensor, Tensor)> {
-    let half = spec.head_dim / 2;
+    let half = spec.attention.head_dim / 2;
+    let theta = spec.source.get("rope_theta").and_then(serde_json::Value::as_f64).unwrap_or(1e4);
     let angles: Vec<f32> = (0..length)
         .flat_map(|position| {
             (0..2 * half).map(move |i| {
-                let exponent = 2.0 * (i % half) as f64 / spec.head_dim as f64;
-                position as f32 * (1.0 / spec.rope_theta.powf(exponent) as f32)
+                let exponent = 2.0 * (i % half) as f64 / spec.attention.head_dim as f64;
+                position as f32 * (1.0 / theta.powf(exponent) as f32)
             })
         })
         .collect();

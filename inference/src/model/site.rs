@@ -4,76 +4,34 @@ use candle_core::Tensor;
 
 use crate::Result;
 
-/// A linear projection of a decoder layer, by its Hugging Face module name.
+/// A LoRA site, as its index in the model's site table ([`Decoder::sites`](super::Decoder::sites)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Projection {
-    /// `self_attn.q_proj`
-    Q,
-    /// `self_attn.k_proj`
-    K,
-    /// `self_attn.v_proj`
-    V,
-    /// `self_attn.o_proj`
-    O,
-    /// `mlp.gate_proj`
-    Gate,
-    /// `mlp.up_proj`
-    Up,
-    /// `mlp.down_proj`
-    Down,
+pub struct SiteId(pub u32);
+
+/// One place where an adapter acts: a linear projection of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Index in the model's site table, which is in model order.
+    pub id: SiteId,
+    /// The module's path in the checkpoint: `model.layers.3.self_attn.q_proj`. PEFT matches
+    /// `target_modules` and patterns against it.
+    pub path: String,
+    /// The path's last component: `q_proj`.
+    pub module: String,
+    /// Input width.
+    pub d_in: usize,
+    /// Output width.
+    pub d_out: usize,
+    /// Whether the checkpoint stores the weight as `(d_in, d_out)`, as GPT-2's `Conv1D` does. `A`
+    /// and `B` of an adapter are `(r, d_in)` and `(d_out, r)` all the same.
+    pub fan_in_fan_out: bool,
 }
 
-impl Projection {
-    /// All projections, in the order in which sites are listed.
-    pub const ALL: [Self; 7] =
-        [Self::Q, Self::K, Self::V, Self::O, Self::Gate, Self::Up, Self::Down];
-
-    /// The module's own name, as in PEFT's `target_modules`: `q_proj`.
-    pub const fn module(self) -> &'static str {
-        match self {
-            Self::Q => "q_proj",
-            Self::K => "k_proj",
-            Self::V => "v_proj",
-            Self::O => "o_proj",
-            Self::Gate => "gate_proj",
-            Self::Up => "up_proj",
-            Self::Down => "down_proj",
-        }
-    }
-
-    /// The module's path within its layer: `self_attn.q_proj`.
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Q => "self_attn.q_proj",
-            Self::K => "self_attn.k_proj",
-            Self::V => "self_attn.v_proj",
-            Self::O => "self_attn.o_proj",
-            Self::Gate => "mlp.gate_proj",
-            Self::Up => "mlp.up_proj",
-            Self::Down => "mlp.down_proj",
-        }
-    }
-
-    /// The projection with this module name (`q_proj`), if there is one.
-    pub fn from_module(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|projection| projection.module() == name)
-    }
-}
-
-/// One place where an adapter acts: a projection of a layer. Sites are ordered by layer, then as in
-/// [`Projection::ALL`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SiteId {
-    /// Decoder layer, from 0.
-    pub layer: usize,
-    /// Projection within the layer.
-    pub projection: Projection,
-}
-
-impl SiteId {
-    /// The module path in a checkpoint: `model.layers.3.self_attn.q_proj`.
-    pub fn module_path(self) -> String {
-        format!("model.layers.{}.{}", self.layer, self.projection.path())
+impl Site {
+    /// A site named by its `path`.
+    pub fn new(id: SiteId, path: String, d_in: usize, d_out: usize, fan_in_fan_out: bool) -> Self {
+        let module = path.rsplit('.').next().unwrap_or_default().to_owned();
+        Self { id, path, module, d_in, d_out, fan_in_fan_out }
     }
 }
 
@@ -104,11 +62,19 @@ pub trait AdapterDelta {
     /// Returns `y` with the adapter's part added.
     ///
     /// - `x`: `(tokens, d_in)`, the projection's input
-    /// - `y`: `(tokens, d_out)`, the base projection `x W^T`
+    /// - `y`: `(tokens, d_out)`, the base projection `x W^T`; it may be written in place, so no other
+    ///   tensor may share its memory
     ///
     /// # Errors
     /// [`crate::Error::Shape`] or [`crate::Error::Adapter`] if the adapter does not fit the site.
     fn add(&self, site: SiteId, x: &Tensor, y: Tensor) -> Result<Tensor>;
+
+    /// As [`Self::add`] for some of the step's tokens: row `i` of `x` and `y` is token `rows[i]`;
+    /// `rows` is strictly increasing.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    fn add_rows(&self, site: SiteId, rows: &[usize], x: &Tensor, y: Tensor) -> Result<Tensor>;
 }
 
 /// The base model alone.
@@ -117,6 +83,10 @@ pub struct NoAdapter;
 
 impl AdapterDelta for NoAdapter {
     fn add(&self, _site: SiteId, _x: &Tensor, y: Tensor) -> Result<Tensor> {
+        Ok(y)
+    }
+
+    fn add_rows(&self, _: SiteId, _rows: &[usize], _x: &Tensor, y: Tensor) -> Result<Tensor> {
         Ok(y)
     }
 }

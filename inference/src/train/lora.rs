@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Result,
     layers::{Linear, with_values},
-    model::{AdapterDelta, Decoder, Projection, SiteId, SiteWeights},
+    model::{AdapterDelta, Decoder, Site, SiteId, SiteWeights},
     weights::{self, Storage},
 };
 
@@ -22,23 +22,26 @@ pub struct LoraConfig {
     pub rank: usize,
     /// The delta is scaled by `alpha / r`.
     pub alpha: f64,
-    /// Module names (`q_proj`) that get a delta in every layer, as in PEFT.
+    /// Modules that get a delta: names (`q_proj`) or ends of paths (`mlp.up_proj`), as PEFT's
+    /// `target_modules`; or [`ALL_LINEAR`] alone for every site.
     pub target_modules: Vec<String>,
 }
 
 impl Default for LoraConfig {
     fn default() -> Self {
-        let target_modules = Projection::ALL.map(|p| p.module().to_owned()).to_vec();
-        Self { rank: 8, alpha: 16.0, target_modules }
+        Self { rank: 8, alpha: 16.0, target_modules: vec![ALL_LINEAR.into()] }
     }
 }
 
+/// Stands for every LoRA site of the model in [`LoraConfig::target_modules`], as in PEFT.
+pub const ALL_LINEAR: &str = "all-linear";
 /// Largest rank accepted.
 const MAX_RANK: usize = 512;
 
 /// One site's variables.
 #[derive(Debug)]
-struct Site {
+struct SiteVariables {
+    path: String,
     a: Var,
     b: Var,
     shrink: Linear,
@@ -46,22 +49,22 @@ struct Site {
     scale: f64,
 }
 
-impl Site {
-    fn new(weights: &SiteWeights) -> Result<Self> {
+impl SiteVariables {
+    fn new(path: String, weights: &SiteWeights) -> Result<Self> {
         let SiteWeights { rank, d_in, d_out, a, b, scale, .. } = weights;
         let variable = |values: &[f32], shape: (usize, usize)| {
             Var::from_tensor(&Tensor::from_slice(values, shape, &Device::Cpu)?)
         };
         let (a, b) = (variable(a, (*rank, *d_in))?, variable(b, (*d_out, *rank))?);
         let (shrink, expand) = (Linear::trainable(&a)?, Linear::trainable(&b)?);
-        Ok(Self { a, b, shrink, expand, scale: f64::from(*scale) })
+        Ok(Self { path, a, b, shrink, expand, scale: f64::from(*scale) })
     }
 }
 
 /// A LoRA adapter with every `A` and `B` a variable.
 #[derive(Debug)]
 pub struct TrainableLora {
-    sites: BTreeMap<SiteId, Site>,
+    sites: BTreeMap<SiteId, SiteVariables>,
 }
 
 impl TrainableLora {
@@ -71,15 +74,16 @@ impl TrainableLora {
     /// # Errors
     /// [`Error::Adapter`] if the rank is out of bounds, no module is targeted, or one is unknown.
     pub fn new(decoder: &Decoder, config: &LoraConfig, seed: u64) -> Result<Self> {
-        let targets = targets(config)?;
+        check(config)?;
+        let targeted = targeted(config, decoder.sites())?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let sites = decoder.sites().into_iter().filter(|(id, ..)| targets.contains(&id.projection));
-        let weights: Vec<SiteWeights> = sites
-            .map(|(site, d_in, d_out)| {
+        let weights: Vec<SiteWeights> = targeted
+            .into_iter()
+            .map(|&Site { id, d_in, d_out, .. }| {
                 let bound = 1.0 / (d_in as f32).sqrt();
                 let a = (0..config.rank * d_in).map(|_| bound * rng.random_range(-1.0f32..1.0));
                 SiteWeights {
-                    site,
+                    site: id,
                     rank: config.rank,
                     d_in,
                     d_out,
@@ -97,21 +101,21 @@ impl TrainableLora {
     /// # Errors
     /// [`Error::Adapter`] if a site is listed twice or does not fit the decoder.
     pub fn from_weights(decoder: &Decoder, weights: &[SiteWeights]) -> Result<Self> {
-        let known: BTreeMap<SiteId, (usize, usize)> =
-            decoder.sites().into_iter().map(|(site, d_in, d_out)| (site, (d_in, d_out))).collect();
         let mut sites = BTreeMap::new();
         for weight in weights {
-            let path = weight.site.module_path();
-            let fits = known.get(&weight.site) == Some(&(weight.d_in, weight.d_out))
+            let known = decoder.sites().get(weight.site.0 as usize);
+            let path = known.map_or_else(|| format!("{:?}", weight.site), |site| site.path.clone());
+            let fits = known.is_some_and(|s| (s.d_in, s.d_out) == (weight.d_in, weight.d_out))
                 && (1..=MAX_RANK).contains(&weight.rank)
                 && weight.a.len() == weight.rank * weight.d_in
                 && weight.b.len() == weight.d_out * weight.rank;
             if !fits {
                 return Err(Error::Adapter(format!("{path} does not fit the model")));
             }
-            if sites.insert(weight.site, Site::new(weight)?).is_some() {
+            if sites.contains_key(&weight.site) {
                 return Err(Error::Adapter(format!("{path} is listed twice")));
             }
+            sites.insert(weight.site, SiteVariables::new(path, weight)?);
         }
         if sites.is_empty() {
             return Err(Error::Adapter("it has no sites".into()));
@@ -121,8 +125,9 @@ impl TrainableLora {
 
     /// The variables by PEFT name, in site order, `A` before `B`.
     pub fn variables(&self) -> Vec<(String, Var)> {
-        let names = self.sites.iter().flat_map(|(id, site)| {
-            [(peft_name(*id, 'A'), site.a.clone()), (peft_name(*id, 'B'), site.b.clone())]
+        let names = self.sites.values().flat_map(|site| {
+            let name = |matrix| peft_name(&site.path, matrix);
+            [(name('A'), site.a.clone()), (name('B'), site.b.clone())]
         });
         names.collect()
     }
@@ -151,8 +156,23 @@ impl TrainableLora {
         weights.collect()
     }
 
-    pub(crate) fn site_variables(&self) -> impl Iterator<Item = (SiteId, &Var, &Var)> {
-        self.sites.iter().map(|(&id, site)| (id, &site.a, &site.b))
+    pub(crate) fn site_variables(&self) -> impl Iterator<Item = (SiteId, &str, &Var, &Var)> {
+        self.sites.iter().map(|(&id, site)| (id, &*site.path, &site.a, &site.b))
+    }
+
+    /// What PEFT reads as the same modules: [`ALL_LINEAR`] is spelled out in model order.
+    fn target_modules(&self, config: &LoraConfig) -> Vec<String> {
+        if config.target_modules.iter().all(|target| target != ALL_LINEAR) {
+            return config.target_modules.clone();
+        }
+        let mut names = Vec::<String>::new();
+        for site in self.sites.values() {
+            let name = site.path.rsplit('.').next().unwrap_or_default();
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        names
     }
 
     /// Writes `adapter_config.json` and `adapter_model.safetensors` as PEFT does, in f32. `base` is
@@ -162,11 +182,12 @@ impl TrainableLora {
     /// [`Error::Io`] if a file cannot be written; [`Error::Adapter`] if `config` is not the shape of
     /// this adapter.
     pub fn save(&self, dir: &Path, config: &LoraConfig, base: &str) -> Result<()> {
-        let targets = targets(config)?;
+        check(config)?;
         let scale = (config.alpha / config.rank as f64) as f32;
-        let same = self.weights()?.iter().all(|w| {
-            w.rank == config.rank && w.scale == scale && targets.contains(&w.site.projection)
-        });
+        let fits = |(site, w): (&SiteVariables, SiteWeights)| {
+            w.rank == config.rank && w.scale == scale && is_targeted(config, &site.path)
+        };
+        let same = self.sites.values().zip(self.weights()?).all(fits);
         if !same {
             return Err(Error::Adapter(format!("its shape is not {config:?}")));
         }
@@ -178,7 +199,7 @@ impl TrainableLora {
             "r": config.rank,
             "lora_alpha": config.alpha,
             "lora_dropout": 0.0,
-            "target_modules": config.target_modules,
+            "target_modules": self.target_modules(config),
             "bias": "none",
             "fan_in_fan_out": false,
             "use_rslora": false,
@@ -205,14 +226,18 @@ impl AdapterDelta for TrainableLora {
         let delta = site.expand.forward(&site.shrink.forward(x)?)?;
         Ok((y + (delta * site.scale)?)?)
     }
+
+    fn add_rows(&self, site: SiteId, _rows: &[usize], x: &Tensor, y: Tensor) -> Result<Tensor> {
+        self.add(site, x, y)
+    }
 }
 
 /// PEFT's name of a site's matrix: `base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight`.
-fn peft_name(site: SiteId, matrix: char) -> String {
-    format!("base_model.model.{}.lora_{matrix}.weight", site.module_path())
+fn peft_name(path: &str, matrix: char) -> String {
+    format!("base_model.model.{path}.lora_{matrix}.weight")
 }
 
-fn targets(config: &LoraConfig) -> Result<Vec<Projection>> {
+fn check(config: &LoraConfig) -> Result<()> {
     let alpha = config.alpha > 0.0 && config.alpha < 1e6;
     if !(1..=MAX_RANK).contains(&config.rank) || !alpha {
         return Err(Error::Adapter(format!("rank {} or alpha {}", config.rank, config.alpha)));
@@ -220,9 +245,25 @@ fn targets(config: &LoraConfig) -> Result<Vec<Projection>> {
     if config.target_modules.is_empty() {
         return Err(Error::Adapter("target_modules is empty".into()));
     }
-    let find = |name: &String| {
-        Projection::from_module(name)
-            .ok_or_else(|| Error::Adapter(format!("target module {name:?} is unknown")))
+    Ok(())
+}
+
+/// PEFT's rule: the whole path, or its end from a dot on.
+fn names(target: &str, path: &str) -> bool {
+    path.strip_suffix(target).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+fn is_targeted(config: &LoraConfig, path: &str) -> bool {
+    config.target_modules.iter().any(|target| target == ALL_LINEAR || names(target, path))
+}
+
+/// The sites that `config` names; each of its targets must name one.
+fn targeted<'a>(config: &LoraConfig, sites: &'a [Site]) -> Result<Vec<&'a Site>> {
+    let idle = |target: &&String| {
+        *target != ALL_LINEAR && !sites.iter().any(|site| names(target, &site.path))
     };
-    config.target_modules.iter().map(find).collect()
+    if let Some(name) = config.target_modules.iter().find(idle) {
+        return Err(Error::Adapter(format!("target module {name:?} is unknown")));
+    }
+    Ok(sites.iter().filter(|site| is_targeted(config, &site.path)).collect())
 }

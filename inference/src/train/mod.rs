@@ -12,7 +12,7 @@ pub mod vocabulary;
 
 pub use self::{
     data::{Example, shuffled},
-    lora::{LoraConfig, TrainableLora},
+    lora::{ALL_LINEAR, LoraConfig, TrainableLora},
     optimizer::{AdamW, AdamWConfig},
     schedule::Schedule,
     trainer::{Progress, Settings, Trainer, held_out_loss},

@@ -107,6 +107,7 @@ fn adapter_adds_scaled_b_a_x() {
     let decoder = fixture::frozen(1);
     let adapter = fixture::adapter(&decoder, 2, 9);
     let weights = adapter.weights().unwrap();
+    let sites = decoder.sites();
     // Merged into the base weights, the adapter must give the same logits.
     let merged = Decoder::with_values(decoder.spec().clone(), false, |parameter| {
         let mut values = decoder
@@ -115,7 +116,9 @@ fn adapter_adds_scaled_b_a_x() {
             .find(|(name, ..)| *name == parameter.name)
             .map(|(_, _, values)| values)
             .unwrap();
-        let site = weights.iter().find(|w| parameter.name == w.site.module_path() + ".weight");
+        let site = weights
+            .iter()
+            .find(|w| parameter.name == sites[w.site.0 as usize].path.clone() + ".weight");
         if let Some(w) = site {
             for out in 0..w.d_out {
                 for r in 0..w.rank {

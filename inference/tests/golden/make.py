@@ -1,127 +1,116 @@
-"""Golden logits of base models with and without PEFT adapters; see make.sh."""
+"""Golden logits of base models with and without PEFT adapters, merges, tokenizers and chats; see
+make.sh."""
 
 import json
 import shutil
 import sys
+import tempfile
+import zlib
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from safetensors.torch import load_file, save_file
+
+from adapters import expert_adapter, family_adapters, rule_adapters, save_adapter
+from chats import make_chats
+from families import FAMILIES, POSITIONED
+from merges import make_merges
+from models import KEPT, LENGTH, SKIPPED, clear, experts_are_certain, load, logits, make_base, noise
+from vocabularies import make_tokenizers
 
 HERE = Path(__file__).resolve().parent
-# Positions whose logits are stored: the first, one inside, and the last ones, which the test also
-# reaches by decoding with the cache.
-KEPT = [0, 9, 21, 22, 23]
-LENGTH = 24
 
 
-def tiny_base(folder: Path) -> None:
-    config = LlamaConfig(
-        vocab_size=96,
-        hidden_size=32,
-        intermediate_size=56,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=64,
-        rms_norm_eps=1e-5,
-        rope_theta=10000.0,
-        initializer_range=0.2,
-        bos_token_id=0,
-        eos_token_id=1,
-        tie_word_embeddings=False,
-    )
-    model = LlamaForCausalLM(config).float()
-    for name, weight in model.named_parameters():
-        if "norm" in name:
-            torch.nn.init.uniform_(weight, 0.5, 1.5)
-    model.save_pretrained(folder)
-    (folder / "generation_config.json").unlink(missing_ok=True)
-
-
-def adapter(base: Path, folder: Path, **settings) -> None:
-    """Saves an adapter whose B is not zero, at the size of a trained one."""
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
-    for name, weight in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.1)
-    # The base is named as it stands in the repository, not as a path of this machine.
-    model.peft_config["default"].base_model_name_or_path = base.name
-    model.save_pretrained(folder)
-    (folder / "README.md").unlink(missing_ok=True)
-    path = folder / "adapter_config.json"
-    config = json.loads(path.read_text())
-    config["target_modules"] = sorted(config["target_modules"])
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-
-
-def logits(base: Path, adapter_folder: Path | None, tokens: torch.Tensor) -> torch.Tensor:
-    model = AutoModelForCausalLM.from_pretrained(
-        base, dtype=torch.float32, attn_implementation="eager"
-    )
-    if adapter_folder is not None:
-        model = PeftModel.from_pretrained(model, adapter_folder)
-    with torch.no_grad():
-        return model.eval()(tokens[None]).logits[0, KEPT].contiguous()
-
-
-def golden(base: Path, folder: Path, adapters: list[str]) -> None:
+def golden(base: Path, folder: Path, adapters: list[str], skipped: bool = False) -> torch.Tensor:
     vocabulary = json.loads((base / "config.json").read_text())["vocab_size"]
     tokens = torch.randint(vocabulary, (LENGTH,))
+    plain = load(base)
     tensors = {
         "tokens": tokens.to(torch.int32),
         "kept": torch.tensor(KEPT, dtype=torch.int32),
-        "base": logits(base, None, tokens),
+        "base": logits(plain, tokens),
     }
+    spread = tensors["base"].std().item()
+    print(f"{folder.name}: logits spread by {spread:.2f}")
+    assert spread > 0.3, "logits that hardly differ test nothing"
+    rounding = noise(base, tokens)
+    print(f"  rounding moves them by up to {rounding:.1e}")
+    assert rounding < 2e-5, "the tests ask for 1e-4"
+    if skipped:
+        tensors["skipped"] = logits(plain, tokens, SKIPPED)
+        tensors["skipped_positions"] = torch.tensor(SKIPPED, dtype=torch.int32)
+        moved = (tensors["skipped"] - tensors["base"]).abs().max().item()
+        print(f"  left-out positions move them by up to {moved:.3f}")
+        assert moved > 0.01, "positions that hardly act test nothing"
     for name in adapters:
-        tensors[name] = logits(base, folder / name, tokens)
+        tensors[name] = logits(load(base, folder / name), tokens)
         moved = (tensors[name] - tensors["base"]).abs().max().item()
-        print(f"{name}: logits move by up to {moved:.3f}")
+        print(f"  {name} moves them by up to {moved:.3f}")
         assert moved > 0.1, "an adapter that hardly acts tests nothing"
+    save_file(tensors, folder / "golden.safetensors")
+    return tokens
+
+
+def make_family(name: str) -> None:
+    # Every family has its own seed, so that one can be made again without the others.
+    torch.manual_seed(zlib.crc32(name.encode()))
+    folder = clear(HERE / name)
+    base = folder / "base"
+    make_base(name, FAMILIES[name], base)
+    adapters = family_adapters(name, base, folder)
+    if name == "llama3":
+        adapters += rule_adapters(base, folder)
+    tokens = golden(base, folder, adapters, skipped=name in POSITIONED)
+    if name.startswith("deepseek_v2"):
+        experts_are_certain(base, tokens)
+        add_expert_adapter(base, folder, tokens)
+
+
+def add_expert_adapter(base: Path, folder: Path, tokens: torch.Tensor) -> None:
+    adapter, weights = expert_adapter(base, folder)
+    with tempfile.TemporaryDirectory() as merged:
+        shutil.copy(base / "config.json", merged)
+        save_file(weights, Path(merged) / "model.safetensors", metadata={"format": "pt"})
+        experts_are_certain(Path(merged), tokens)
+        tensors = load_file(folder / "golden.safetensors")
+        tensors[adapter] = logits(load(Path(merged)), tokens)
+    moved = (tensors[adapter] - tensors["base"]).abs().max().item()
+    print(f"  {adapter} moves them by up to {moved:.3f}")
+    assert moved > 0.1, "an adapter that hardly acts tests nothing"
     save_file(tensors, folder / "golden.safetensors")
 
 
-def make_tiny() -> None:
-    folder = HERE / "tiny"
-    shutil.rmtree(folder, ignore_errors=True)
-    base = folder / "base"
-    tiny_base(base)
-    adapter(
-        base,
-        folder / "rank_stabilised",
-        r=3,
-        lora_alpha=5,
-        use_rslora=True,
-        target_modules=["q_proj", "k_proj", "v_proj", "o_proj"],
-    )
-    adapter(
-        base,
-        folder / "patterns",
-        r=4,
-        lora_alpha=8,
-        target_modules="all-linear",
-        rank_pattern={"down_proj": 7, "layers.1.self_attn.q_proj": 2},
-        alpha_pattern={"mlp.up_proj": 3, "layers.0.self_attn.v_proj": 1},
-    )
-    golden(base, folder, ["rank_stabilised", "patterns"])
-
-
 def make_for(base: Path) -> None:
-    folder = HERE / base.name
-    shutil.rmtree(folder, ignore_errors=True)
+    torch.manual_seed(1612)
+    folder = clear(HERE / base.name)
     folder.mkdir()
-    adapter(base, folder / "adapter", r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"])
+    save_adapter(base, folder / "adapter", r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"])
     golden(base, folder, ["adapter"])
 
 
-if __name__ == "__main__":
+def make_all() -> None:
+    for name in FAMILIES:
+        make_family(name)
     torch.manual_seed(1612)
+    make_merges(HERE / "llama3" / "base", HERE / "merge")
+    make_tokenizers(HERE / "tokenizers")
+    make_chats()
+
+
+if __name__ == "__main__":
     torch.use_deterministic_algorithms(True)
-    if len(sys.argv) > 1:
-        make_for(Path(sys.argv[1]).resolve())
-    else:
-        make_tiny()
+    arguments = sys.argv[1:]
+    if not arguments:
+        make_all()
+    for argument in arguments:
+        if argument in FAMILIES:
+            make_family(argument)
+        elif argument == "merge":
+            torch.manual_seed(1612)
+            make_merges(HERE / "llama3" / "base", HERE / "merge")
+        elif argument == "tokenizers":
+            make_tokenizers(HERE / "tokenizers")
+        elif argument == "chats":
+            make_chats()
+        else:
+            make_for(Path(argument).resolve())

@@ -4,9 +4,9 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use inference::{
     adapter::{CONFIG_FILE, WEIGHTS_FILE},
-    config::ModelSpec,
+    config::{LlamaSizes, ModelSpec},
     engine::{Engine, EngineConfig, EngineHandle, Event, FinishReason},
-    model::{Decoder, Projection, SiteId},
+    model::{Decoder, Site},
     tokenizer::Tokenizer,
     weights::{Storage, save},
 };
@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 pub(crate) const VOCAB: usize = 258;
 pub(crate) const EOS: u32 = 1;
 
-pub(crate) const fn spec() -> ModelSpec {
-    ModelSpec {
+pub(crate) const fn sizes() -> LlamaSizes {
+    LlamaSizes {
         vocab_size: VOCAB,
         hidden_size: 32,
         intermediate_size: 48,
@@ -35,6 +35,10 @@ pub(crate) const fn spec() -> ModelSpec {
         eos: Vec::new(),
         pad: None,
     }
+}
+
+pub(crate) fn spec() -> ModelSpec {
+    sizes().spec().unwrap()
 }
 
 /// A frozen model with weights large enough that tokens differ.
@@ -81,6 +85,10 @@ pub(crate) fn engine(config: EngineConfig) -> EngineHandle {
     Engine::start(decoder(spec()), tokenizer(), config).unwrap()
 }
 
+/// The LoRA modules of a LLaMA layer.
+pub(crate) const MODULES: [&str; 7] =
+    ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+
 /// What a request gave: token ids with the bits of their log-probabilities, and the text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Answer {
@@ -94,17 +102,18 @@ pub(crate) fn answer(mut events: tokio::sync::mpsc::Receiver<Event>) -> Answer {
     let (mut tokens, mut shown) = (Vec::new(), String::new());
     loop {
         match events.blocking_recv().expect("the engine is gone") {
-            Event::Token { id, text, logprob } => {
+            Event::Token { id, text, logprob, .. } => {
                 tokens.push((id, logprob.to_bits()));
                 shown.push_str(&text);
             }
-            Event::Finished { reason, completion, text, .. } => {
-                assert_eq!(completion, tokens.iter().map(|(id, _)| *id).collect::<Vec<_>>());
-                assert_eq!(shown, text);
+            Event::Finished { reason, answer } => {
+                let ids: Vec<u32> = tokens.iter().map(|(id, _)| *id).collect();
+                assert_eq!(answer.completion, ids);
+                assert_eq!(shown, answer.text);
                 assert!(events.blocking_recv().is_none());
-                return Answer { tokens, text, reason };
+                return Answer { tokens, text: shown, reason };
             }
-            Event::Failed { reason } => panic!("failed: {reason}"),
+            other => panic!("not served: {other:?}"),
         }
     }
 }
@@ -121,25 +130,19 @@ pub(crate) struct AdapterFiles {
 }
 
 impl AdapterFiles {
-    /// Random weights of rank `rank` at every site of these projections.
-    pub(crate) fn random(
-        decoder: &Decoder,
-        seed: u64,
-        rank: usize,
-        projections: &[Projection],
-    ) -> Self {
+    /// Random weights of rank `rank` at every site of these modules.
+    pub(crate) fn random(decoder: &Decoder, seed: u64, rank: usize, modules: &[&str]) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut draw = |count: usize| -> Vec<f32> {
             (0..count).map(|_| rng.random_range(-0.3..0.3)).collect()
         };
         let mut tensors = Vec::new();
-        for (site, d_in, d_out) in decoder.sites() {
-            if projections.contains(&site.projection) {
-                tensors.push((name(site, "A"), vec![rank, d_in], draw(rank * d_in)));
-                tensors.push((name(site, "B"), vec![d_out, rank], draw(d_out * rank)));
+        for Site { path, module, d_in, d_out, .. } in decoder.sites() {
+            if modules.contains(&&**module) {
+                tensors.push((name(path, "A"), vec![rank, *d_in], draw(rank * d_in)));
+                tensors.push((name(path, "B"), vec![*d_out, rank], draw(d_out * rank)));
             }
         }
-        let modules: Vec<&str> = projections.iter().map(|p| p.module()).collect();
         let config = json!({"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank,
                             "target_modules": modules, "bias": "none"});
         Self { config, tensors, storage: Storage::F32 }
@@ -153,6 +156,6 @@ impl AdapterFiles {
     }
 }
 
-pub(crate) fn name(site: SiteId, side: &str) -> String {
-    format!("base_model.model.{}.lora_{side}.weight", site.module_path())
+pub(crate) fn name(path: &str, side: &str) -> String {
+    format!("base_model.model.{path}.lora_{side}.weight")
 }

@@ -78,7 +78,7 @@ fn trained_adapter_is_read_back_by_the_engine_and_has_gradients() {
 
     let dir = tempfile::tempdir().unwrap();
     adapter.save(dir.path(), &config, "openledger-tiny").unwrap();
-    let loaded = Adapter::load(dir.path(), None, &decoder.sites(), 1 << 24).unwrap();
+    let loaded = Adapter::load(dir.path(), None, decoder.sites(), 1 << 24).unwrap();
     assert_eq!(loaded.weights(), adapter.weights().unwrap());
 
     let again = TrainableLora::from_weights(&decoder, &loaded.weights()).unwrap();

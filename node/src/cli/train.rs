@@ -27,7 +27,7 @@ pub(crate) struct TrainArguments {
     /// The adapter's part is scaled by alpha / rank.
     #[arg(long, default_value_t = 16.0)]
     alpha: f64,
-    /// Projections that get an adapter; all seven if none is named.
+    /// Modules that get an adapter; every linear projection if none is named.
     #[arg(long, value_name = "MODULE", value_delimiter = ',')]
     modules: Vec<String>,
     /// Optimiser steps.

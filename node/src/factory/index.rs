@@ -102,7 +102,7 @@ pub fn build_index(
     progress: &mut (dyn FnMut(IndexProgress) + Send),
 ) -> Result<BuildReport> {
     let (decoder, tokenizer) = (Decoder::load(base)?, Tokenizer::load(base)?);
-    let adapter = Adapter::load(dir, None, &decoder.sites(), MAX_ADAPTER_BYTES)?;
+    let adapter = Adapter::load(dir, None, decoder.sites(), MAX_ADAPTER_BYTES)?;
     let lora = TrainableLora::from_weights(&decoder, &adapter.weights())?;
     if datanets.len() > MAX_DATANETS {
         return Err(Error::Datanet(format!(

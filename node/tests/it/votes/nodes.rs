@@ -6,7 +6,7 @@ use alloy::{
     primitives::{Address, B256, U256},
     signers::local::PrivateKeySigner,
 };
-use attribution::settle::{Info, Row, SlotLayout, Witness, witness_of_cells};
+use attribution::settle::{Info, ModelId, Row, SlotLayout, Witness};
 use node::{
     chain::bindings::{
         IRecordSamples, ISettlement,
@@ -182,15 +182,11 @@ async fn first_record(world: &World, batch: &ChainBatch) -> (Vec<u8>, usize, Vec
     let Info::Record { ordinal, record, .. } = rows[at].info else { unreachable!() };
     let (symbols, cells) = (posted.witnessSymbols as usize, posted.slotCells as usize);
     let layout = SlotLayout::new(symbols, cells).unwrap();
-    let place = layout.place(ordinal.into());
-    let cells = layout.read(&blobs[place.blob], place.slot).unwrap();
-    // Of the model, or of its base, which has no sketch.
-    let witness = [128, 0].into_iter().find_map(|dim| {
-        let bytes = witness_of_cells(&cells, Witness::length(dim))?;
-        let witness = Witness::decode(&bytes).ok()?;
-        (witness.hash()[..31] == record).then_some(bytes)
-    });
-    (ledger, at, witness.unwrap())
+    // The base has no sketch.
+    let dim = |model: ModelId| if world.model.0 == model.0 { 128 } else { 0 };
+    let witness = layout.witness(&blobs, ordinal.into(), dim).unwrap();
+    assert_eq!(Witness::decode(&witness).unwrap().hash()[..31], record);
+    (ledger, at, witness)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,321 @@
+"""One tiny configuration for every family, with the fields that its published `config.json` has."""
+
+SMALL = {"vocab_size": 96, "hidden_size": 32, "initializer_range": 0.02, "use_cache": True}
+# Sequences of the golden files have 24 tokens, so every window is passed three times.
+WINDOW = 8
+
+LLAMA = SMALL | {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "intermediate_size": 40,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "hidden_act": "silu",
+    "max_position_embeddings": 64,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 500000.0,
+    "attention_bias": False,
+    "mlp_bias": False,
+    "tie_word_embeddings": False,
+    "bos_token_id": 0,
+    "eos_token_id": [1, 3],
+}
+
+DEEPSEEK_V2 = SMALL | {
+    "architectures": ["DeepseekV2ForCausalLM"],
+    "model_type": "deepseek_v2",
+    "attention_bias": False,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "first_k_dense_replace": 1,
+    "hidden_act": "silu",
+    "intermediate_size": 40,
+    "kv_lora_rank": 16,
+    "max_position_embeddings": 1280,
+    "moe_intermediate_size": 12,
+    "moe_layer_freq": 1,
+    "n_group": 1,
+    "n_routed_experts": 6,
+    "n_shared_experts": 2,
+    "norm_topk_prob": False,
+    "num_attention_heads": 4,
+    "num_experts_per_tok": 2,
+    "num_hidden_layers": 3,
+    "num_key_value_heads": 4,
+    "q_lora_rank": None,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4,
+    "rms_norm_eps": 1e-6,
+    "rope_scaling": {
+        "beta_fast": 32,
+        "beta_slow": 1,
+        "factor": 40,
+        "mscale": 0.707,
+        "mscale_all_dim": 0.707,
+        "original_max_position_embeddings": 32,
+        "type": "yarn",
+    },
+    "rope_theta": 10000,
+    "routed_scaling_factor": 1.0,
+    "scoring_func": "softmax",
+    "seq_aux": True,
+    "tie_word_embeddings": False,
+    "topk_group": 1,
+    "topk_method": "greedy",
+    "v_head_dim": 6,
+}
+
+GLM = SMALL | {
+    "architectures": ["GlmForCausalLM"],
+    "model_type": "glm",
+    "attention_bias": True,
+    "attention_dropout": 0.0,
+    "eos_token_id": [1, 2, 3],
+    "head_dim": 8,
+    "hidden_act": "silu",
+    "intermediate_size": 40,
+    "max_position_embeddings": 64,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 2,
+    "pad_token_id": 1,
+    "partial_rotary_factor": 0.5,
+    "rms_norm_eps": 1.5625e-07,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": False,
+}
+
+GEMMA = SMALL | {
+    "architectures": ["GemmaForCausalLM"],
+    "model_type": "gemma",
+    "attention_bias": False,
+    "bos_token_id": 2,
+    "eos_token_id": 1,
+    "head_dim": 12,
+    "hidden_act": "gelu_pytorch_tanh",
+    "intermediate_size": 40,
+    "max_position_embeddings": 64,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 1,
+    "pad_token_id": 0,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+}
+
+FALCON = SMALL | {
+    "architectures": ["FalconForCausalLM"],
+    "model_type": "falcon",
+    "alibi": False,
+    "attention_dropout": 0.0,
+    "bias": False,
+    "bos_token_id": 11,
+    "eos_token_id": 11,
+    "hidden_dropout": 0.0,
+    "layer_norm_epsilon": 1e-5,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+}
+
+FAMILIES = {
+    "llama": LLAMA | {"rope_theta": 10000.0, "eos_token_id": 1},
+    "llama3": LLAMA
+    | {
+        # Some frequencies below, some between and some above the two borders.
+        "rope_scaling": {
+            "factor": 8.0,
+            "high_freq_factor": 4.0,
+            "low_freq_factor": 1.0,
+            "original_max_position_embeddings": 32,
+            "rope_type": "llama3",
+        },
+    },
+    "llama_linear": LLAMA
+    | {
+        "attention_bias": True,
+        "mlp_bias": True,
+        "num_key_value_heads": 4,
+        "rope_theta": 10000.0,
+        "rope_scaling": {"type": "linear", "factor": 4.0},
+        "eos_token_id": 1,
+    },
+    "llama_yarn": LLAMA
+    | {
+        "rope_theta": 10000.0,
+        "rope_parameters": {
+            "rope_type": "yarn",
+            "rope_theta": 10000.0,
+            "factor": 4.0,
+            "original_max_position_embeddings": 16,
+        },
+    },
+    "mistral": LLAMA
+    | {
+        "architectures": ["MistralForCausalLM"],
+        "model_type": "mistral",
+        "head_dim": 12,
+        "sliding_window": WINDOW,
+        "rope_theta": 10000.0,
+        "eos_token_id": 2,
+    },
+    "qwen2": SMALL
+    | {
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "attention_dropout": 0.0,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "hidden_act": "silu",
+        "intermediate_size": 40,
+        "max_position_embeddings": 64,
+        "max_window_layers": 1,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 2,
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1000000.0,
+        "sliding_window": WINDOW,
+        "tie_word_embeddings": True,
+        "use_sliding_window": True,
+    },
+    "qwen3": SMALL
+    | {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "attention_bias": False,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "head_dim": 12,
+        "hidden_act": "silu",
+        "intermediate_size": 40,
+        "max_position_embeddings": 64,
+        "max_window_layers": 2,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 2,
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-6,
+        "rope_scaling": None,
+        "rope_theta": 1000000,
+        "sliding_window": None,
+        "tie_word_embeddings": False,
+        "use_sliding_window": False,
+    },
+    "glm": GLM,
+    "glm4": GLM
+    | {"architectures": ["Glm4ForCausalLM"], "model_type": "glm4", "rms_norm_eps": 1e-5},
+    "deepseek_v2_lite": DEEPSEEK_V2,
+    "deepseek_v2": DEEPSEEK_V2
+    | {
+        "q_lora_rank": 20,
+        "n_group": 3,
+        "topk_group": 2,
+        "topk_method": "group_limited_greedy",
+        "routed_scaling_factor": 1.5,
+        "n_shared_experts": 1,
+        "num_hidden_layers": 2,
+        "rope_scaling": DEEPSEEK_V2["rope_scaling"] | {"mscale": 1.0},
+    },
+    "gemma": GEMMA,
+    "gemma2": GEMMA
+    | {
+        "architectures": ["Gemma2ForCausalLM"],
+        "model_type": "gemma2",
+        "hidden_activation": "gelu_pytorch_tanh",
+        "num_key_value_heads": 2,
+        "query_pre_attn_scalar": 9,
+        "sliding_window": WINDOW,
+        # Small enough that both caps bend what passes them.
+        "attn_logit_softcapping": 2.0,
+        "final_logit_softcapping": 4.0,
+    },
+    "gemma3": GEMMA
+    | {
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "hidden_activation": "gelu_pytorch_tanh",
+        "num_hidden_layers": 3,
+        "num_key_value_heads": 2,
+        "query_pre_attn_scalar": 9,
+        "rope_local_base_freq": 10000.0,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+        "rope_theta": 1000000.0,
+        "sliding_window": WINDOW,
+        "sliding_window_pattern": 2,
+    },
+    "falcon_7b": FALCON
+    | {"multi_query": True, "new_decoder_architecture": False, "parallel_attn": True},
+    "falcon_40b": FALCON
+    | {
+        "multi_query": True,
+        "new_decoder_architecture": True,
+        "num_kv_heads": 2,
+        "parallel_attn": True,
+        "tie_word_embeddings": False,
+    },
+    "falcon_11b": FALCON
+    | {
+        "ffn_hidden_size": 40,
+        "max_position_embeddings": 64,
+        "multi_query": True,
+        "new_decoder_architecture": True,
+        "num_kv_heads": 2,
+        "num_ln_in_parallel_attn": 1,
+        "parallel_attn": True,
+        "rope_theta": 500042.0,
+        "tie_word_embeddings": False,
+    },
+    "falcon_rw": FALCON
+    | {
+        "alibi": True,
+        "bias": True,
+        "multi_query": False,
+        "new_decoder_architecture": False,
+        "parallel_attn": False,
+    },
+    "bloom": {
+        "architectures": ["BloomForCausalLM"],
+        "model_type": "bloom",
+        "apply_residual_connection_post_layernorm": False,
+        "attention_dropout": 0.0,
+        "attention_softmax_in_fp32": True,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "hidden_dropout": 0.0,
+        "layer_norm_epsilon": 1e-5,
+        # Six heads: four slopes of the first series and two between them.
+        "n_embed": 24,
+        "n_layer": 2,
+        "num_attention_heads": 6,
+        "offset_alibi": 100,
+        "pad_token_id": 3,
+        "pretraining_tp": 1,
+        "seq_length": 64,
+        "slow_but_exact": False,
+        "use_cache": True,
+        "vocab_size": 96,
+    },
+    "gpt2": {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "activation_function": "gelu_new",
+        "attn_pdrop": 0.1,
+        "bos_token_id": 95,
+        "embd_pdrop": 0.1,
+        "eos_token_id": 95,
+        "layer_norm_epsilon": 1e-5,
+        "n_ctx": 64,
+        "n_embd": 32,
+        "n_head": 4,
+        "n_layer": 2,
+        "n_positions": 64,
+        "resid_pdrop": 0.1,
+        "vocab_size": 96,
+    },
+}
+
+# Position embeddings that are turned or added by `position_ids`; the others ask the mask.
+POSITIONED = [name for name in FAMILIES if name not in ("falcon_rw", "bloom")]
+
+# Hub checkpoints of these were saved from the inner model.
+UNPREFIXED = ("bloom", "gpt2")
