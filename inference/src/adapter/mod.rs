@@ -11,7 +11,6 @@ mod queue;
 mod registry;
 mod set;
 mod source;
-mod stacked;
 mod store;
 mod tiers;
 

@@ -63,7 +63,7 @@ impl Arena {
         self.values.copy_within(from..from + len, to);
     }
 
-    pub(super) const fn view<'a>(
+    pub(super) fn view<'a>(
         &'a self,
         table: &'a [BlockId],
         layer: usize,

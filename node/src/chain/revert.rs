@@ -17,11 +17,12 @@ use crate::Error;
 macro_rules! abis {
     ($($name:literal)*) => { [$(($name, include_str!(concat!("../../../abi/", $name, ".json")))),*] };
 }
-const ABIS: [(&str, &str); 22] = abis![
-    "AmountFaults" "CarryFaults" "CreditFaults" "DatanetRegistry" "DevCertVerifier" "Disputes"
-    "EarnerRegistry" "EarningsArchive" "FeeSchedule" "IndexDisputes" "InfluenceIndexes"
+const ABIS: [(&str, &str); 24] = abis![
+    "AmountFaults" "CarryFaults" "CreditFaults" "DaCertRelay" "DatanetRegistry" "DevCertVerifier"
+    "Disputes" "EarnerRegistry" "EarningsArchive" "FeeSchedule" "IndexDisputes" "InfluenceIndexes"
     "ModelRegistry" "PaymentChannels" "PayoutVerifier" "ReceiptFaults" "RecordFaults"
-    "RecordSamples" "RowFaults" "Settlement" "SketchVotes" "Staking" "ValidatorRoll"
+    "RecordSamples" "RelayedCertVerifier" "RowFaults" "Settlement" "SketchVotes" "Staking"
+    "ValidatorRoll"
 ];
 
 /// Every error of every contract. Contracts may name the arguments of the same error differently;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::pipeline::{Stage, stage};
 use crate::{
     Result,
-    challenger::{Challenger, Indexes},
+    challenger::{Challenger, IndexAnswerer, IndexChallenger, Indexes},
     committer::Kzg,
     config::{Config, ShoppingConfig, read_key, read_small},
     da::SharedAvailability,
     factory::IndexPublisher,
     votes::{
-        Answerer, Auditor, Closer, Context, Judge, Pruner, Reruns, Roll, Sampler, Shopper,
-        Shopping, Watcher,
+        Answerer, Auditor, Closer, Context, Judge, Pruner, Releaser, Reruns, Roll, Sampler,
+        Shopper, Shopping, Watcher,
     },
 };
 
@@ -42,8 +42,15 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
     let watcher = Watcher::new(context.clone());
     let answerer = Answerer::new(context.clone());
     let closer = Closer::new(context.clone());
-    let mut prompt =
-        vec![stage!(pruner), stage!(roll), stage!(watcher), stage!(answerer), stage!(closer)];
+    let releaser = Releaser::new(context.clone());
+    let mut prompt = vec![
+        stage!(pruner),
+        stage!(roll),
+        stage!(watcher),
+        stage!(answerer),
+        stage!(closer),
+        stage!(releaser),
+    ];
     if config.challenger.draw_samples {
         let (_, registry, client) = own();
         let sampler = Sampler::new(registry, client);
@@ -54,11 +61,20 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
 
     let (store, registry, client) = own();
     let publisher = IndexPublisher::new(Arc::clone(&layer), kzg.clone());
-    let indexes = Indexes::new(registry.clone(), publisher);
+    let indexes = Indexes::new(registry.clone(), publisher.clone());
     let challenger = Challenger::new(store, registry, client, layer, kzg, indexes);
     if config.challenger.enabled {
         let challenger = challenger.clone();
         lines.push(vec![stage!(challenger)]);
+        let (store, registry, client) = own();
+        let index_challenger =
+            IndexChallenger::new(store, registry, client, publisher, &config.node.datanets);
+        lines.push(vec![stage!(index_challenger)]);
+    }
+    if !config.node.datanets.is_empty() {
+        let (store, registry, client) = own();
+        let index_answerer = IndexAnswerer::new(store, registry, client, &config.node.datanets);
+        lines.push(vec![stage!(index_answerer)]);
     }
     let catalog = reruns.shared_catalog();
     // Also without shopping: what was bought before a restart is checked to its end.

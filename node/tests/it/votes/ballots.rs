@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Challenges a record of the operator's latest ledger.
-async fn challenge(peer: &Peer, batch: B256, node: &Operator, recorded: &Recorded) {
+pub(super) async fn challenge(peer: &Peer, batch: B256, node: &Operator, recorded: &Recorded) {
     let (_, ledger) = node.store.last(Table::Ledgers, &[]).unwrap().unwrap();
     let (digest, witness) = (recorded.call.digest(), recorded.call.witness().encode());
     let rows = prover::rows_from_blob(&ledger).unwrap();

@@ -95,6 +95,8 @@ async fn api(world: &World, node: &Operator) -> Api {
     let serving = world.serving_of(node, catalog, &mut metrics);
     Api {
         serving,
+        keys: node::keys::Keys::default(),
+        about: node::api::About::default(),
         store: Arc::clone(&node.store),
         earnings: node.earnings.clone(),
         waits: node.settler.waits(),

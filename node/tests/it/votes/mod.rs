@@ -2,6 +2,7 @@
 
 mod ballots;
 mod dishonest;
+mod holds;
 mod nodes;
 mod peer;
 mod world;
