@@ -137,9 +137,9 @@ def sentencepiece_folders(root: Path) -> None:
         cases = cases_of(model.encode, model.decode)
         if name == "spm_unigram":
             cases = [case for case in cases if case["text"] != PILE]
-        for case in cases:
-            # <unk> is a special token to transformers: it has no text.
-            case["decoded"] = case["decoded"].replace(" \u2047 ", "")
+        for case in cases if name == "spm_unigram_unknown" else []:
+            # <unk> is a special token to transformers: it has no text, so the text begins after it.
+            case["decoded"] = case["decoded"].replace(" \u2047 ", "").lstrip(" ")
         write(folder, **{"cases.json": cases})
 
 
