@@ -2,6 +2,8 @@
 pragma solidity 0.8.30;
 
 import {FeeSchedule} from "../contracts/governance/FeeSchedule.sol";
+import {ICrossDomainMessenger} from "../contracts/interfaces/ICrossDomainMessenger.sol";
+import {IDaCertVerifier} from "../contracts/interfaces/IDaCertVerifier.sol";
 import {IFeeSchedule} from "../contracts/interfaces/IFeeSchedule.sol";
 import {IPayoutVerifier} from "../contracts/interfaces/IPayoutVerifier.sol";
 import {ISketchVotes} from "../contracts/interfaces/ISketchVotes.sol";
@@ -27,6 +29,7 @@ import {RowFaults} from "../contracts/settlement/faults/RowFaults.sol";
 import {Staking} from "../contracts/staking/Staking.sol";
 import {DevCertVerifier} from "../contracts/verifiers/DevCertVerifier.sol";
 import {PayoutVerifier} from "../contracts/verifiers/PayoutVerifier.sol";
+import {RelayedCertVerifier} from "../contracts/verifiers/RelayedCertVerifier.sol";
 import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {Script} from "forge-std/Script.sol";
 import {VmSafe} from "forge-std/Vm.sol";
@@ -41,7 +44,10 @@ import {VmSafe} from "forge-std/Vm.sol";
 /// | Config          | variable                | default                                                     |
 /// | owner           | DEPLOY_OWNER            | the deployer; governs fees, exposure, slashing and arbiters |
 /// | treasury        | DEPLOY_TREASURY         | the deployer; earner 1, which nobody can change later       |
-/// | attestor        | DEPLOY_ATTESTOR         | the deployer; signs data-availability certificates          |
+/// | daVerifier      | DEPLOY_DA_VERIFIER      | dev; or relayed, the only one that main chains take         |
+/// | attestor        | DEPLOY_ATTESTOR         | dev: the deployer; signs data-availability certificates     |
+/// | messenger       | DEPLOY_MESSENGER        | relayed: OP Stack's on L2, 0x42...07                        |
+/// | daRelay         | DEPLOY_DA_RELAY         | relayed: none, it must be given; DaCertRelay's address on L1 |
 /// | epochSeconds    | DEPLOY_EPOCH_SECONDS    | 3600                                                        |
 /// | disputeWindow   | DEPLOY_DISPUTE_WINDOW   | 604800 (7 days)                                             |
 /// | pageSize        | DEPLOY_PAGE_SIZE        | 65536 earners, a power of two                               |
@@ -65,13 +71,25 @@ import {VmSafe} from "forge-std/Vm.sol";
 /// `identity` is the commitment to the polynomial of degree below the page size with value k at v^k, and only follows
 /// from the whole reference string: the prover computes it (`VerifierKey::identity`).
 ///
+/// RelayedCertVerifier and DaCertRelay name each other for ever, so `daRelay` is where script/DeployRelay.s.sol will put
+/// the relay: `cast compute-address <deployer on L1> --nonce <its next nonce>`.
+///
 /// Contracts with an owner that are wired to each other belong to the deployer until the owner has accepted them
 /// (`acceptOwnership` of Staking, Settlement and Disputes), unless it is the deployer itself.
 contract Deploy is Script {
+    /// @dev Dev takes an attestor's word, Relayed takes EigenDA's certificates from L1.
+    enum DaVerifier {
+        Dev,
+        Relayed
+    }
+
     struct Config {
         address owner;
         address treasury;
+        DaVerifier daVerifier;
         address attestor;
+        ICrossDomainMessenger messenger;
+        address daRelay;
         uint64 epochSeconds;
         uint64 disputeWindow;
         uint32 pageSize;
@@ -115,7 +133,7 @@ contract Deploy is Script {
         PaymentChannels channels;
         Settlement settlement;
         Disputes disputes;
-        DevCertVerifier daCerts;
+        IDaCertVerifier daCerts;
         IPayoutVerifier payoutVerifier;
         EarningsArchive archive;
         Faults faults;
@@ -126,8 +144,14 @@ contract Deploy is Script {
     error AddressMispredicted(address settlement, address predicted);
     error ParameterTooLarge(string name, uint256 value);
     error MissingIdentity();
+    /// @dev Neither dev nor relayed.
+    error UnknownDaVerifier(string given);
+    error MissingDaRelay();
     /// @dev One strike must outweigh what an operator has in batches that are not final.
     error SlashBelowExposure(uint256 strikeSlashWad, uint256 exposureWad);
+
+    /// @dev Of every OP Stack chain.
+    address private constant L2_MESSENGER = 0x4200000000000000000000000000000000000007;
 
     string private _json;
 
@@ -159,7 +183,7 @@ contract Deploy is Script {
         deployed.fees = new FeeSchedule(config.owner, defaultRules(), config.feeNotice);
         deployed.datanets = new DatanetRegistry();
         deployed.models = new ModelRegistry(deployed.earners, deployed.datanets);
-        deployed.daCerts = new DevCertVerifier(config.attestor);
+        deployed.daCerts = _deployDaVerifier(config);
         deployed.payoutVerifier = _deployPayoutVerifier(config);
         _deployIndexes(config, deployer, deployed);
         _deployPayments(config, deployer, deployed);
@@ -183,7 +207,10 @@ contract Deploy is Script {
 
         config.owner = _address("owner", "DEPLOY_OWNER", deployer);
         config.treasury = _address("treasury", "DEPLOY_TREASURY", deployer);
+        config.daVerifier = _daVerifier();
         config.attestor = _address("attestor", "DEPLOY_ATTESTOR", deployer);
+        config.messenger = ICrossDomainMessenger(_address("messenger", "DEPLOY_MESSENGER", L2_MESSENGER));
+        config.daRelay = _address("daRelay", "DEPLOY_DA_RELAY", address(0));
         config.epochSeconds = _uint64("epochSeconds", "DEPLOY_EPOCH_SECONDS", 1 hours);
         config.disputeWindow = _uint64("disputeWindow", "DEPLOY_DISPUTE_WINDOW", 7 days);
         config.pageSize = uint32(_uint("pageSize", "DEPLOY_PAGE_SIZE", 65_536, type(uint32).max));
@@ -227,7 +254,7 @@ contract Deploy is Script {
     function describe(Config memory config, Deployment memory deployed) public returns (string memory) {
         vm.serializeUint("deployment", "chainId", block.chainid);
         vm.serializeUint("deployment", "fromBlock", block.number);
-        vm.serializeString("deployment", "contracts", _describeContracts(deployed));
+        vm.serializeString("deployment", "contracts", _describeContracts(config, deployed));
         return vm.serializeString("deployment", "parameters", _describeParameters(config));
     }
 
@@ -244,6 +271,13 @@ contract Deploy is Script {
         );
         deployed.indexes.setArbiter(address(deployed.indexDisputes), true);
         if (config.owner != deployer) deployed.indexes.transferOwnership(config.owner);
+    }
+
+    function _deployDaVerifier(Config memory config) private returns (IDaCertVerifier) {
+        if (config.daVerifier == DaVerifier.Dev) return new DevCertVerifier(config.attestor);
+
+        require(config.daRelay != address(0), MissingDaRelay());
+        return new RelayedCertVerifier(config.messenger, config.daRelay);
     }
 
     /// @dev Tests of what does not depend on proofs put another one in its place.
@@ -318,7 +352,7 @@ contract Deploy is Script {
         require(address(deployed.settlement) == predicted, AddressMispredicted(address(deployed.settlement), predicted));
     }
 
-    function _describeContracts(Deployment memory deployed) private returns (string memory) {
+    function _describeContracts(Config memory config, Deployment memory deployed) private returns (string memory) {
         vm.serializeAddress("contracts", "EarnerRegistry", address(deployed.earners));
         vm.serializeAddress("contracts", "FeeSchedule", address(deployed.fees));
         vm.serializeAddress("contracts", "DatanetRegistry", address(deployed.datanets));
@@ -340,13 +374,18 @@ contract Deploy is Script {
         vm.serializeAddress("contracts", "SketchVotes", address(deployed.faults.votes));
         vm.serializeAddress("contracts", "ValidatorRoll", address(deployed.roll));
         vm.serializeAddress("contracts", "RecordSamples", address(deployed.samples));
-        return vm.serializeAddress("contracts", "DevCertVerifier", address(deployed.daCerts));
+        vm.serializeAddress("contracts", "DaCertVerifier", address(deployed.daCerts));
+        string memory kind = config.daVerifier == DaVerifier.Dev ? "DevCertVerifier" : "RelayedCertVerifier";
+        return vm.serializeAddress("contracts", kind, address(deployed.daCerts));
     }
 
     function _describeParameters(Config memory config) private returns (string memory) {
         vm.serializeAddress("parameters", "owner", config.owner);
         vm.serializeAddress("parameters", "treasury", config.treasury);
+        vm.serializeString("parameters", "daVerifier", config.daVerifier == DaVerifier.Dev ? "dev" : "relayed");
         vm.serializeAddress("parameters", "attestor", config.attestor);
+        vm.serializeAddress("parameters", "messenger", address(config.messenger));
+        vm.serializeAddress("parameters", "daRelay", config.daRelay);
         vm.serializeUint("parameters", "epochSeconds", config.epochSeconds);
         vm.serializeUint("parameters", "disputeWindow", config.disputeWindow);
         vm.serializeUint("parameters", "pageSize", config.pageSize);
@@ -382,6 +421,15 @@ contract Deploy is Script {
         string memory path = string.concat(".", key);
         address value = vm.keyExistsJson(_json, path) ? vm.parseJsonAddress(_json, path) : fallback_;
         return vm.envOr(variable, value);
+    }
+
+    function _daVerifier() private view returns (DaVerifier) {
+        string memory given = vm.keyExistsJson(_json, ".daVerifier") ? vm.parseJsonString(_json, ".daVerifier") : "dev";
+        given = vm.envOr("DEPLOY_DA_VERIFIER", given);
+        bytes32 name = keccak256(bytes(given));
+        if (name == keccak256("dev")) return DaVerifier.Dev;
+        require(name == keccak256("relayed"), UnknownDaVerifier(given));
+        return DaVerifier.Relayed;
     }
 
     function _uint64(string memory key, string memory variable, uint64 fallback_) private view returns (uint64) {

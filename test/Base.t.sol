@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {FeeSchedule} from "../contracts/governance/FeeSchedule.sol";
+import {ICrossDomainMessenger} from "../contracts/interfaces/ICrossDomainMessenger.sol";
 import {IPayoutVerifier} from "../contracts/interfaces/IPayoutVerifier.sol";
 import {G1Point} from "../contracts/libraries/Kzg.sol";
 import {PaymentChannels} from "../contracts/payments/PaymentChannels.sol";
@@ -81,7 +82,7 @@ abstract contract Base is Test {
         channels = deployed.channels;
         settlement = deployed.settlement;
         disputes = deployed.disputes;
-        daCerts = deployed.daCerts;
+        daCerts = DevCertVerifier(address(deployed.daCerts));
         payoutVerifier = deployed.payoutVerifier;
 
         vm.startPrank(owner);
@@ -99,7 +100,10 @@ abstract contract Base is Test {
         return Deploy.Config({
             owner: owner,
             treasury: treasury,
+            daVerifier: Deploy.DaVerifier.Dev,
             attestor: attestor,
+            messenger: ICrossDomainMessenger(address(0)),
+            daRelay: address(0),
             epochSeconds: EPOCH_SECONDS,
             disputeWindow: DISPUTE_WINDOW,
             pageSize: PAGE_SIZE,

@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 contracts=(EarnerRegistry FeeSchedule DatanetRegistry ModelRegistry InfluenceIndexes IndexDisputes Staking
-  PaymentChannels Settlement Disputes EarningsArchive DevCertVerifier PayoutVerifier RowFaults AmountFaults RecordFaults
-  ReceiptFaults CarryFaults CreditFaults ValidatorRoll SketchVotes RecordSamples)
+  PaymentChannels Settlement Disputes EarningsArchive DevCertVerifier RelayedCertVerifier DaCertRelay PayoutVerifier
+  RowFaults AmountFaults RecordFaults ReceiptFaults CarryFaults CreditFaults ValidatorRoll SketchVotes RecordSamples)
 export FOUNDRY_OUT="${FOUNDRY_OUT:-out}"
 
 # The package behind .bin/forge: the wrapper in .bin exits with 0 whatever happens.

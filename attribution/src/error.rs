@@ -223,20 +223,6 @@ pub enum Error {
         /// Cells of a slot.
         cells: usize,
     },
-    /// A slot that holds no witness.
-    #[error("a witness is in a slot from 1 to below {slots}, got {slot}")]
-    NoSuchSlot {
-        /// The number given.
-        slot: usize,
-        /// Slots of a blob.
-        slots: usize,
-    },
-    /// Bytes that are no blob of witnesses.
-    #[error("a witness blob must {rule}")]
-    WitnessBlob {
-        /// The rule.
-        rule: &'static str,
-    },
     /// A leaf number outside the tree.
     #[error("a leaf number must be below {leaves}, got {index}")]
     NoSuchLeaf {

@@ -15,5 +15,5 @@ if tools/srs.sh; then
   powers=("${OPENLEDGER_CACHE:-$HOME/.cache/openledger}/srs-eigenda.point")
 fi
 "$bench" measure "$results" "${powers[@]}"
-tools/forge test --match-path test/bench/PayoutGas.t.sol
+tools/forge test --match-path 'test/bench/*'
 "$bench" report "$results"

@@ -29,6 +29,9 @@ struct Opening {
 /// @dev A commitment is p(tau) G1 for the secret tau of the structured reference string, of which only tau G2 is
 /// needed here. Functions that take points assume them valid (see `isValid`), because the precompiles burn all gas that
 /// they are given when a point is not; `opens` and `opensAll` check by themselves and answer false.
+///
+/// In assembly the arguments of `and` are evaluated from the last: the size is that of what the call returned, which is
+/// nothing on a chain without the precompile.
 library Kzg {
     /// @dev Order of the field of coordinates.
     uint256 internal constant BASE_MODULUS =
@@ -87,12 +90,12 @@ library Kzg {
         return ok;
     }
 
-    function add(G1Point memory a, G1Point memory b) internal view returns (G1Point memory) {
-        return abi.decode(_call(EC_ADD, abi.encode(a, b)), (G1Point));
+    function add(G1Point memory a, G1Point memory b) internal view returns (G1Point memory sum) {
+        _addTo(sum, a, b);
     }
 
-    function mul(G1Point memory p, uint256 scalar) internal view returns (G1Point memory) {
-        return abi.decode(_call(EC_MUL, abi.encode(p, scalar)), (G1Point));
+    function mul(G1Point memory p, uint256 scalar) internal view returns (G1Point memory product) {
+        _mulTo(product, p, scalar);
     }
 
     function negate(G1Point memory p) internal pure returns (G1Point memory) {
@@ -106,8 +109,9 @@ library Kzg {
     function opens(Opening memory opening, G2Point memory tauG2) internal view returns (bool) {
         if (!_isReduced(opening)) return false;
 
-        G1Point memory left = add(opening.commitment, mul(opening.witness, opening.point));
-        left = add(left, negate(mul(generator(), opening.value)));
+        G1Point memory left = mul(opening.witness, opening.point);
+        _addTo(left, left, opening.commitment);
+        _subtractValue(left, opening.value);
 
         return _pairs(left, opening.witness, tauG2);
     }
@@ -118,34 +122,51 @@ library Kzg {
     /// the openings could choose, tau G2 included: were a witness left out, it could be chosen after rho such that its
     /// error cancels that of another opening.
     ///
-    /// Neighbours with the same commitment share one multiplication, so sort by commitment. True for an empty list.
+    /// An opening costs two multiplications. Neighbours with the same commitment share a third, so sort by commitment.
+    /// True for an empty list.
     function opensAll(Opening[] memory openings, G2Point memory tauG2) internal view returns (bool) {
-        uint256 rho = uint256(keccak256(abi.encode(openings, tauG2))) % SCALAR_MODULUS;
+        uint256 rho = _combiner(openings, tauG2);
         uint256 weight = 1;
         uint256 sharedWeight;
         uint256 values;
         G1Point memory left;
         G1Point memory witnesses;
+        G1Point memory term;
 
         for (uint256 i; i < openings.length; ++i) {
             Opening memory opening = openings[i];
-            if (!_isReduced(opening)) return false;
+            if (opening.point >= SCALAR_MODULUS || opening.value >= SCALAR_MODULUS) return false;
+            if (!isValid(opening.witness)) return false;
 
             values = addmod(values, mulmod(weight, opening.value, SCALAR_MODULUS), SCALAR_MODULUS);
             sharedWeight = addmod(sharedWeight, weight, SCALAR_MODULUS);
             if (i + 1 == openings.length || !_equal(opening.commitment, openings[i + 1].commitment)) {
-                left = add(left, mul(opening.commitment, sharedWeight));
+                // Whoever shares it has the same coordinates.
+                if (!isValid(opening.commitment)) return false;
+                _mulTo(term, opening.commitment, sharedWeight);
+                _addTo(left, left, term);
                 sharedWeight = 0;
             }
 
-            G1Point memory witness = mul(opening.witness, weight);
-            witnesses = add(witnesses, witness);
-            left = add(left, mul(witness, opening.point));
+            _mulTo(term, opening.witness, weight);
+            _addTo(witnesses, witnesses, term);
+            _mulTo(term, term, opening.point);
+            _addTo(left, left, term);
             weight = mulmod(weight, rho, SCALAR_MODULUS);
         }
-        left = add(left, negate(mul(generator(), values)));
+        _subtractValue(left, values);
 
         return _pairs(left, witnesses, tauG2);
+    }
+
+    /// @notice Room for `count` openings, all of which must be set before one is read.
+    /// @dev Solidity would make an empty opening for each first, which costs as much as the real one.
+    function unfilled(uint256 count) internal pure returns (Opening[] memory openings) {
+        assembly ("memory-safe") {
+            openings := mload(0x40)
+            mstore(openings, count)
+            mstore(0x40, add(openings, mul(add(count, 1), 0x20)))
+        }
     }
 
     /// @notice The root of unity that generates the domain of `order` points, a power of two up to 2^28.
@@ -155,15 +176,95 @@ library Kzg {
     }
 
     /// @notice base^exponent mod SCALAR_MODULUS.
-    function pow(uint256 base, uint256 exponent) internal view returns (uint256) {
-        bytes memory input = abi.encode(uint256(32), uint256(32), uint256(32), base, exponent, SCALAR_MODULUS);
-        return abi.decode(_call(MODEXP, input), (uint256));
+    function pow(uint256 base, uint256 exponent) internal view returns (uint256 power) {
+        uint256 modulus = SCALAR_MODULUS;
+        bool ok;
+        assembly ("memory-safe") {
+            let input := mload(0x40)
+            mstore(input, 32)
+            mstore(add(input, 0x20), 32)
+            mstore(add(input, 0x40), 32)
+            mstore(add(input, 0x60), base)
+            mstore(add(input, 0x80), exponent)
+            mstore(add(input, 0xa0), modulus)
+            ok := and(eq(returndatasize(), 0x20), staticcall(gas(), 5, input, 0xc0, 0, 0x20))
+            power := mload(0)
+        }
+        require(ok, PrecompileFailed(MODEXP));
+    }
+
+    /// @dev Hash of all openings, of six words each, and tau G2.
+    function _combiner(Opening[] memory openings, G2Point memory tauG2) private pure returns (uint256 rho) {
+        assembly ("memory-safe") {
+            let input := mload(0x40)
+            let at := input
+            let end := add(add(openings, 0x20), mul(mload(openings), 0x20))
+            for { let place := add(openings, 0x20) } lt(place, end) { place := add(place, 0x20) } {
+                let opening := mload(place)
+                mcopy(at, mload(opening), 0x40)
+                mcopy(add(at, 0x40), add(opening, 0x20), 0x40)
+                mcopy(add(at, 0x80), mload(add(opening, 0x60)), 0x40)
+                at := add(at, 0xc0)
+            }
+            mcopy(at, tauG2, 0x80)
+            rho := keccak256(input, sub(add(at, 0x80), input))
+        }
+        rho %= SCALAR_MODULUS;
+    }
+
+    /// @dev sum = a + b; it may be one of them.
+    function _addTo(G1Point memory sum, G1Point memory a, G1Point memory b) private view {
+        bool ok;
+        assembly ("memory-safe") {
+            let input := mload(0x40)
+            mcopy(input, a, 0x40)
+            mcopy(add(input, 0x40), b, 0x40)
+            ok := and(eq(returndatasize(), 0x40), staticcall(gas(), 6, input, 0x80, sum, 0x40))
+        }
+        require(ok, PrecompileFailed(EC_ADD));
+    }
+
+    /// @dev product = scalar p; it may be p.
+    function _mulTo(G1Point memory product, G1Point memory p, uint256 scalar) private view {
+        bool ok = true;
+        assembly ("memory-safe") {
+            switch scalar
+            case 1 { mcopy(product, p, 0x40) }
+            default {
+                let input := mload(0x40)
+                mcopy(input, p, 0x40)
+                mstore(add(input, 0x40), scalar)
+                ok := and(eq(returndatasize(), 0x40), staticcall(gas(), 7, input, 0x60, product, 0x40))
+            }
+        }
+        require(ok, PrecompileFailed(EC_MUL));
+    }
+
+    /// @dev Takes value G1 from a point.
+    function _subtractValue(G1Point memory p, uint256 value) private view {
+        G1Point memory term = mul(G1Point(1, BASE_MODULUS - 2), value);
+        _addTo(p, p, term);
     }
 
     /// @dev e(left, G2) = e(witness, tau G2), as e(left, G2) e(-witness, tau G2) = 1.
-    function _pairs(G1Point memory left, G1Point memory witness, G2Point memory tauG2) private view returns (bool) {
+    function _pairs(G1Point memory left, G1Point memory witness, G2Point memory tauG2)
+        private
+        view
+        returns (bool pairs)
+    {
         G2Point memory g2 = G2Point(G2_X1, G2_X0, G2_Y1, G2_Y0);
-        return abi.decode(_call(EC_PAIRING, abi.encode(left, g2, negate(witness), tauG2)), (bool));
+        G1Point memory negated = negate(witness);
+        bool ok;
+        assembly ("memory-safe") {
+            let input := mload(0x40)
+            mcopy(input, left, 0x40)
+            mcopy(add(input, 0x40), g2, 0x80)
+            mcopy(add(input, 0xc0), negated, 0x40)
+            mcopy(add(input, 0x100), tauG2, 0x80)
+            ok := and(eq(returndatasize(), 0x20), staticcall(gas(), 8, input, 0x180, 0, 0x20))
+            pairs := mload(0)
+        }
+        require(ok, PrecompileFailed(EC_PAIRING));
     }
 
     function _isReduced(Opening memory opening) private pure returns (bool) {
@@ -173,11 +274,5 @@ library Kzg {
 
     function _equal(G1Point memory a, G1Point memory b) private pure returns (bool) {
         return a.x == b.x && a.y == b.y;
-    }
-
-    function _call(address precompile, bytes memory input) private view returns (bytes memory output) {
-        bool ok;
-        (ok, output) = precompile.staticcall(input);
-        require(ok, PrecompileFailed(precompile));
     }
 }

@@ -10,10 +10,13 @@ use prover::{
     CellOpening, Fr, G1Affine, LedgerCommitment, SlotOpening, Srs, WitnessCommitment,
     blob_from_rows,
     evm::{self, word},
-    witness_blob,
 };
 use serde_json::{Value, json};
 use sha3::{Digest, Keccak256};
+use witness_blob::witness_blob;
+
+#[path = "../tests/it/witness_blob.rs"]
+mod witness_blob;
 
 type Failure = Box<dyn std::error::Error>;
 type Change = (&'static str, fn(&mut Value));
@@ -56,7 +59,7 @@ fn main() -> Result<(), Failure> {
         (4, 12, 256, 7),
         (2, 7, 16, 0),
     ] {
-        let blob = WitnessCommitment::from_blob(&srs, witness_blob(&symbols_of(seed, 1 << log))?)?;
+        let blob = WitnessCommitment::from_blob(&srs, witness_blob(&symbols_of(seed, 1 << log)))?;
         let opening = blob.open_slot(&srs, cells, slot)?;
         let name = format!("slot {slot} of {cells} cells of {} symbols", 1 << log);
         slots.push(slot_vector(&name, &blob, cells, slot, &opening));

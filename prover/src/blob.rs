@@ -7,32 +7,17 @@
 
 use ark_bn254::Fr;
 use ark_ff::PrimeField;
-use attribution::settle::{CELL_BYTES, CELLS_PER_ROW, Cell, Cells, MAX_ROWS, MIN_ROWS, Row};
+use attribution::settle::{
+    CELL_BYTES, CELLS_PER_ROW, Cell, Cells, MAX_ROWS, MIN_ROWS, Row, SYMBOL_BYTES, payload_header,
+};
 
 use crate::{Error, Result, evm::word, srs::MAX_POWERS};
 
-/// Bytes of a symbol.
-pub(crate) const SYMBOL: usize = CELL_BYTES + 1;
-
 /// Bytes of a row in a blob.
-const ROW: usize = SYMBOL * CELLS_PER_ROW;
+const ROW: usize = SYMBOL_BYTES * CELLS_PER_ROW;
 
 /// Fewest symbols of a witness blob: two slots of eight.
 const MIN_WITNESS_SYMBOLS: usize = 16;
-
-/// Symbol 0 of a ledger of so many rows.
-#[must_use]
-pub fn payload_header(rows: usize) -> [u8; SYMBOL] {
-    header(rows * CELLS_PER_ROW)
-}
-
-/// Symbol 0 of a blob of so many symbols.
-fn header(symbols: usize) -> [u8; SYMBOL] {
-    let length = u32::try_from(payload_length(symbols)).unwrap_or(u32::MAX);
-    let mut header = [0; SYMBOL];
-    header[2..6].copy_from_slice(&length.to_be_bytes());
-    header
-}
 
 const fn payload_length(symbols: usize) -> usize {
     (symbols - 1) * CELL_BYTES
@@ -49,7 +34,7 @@ pub fn blob_from_rows(rows: &[Row]) -> Result<Vec<u8>> {
         blob.push(0);
         blob.extend(cell);
     }
-    blob[..SYMBOL].copy_from_slice(&payload_header(rows.len()));
+    blob[..SYMBOL_BYTES].copy_from_slice(&payload_header(CELLS_PER_ROW * rows.len()));
     Ok(blob)
 }
 
@@ -60,7 +45,7 @@ pub fn blob_from_rows(rows: &[Row]) -> Result<Vec<u8>> {
 /// a blob that [`blob_from_rows`] could have made of some cells.
 pub fn blob_payload(blob: &[u8]) -> Result<Vec<u8>> {
     check_symbols(blob)?;
-    Ok(blob.chunks_exact(SYMBOL).skip(1).flat_map(|symbol| &symbol[1..]).copied().collect())
+    Ok(blob.chunks_exact(SYMBOL_BYTES).skip(1).flat_map(|symbol| &symbol[1..]).copied().collect())
 }
 
 /// Reads the rows of a blob.
@@ -71,7 +56,9 @@ pub fn rows_from_blob(blob: &[u8]) -> Result<Vec<Row>> {
     check_symbols(blob)?;
     let row = |(row, bytes): (usize, &[u8])| {
         let mut cells: Cells = [[0; CELL_BYTES]; CELLS_PER_ROW];
-        for (j, (cell, symbol)) in cells.iter_mut().zip(bytes.chunks_exact(SYMBOL)).enumerate() {
+        for (j, (cell, symbol)) in
+            cells.iter_mut().zip(bytes.chunks_exact(SYMBOL_BYTES)).enumerate()
+        {
             if (row, j) != (0, 0) {
                 *cell = Cell::try_from(&symbol[1..]).expect("31 of 32 bytes");
             }
@@ -81,19 +68,7 @@ pub fn rows_from_blob(blob: &[u8]) -> Result<Vec<Row>> {
     blob.chunks_exact(ROW).enumerate().map(row).collect()
 }
 
-/// The blob of witnesses whose cells are these; the first is given up for the payload's header.
-///
-/// # Errors
-/// [`Error::WitnessLength`] unless they are a power of two from 16 to 2^19.
-pub fn witness_blob(cells: &[Cell]) -> Result<Vec<u8>> {
-    check_witness_length(cells.len() * SYMBOL)?;
-    let symbols = cells.iter().flat_map(|cell| std::iter::once(0).chain(*cell));
-    let mut blob: Vec<_> = symbols.collect();
-    blob[..SYMBOL].copy_from_slice(&header(cells.len()));
-    Ok(blob)
-}
-
-/// Whether [`witness_blob`] could have made this.
+/// Whether this is a blob of so many symbols as witnesses have, behind the payload header.
 pub(crate) fn check_witness_blob(blob: &[u8]) -> Result<()> {
     let symbols = check_witness_length(blob.len())?;
     check_header_and_prefixes(blob, symbols)
@@ -101,8 +76,8 @@ pub(crate) fn check_witness_blob(blob: &[u8]) -> Result<()> {
 
 /// Number of symbols.
 fn check_witness_length(given: usize) -> Result<usize> {
-    let symbols = given / SYMBOL;
-    let whole = given.is_multiple_of(SYMBOL) && symbols.is_power_of_two();
+    let symbols = given / SYMBOL_BYTES;
+    let whole = given.is_multiple_of(SYMBOL_BYTES) && symbols.is_power_of_two();
     if whole && (MIN_WITNESS_SYMBOLS..=MAX_POWERS).contains(&symbols) {
         Ok(symbols)
     } else {
@@ -112,12 +87,12 @@ fn check_witness_length(given: usize) -> Result<usize> {
 
 /// A symbol of a checked blob.
 pub(crate) fn symbol(blob: &[u8], i: usize) -> Fr {
-    Fr::from_be_bytes_mod_order(&blob[i * SYMBOL..(i + 1) * SYMBOL])
+    Fr::from_be_bytes_mod_order(&blob[i * SYMBOL_BYTES..(i + 1) * SYMBOL_BYTES])
 }
 
 /// Field elements of a checked blob.
 pub(crate) fn elements(blob: &[u8]) -> Vec<Fr> {
-    blob.chunks_exact(SYMBOL).map(Fr::from_be_bytes_mod_order).collect()
+    blob.chunks_exact(SYMBOL_BYTES).map(Fr::from_be_bytes_mod_order).collect()
 }
 
 /// Field elements of any blob.
@@ -125,11 +100,11 @@ pub(crate) fn elements(blob: &[u8]) -> Vec<Fr> {
 /// # Errors
 /// [`Error::SymbolRange`] unless each symbol is below the order of the field.
 pub(crate) fn any_elements(blob: &[u8]) -> Result<Vec<Fr>> {
-    if !blob.len().is_multiple_of(SYMBOL) {
-        return Err(Error::DomainSize { given: blob.len() / SYMBOL });
+    if !blob.len().is_multiple_of(SYMBOL_BYTES) {
+        return Err(Error::DomainSize { given: blob.len() / SYMBOL_BYTES });
     }
     let elements = elements(blob);
-    let mut symbols = elements.iter().zip(blob.chunks_exact(SYMBOL));
+    let mut symbols = elements.iter().zip(blob.chunks_exact(SYMBOL_BYTES));
     match symbols.position(|(&element, symbol)| word(element) != *symbol) {
         Some(symbol) => Err(Error::SymbolRange { symbol }),
         None => Ok(elements),
@@ -142,10 +117,10 @@ fn check_symbols(blob: &[u8]) -> Result<()> {
 }
 
 fn check_header_and_prefixes(blob: &[u8], symbols: usize) -> Result<()> {
-    if blob[..SYMBOL] != header(symbols) {
+    if blob[..SYMBOL_BYTES] != payload_header(symbols) {
         return Err(Error::PayloadHeader { length: payload_length(symbols) });
     }
-    let prefixes = blob.iter().step_by(SYMBOL).copied().enumerate();
+    let prefixes = blob.iter().step_by(SYMBOL_BYTES).copied().enumerate();
     match prefixes.into_iter().find(|&(_, byte)| byte != 0) {
         Some((symbol, byte)) => Err(Error::SymbolPrefix { symbol, byte }),
         None => Ok(()),

@@ -70,8 +70,8 @@ impl BlobCommitment {
 pub struct WitnessCommitment(BlobCommitment);
 
 impl WitnessCommitment {
-    /// Commits to a blob of [`witness_blob`](crate::witness_blob), or as it came from data
-    /// availability.
+    /// Commits to a blob of [`SlotLayout::write`](attribution::settle::SlotLayout::write), or as it
+    /// came from data availability.
     ///
     /// # Errors
     /// [`Error::WitnessLength`](crate::Error::WitnessLength),

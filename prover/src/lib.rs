@@ -27,7 +27,7 @@ mod polynomial;
 mod srs;
 
 pub use ark_bn254::{Fr, G1Affine, G2Affine};
-pub use blob::{blob_from_rows, blob_payload, payload_header, rows_from_blob, witness_blob};
+pub use blob::{blob_from_rows, blob_payload, rows_from_blob};
 pub use committed::{BlobCommitment, WitnessCommitment};
 pub use earnings::{DEFAULT_PAGE_SIZE, EarningsPage, PageId, commit_payouts, page_of};
 pub use error::{Error, Result};

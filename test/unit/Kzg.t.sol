@@ -139,6 +139,29 @@ contract KzgTest is Test {
         assertFalse(Kzg.opensAll(openings, DevSrs.tauG2()));
     }
 
+    function test_opensAll_refusesAnInvalidSharedCommitment() public view {
+        (, uint256[] memory coefficients) = _polynomial(4, "shared");
+        Opening[] memory openings = new Opening[](3);
+        for (uint256 i; i < 3; ++i) {
+            openings[i] = DevSrs.open(coefficients, i);
+        }
+        assertTrue(Kzg.opensAll(openings, DevSrs.tauG2()));
+
+        for (uint256 i; i < 3; ++i) {
+            openings[i].commitment.x += Kzg.BASE_MODULUS;
+        }
+        assertFalse(Kzg.opensAll(openings, DevSrs.tauG2()), "not reduced");
+    }
+
+    function test_mul_byOneAndByTheOrder() public view {
+        G1Point memory p = Kzg.mul(Kzg.generator(), 7);
+        G1Point memory same = Kzg.mul(p, 1);
+        assertEq(same.x, p.x);
+        assertEq(same.y, p.y);
+        assertEq(Kzg.mul(p, R + 1).x, p.x);
+        assertEq(Kzg.mul(p, R).x, 0);
+    }
+
     function test_opensAll_acceptsNone() public view {
         assertTrue(Kzg.opensAll(new Opening[](0), DevSrs.tauG2()));
     }

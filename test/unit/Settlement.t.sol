@@ -830,6 +830,23 @@ contract SettlementTest is SettlementBase {
         assertEq(settlement.totalClaimed(), 1000);
     }
 
+    /// @dev Earners whose sums share a word, and those on both sides of them.
+    function test_claim_leavesNeighboursAlone() public {
+        for (uint256 i = earners.earnerCount(); i < 10; ++i) {
+            _earner(vm.toString(i), IEarnerRegistry.Role.Contributor);
+        }
+        _settle(FIRST_EPOCH, _payoutsToAll());
+        uint32[4] memory order = [uint32(5), 7, 4, 6];
+        for (uint256 i; i < 4; ++i) {
+            settlement.claim(book.claimOf(order[i]));
+        }
+
+        for (uint32 earner = 1; earner <= 10; ++earner) {
+            uint64 expected = earner >= 4 && earner < 8 ? earner * 100 : 0;
+            assertEq(settlement.claimed(EarnerIndex.wrap(earner)), expected);
+        }
+    }
+
     function test_claimMany_ofTenCosts() public {
         for (uint256 i = earners.earnerCount(); i < 10; ++i) {
             _earner(vm.toString(i), IEarnerRegistry.Role.Contributor);

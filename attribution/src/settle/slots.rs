@@ -6,14 +6,8 @@
 
 use alloc::{vec, vec::Vec};
 
-use super::{CELL_BYTES, Cell};
+use super::{CELL_BYTES, Cell, MAX_SYMBOLS, ModelId, SYMBOL_BYTES, Witness, payload_header};
 use crate::{Error, Result};
-
-/// Bytes of a blob's symbol: a zero and a cell.
-pub const SYMBOL_BYTES: usize = CELL_BYTES + 1;
-
-/// Most symbols of a blob: 16 MiB.
-pub const MAX_SYMBOLS: usize = 1 << 19;
 
 /// Fewest cells of a slot.
 pub const MIN_SLOT_CELLS: usize = 8;
@@ -99,17 +93,6 @@ impl SlotLayout {
         (0..self.cells).map(move |j| slot + j * stride)
     }
 
-    /// Symbol 0 of each blob, EigenDA's payload header: a zero byte, version 0, the payload's bytes
-    /// as u32, zeros.
-    #[must_use]
-    pub fn header(&self) -> [u8; SYMBOL_BYTES] {
-        let length = (self.symbols - 1) * CELL_BYTES;
-        let length = u32::try_from(length).expect("31 * 2^19 at most");
-        let mut header = [0; SYMBOL_BYTES];
-        header[2..6].copy_from_slice(&length.to_be_bytes());
-        header
-    }
-
     /// The blobs of the records' witnesses, given in the records' order.
     ///
     /// # Errors
@@ -117,7 +100,7 @@ impl SlotLayout {
     pub fn write(&self, witnesses: &[impl AsRef<[u8]>]) -> Result<Vec<Vec<u8>>> {
         let mut blobs = vec![vec![0; self.symbols * SYMBOL_BYTES]; self.blobs(witnesses.len())];
         for blob in &mut blobs {
-            blob[..SYMBOL_BYTES].copy_from_slice(&self.header());
+            blob[..SYMBOL_BYTES].copy_from_slice(&payload_header(self.symbols));
         }
         let max = self.cells * CELL_BYTES;
         for (ordinal, witness) in witnesses.iter().map(AsRef::as_ref).enumerate() {
@@ -134,31 +117,45 @@ impl SlotLayout {
         Ok(blobs)
     }
 
-    /// The cells of a slot of anybody's blob.
+    /// The bytes of a record's witness in anybody's blobs, by the record's ordinal: as many as the
+    /// model that they name gives it, which zeros follow. `None` if there is no such blob, the slot
+    /// holds something else, or one of its symbols does not begin with zero.
     ///
-    /// # Errors
-    /// [`Error::WitnessBlob`] if the blob has another length or header, or a symbol of the slot
-    /// begins with anything but zero; [`Error::NoSuchSlot`].
-    pub fn read(&self, blob: &[u8], slot: usize) -> Result<Vec<Cell>> {
-        let slots = self.symbols / self.cells;
-        if slot == 0 || slot >= slots {
-            return Err(Error::NoSuchSlot { slot, slots });
+    /// Reads as the contracts do: of no symbol outside the slot, so it does not matter whether the blob
+    /// has its payload header. What is missing of a blob is zeros.
+    ///
+    /// - `dim`: of a model's sketches
+    pub fn witness(
+        &self,
+        blobs: &[impl AsRef<[u8]>],
+        ordinal: usize,
+        dim: impl FnOnce(ModelId) -> usize,
+    ) -> Option<Vec<u8>> {
+        let place = self.place(ordinal);
+        let blob = blobs.get(place.blob)?.as_ref();
+        let cells: Option<Vec<Cell>> =
+            self.indices(place.slot).map(|index| cell_of(blob, index)).collect();
+        let mut bytes = cells?.into_flattened();
+        let length = Witness::length(dim(Witness::model_in(&bytes)?));
+        let rest = bytes.get(length..)?;
+        if rest.iter().any(|&byte| byte != 0) {
+            return None;
         }
-        if blob.len() != self.symbols * SYMBOL_BYTES || blob[..SYMBOL_BYTES] != self.header() {
-            return Err(Error::WitnessBlob { rule: "have its layout's length and header" });
-        }
-        let cell = |index: usize| match &blob[index * SYMBOL_BYTES..][..SYMBOL_BYTES] {
-            [0, cell @ ..] => Ok(*cell.first_chunk().expect("31 of 32 bytes")),
-            _ => Err(Error::WitnessBlob { rule: "have symbols that begin with zero" }),
-        };
-        self.indices(slot).map(cell).collect()
+        bytes.truncate(length);
+        Some(bytes)
     }
 }
 
-/// The first `length` bytes of a slot's cells, if zeros fill the rest.
-#[must_use]
-pub fn witness_of_cells(cells: &[Cell], length: usize) -> Option<Vec<u8>> {
-    let bytes = cells.as_flattened();
-    let (witness, rest) = bytes.split_at_checked(length)?;
-    rest.iter().all(|&byte| byte == 0).then(|| witness.to_vec())
+/// A symbol as a cell, `None` if it does not begin with zero.
+fn cell_of(blob: &[u8], index: usize) -> Option<Cell> {
+    let mut cell = [0; CELL_BYTES];
+    let from = index.saturating_mul(SYMBOL_BYTES).min(blob.len());
+    match &blob[from..blob.len().min(from + SYMBOL_BYTES)] {
+        [] => Some(cell),
+        [0, rest @ ..] => {
+            cell[..rest.len()].copy_from_slice(rest);
+            Some(cell)
+        }
+        _ => None,
+    }
 }

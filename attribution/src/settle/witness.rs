@@ -9,6 +9,9 @@ pub const MAX_SKETCH: usize = 8192;
 /// Bytes of a witness before its sketch.
 const FIXED: usize = 229;
 
+/// Bytes before the model: channel and ceiling.
+const MODEL_AT: usize = 40;
+
 /// What a record's hash binds: the payer's signed voucher, the answer and the query's sketch.
 ///
 /// Packed big-endian: channel 32 | ceiling u64 | model 32 | price version u32 | prompt hash 32 |
@@ -45,6 +48,11 @@ impl Witness {
     #[must_use]
     pub const fn length(dim: usize) -> usize {
         FIXED + dim
+    }
+
+    /// The model that bytes name which may be a witness's; `None` if they are too few.
+    pub(super) fn model_in(bytes: &[u8]) -> Option<ModelId> {
+        bytes.get(MODEL_AT..)?.first_chunk().copied().map(ModelId)
     }
 
     /// The bytes.

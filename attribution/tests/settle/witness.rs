@@ -2,7 +2,7 @@ use attribution::{
     Error,
     settle::{
         CELL_BYTES, ChannelId, MAX_SKETCH, MAX_SYMBOLS, ModelId, SYMBOL_BYTES, Slot, SlotLayout,
-        Witness, witness_of_cells,
+        Witness, payload_header,
     },
 };
 use proptest::prelude::*;
@@ -91,28 +91,55 @@ fn layouts_that_hold_no_slot_are_refused() {
     assert!(SlotLayout::fitting(usize::MAX, 229).unwrap().symbols() == MAX_SYMBOLS);
 }
 
+/// A witness of a model with sketches of so many dimensions.
+fn sketched(dim: usize) -> Vec<u8> {
+    let mut witness = vec![7; 229 + dim];
+    witness[40..72].copy_from_slice(&[u8::try_from(dim).unwrap(); 32]);
+    witness
+}
+
 #[test]
-fn damaged_blobs_and_slots_are_refused() {
-    let layout = SlotLayout::new(32, 8).unwrap();
-    let blob = layout.write(&[[7; 229]]).unwrap().remove(0);
-    let refused = |change: &dyn Fn(&mut Vec<u8>)| {
-        let mut blob = blob.clone();
-        change(&mut blob);
-        assert!(matches!(layout.read(&blob, 1), Err(Error::WitnessBlob { .. })));
-    };
-    refused(&|blob| blob[5] ^= 1);
-    refused(&|blob| blob.truncate(blob.len() - 1));
-    refused(&|blob| blob.extend([0; SYMBOL_BYTES]));
-    refused(&|blob| blob[SYMBOL_BYTES] = 1);
-    for slot in [0, 4, usize::MAX] {
-        assert_eq!(layout.read(&blob, slot), Err(Error::NoSuchSlot { slot, slots: 4 }));
+fn a_slot_that_holds_no_witness_is_none() {
+    let (layout, witness) = (SlotLayout::new(32, 8).unwrap(), sketched(11));
+    let blob = layout.write(&[&witness]).unwrap().remove(0);
+    let read = |blob: &[u8], ordinal, dim| layout.witness(&[blob], ordinal, |_| dim);
+    assert_eq!(read(&blob, 0, 11), Some(witness));
+    assert_eq!(read(&blob, 0, 10), None, "a byte behind it is not zero");
+    assert_eq!(read(&blob, 0, 20), None, "longer than the slot");
+    assert_eq!(read(&blob, 3, 11), None, "there is no second blob");
+    // Slot 1 has the symbols 1, 5, 9 and so on.
+    for (symbol, refused) in [(1, true), (5, true), (29, true), (2, false), (0, false)] {
+        let mut other = blob.clone();
+        other[symbol * SYMBOL_BYTES] = 1;
+        assert_eq!(read(&other, 0, 11).is_none(), refused, "{symbol}");
     }
-    let cells = layout.read(&blob, 1).unwrap();
-    assert_eq!(witness_of_cells(&cells, 229), Some(vec![7; 229]));
-    assert_eq!(witness_of_cells(&cells, 228), None, "a byte behind it is not zero");
-    assert_eq!(witness_of_cells(&cells, 8 * CELL_BYTES + 1), None, "longer than the slot");
     let long = layout.write(&[[0; 249]]);
     assert_eq!(long, Err(Error::WitnessLength { min: 0, max: 248, given: 249 }));
+}
+
+#[test]
+fn a_witness_is_read_from_any_blob_whose_slot_holds_it() {
+    let (layout, witness) = (SlotLayout::new(32, 8).unwrap(), sketched(0));
+    let mut blob = layout.write(&[&witness]).unwrap().remove(0);
+    let header = [&[0, 0, 0, 0, 3, 0xc1][..], &[0; 26]].concat();
+    assert_eq!(blob[..SYMBOL_BYTES], header, "31 * 31 bytes of payload");
+    blob[..SYMBOL_BYTES].fill(0xff);
+    assert_eq!(layout.witness(&[&blob], 0, |_| 0), Some(witness.clone()));
+    // The last of its 229 bytes is in its eighth cell, symbol 29; zeros follow.
+    blob.truncate(29 * SYMBOL_BYTES + 1 + 229 - 7 * CELL_BYTES);
+    assert_eq!(layout.witness(&[&blob], 0, |_| 0), Some(witness));
+    assert_eq!(layout.witness(&[&blob[..blob.len() - 1]], 0, |_| 0).unwrap()[228], 0);
+}
+
+#[test]
+fn a_header_says_how_long_the_payload_is() {
+    // 31 * 15 = 0x1d1 and 31 * (2^19 - 1) = 0xf7ffe1.
+    for (symbols, length) in [(16, [0, 0, 1, 0xd1]), (MAX_SYMBOLS, [0, 0xf7, 0xff, 0xe1])] {
+        let header = payload_header(symbols);
+        assert_eq!(header[..6], [&[0, 0][..], &length].concat());
+        assert!(header[6..].iter().all(|&byte| byte == 0));
+    }
+    assert_eq!(payload_header(0), [0; SYMBOL_BYTES]);
 }
 
 proptest! {
@@ -131,8 +158,11 @@ proptest! {
         for (ordinal, witness) in witnesses.iter().enumerate() {
             let Slot { blob, slot } = layout.place(ordinal);
             prop_assert!(places.insert((blob, slot)));
-            let cells = layout.read(&blobs[blob], slot).unwrap();
-            prop_assert_eq!(witness_of_cells(&cells, witness.len()), Some(witness.clone()));
+            let read = layout.witness(&blobs, ordinal, |model| {
+                assert_eq!(model.0, witness[40..72]);
+                witness.len() - 229
+            });
+            prop_assert_eq!(read, Some(witness.clone()));
         }
     }
 

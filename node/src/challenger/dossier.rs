@@ -1,7 +1,7 @@
 //! Everything that data availability has of a batch, checked against what was posted.
 
 use alloy::primitives::U256;
-use attribution::settle::{CELLS_PER_ROW, SYMBOL_BYTES, SlotLayout, audit::Rows};
+use attribution::settle::{CELLS_PER_ROW, ModelId, SYMBOL_BYTES, SlotLayout, audit::Rows};
 use prover::{BlobCommitment, CellOpening, SlotOpening, evm};
 
 use crate::{
@@ -13,15 +13,55 @@ use crate::{
     worker::blocking,
 };
 
+/// The ledger of a batch.
+#[derive(Debug)]
+pub(crate) struct PostedLedger {
+    pub(crate) rows: Rows,
+    blob: BlobCommitment,
+}
+
 /// The blobs of a batch.
 #[derive(Debug)]
-pub(crate) struct Dossier {
-    pub(crate) rows: Rows,
+pub struct Dossier {
+    pub(crate) ledger: PostedLedger,
     pub(crate) layout: SlotLayout,
-    /// Symbols of the witness blobs.
-    pub(crate) blobs: Vec<Vec<u8>>,
-    ledger: BlobCommitment,
     witnesses: Vec<BlobCommitment>,
+}
+
+impl PostedLedger {
+    /// Fetches a batch's ledger. `None` if it is missing or is not what was posted.
+    ///
+    /// # Errors
+    /// As [`Dossier::fetch`].
+    pub(super) async fn fetch(
+        layer: &SharedAvailability,
+        kzg: &Kzg,
+        batch: &ChainBatch,
+    ) -> Result<Option<Self>> {
+        let posted = &batch.submission;
+        let Some(certificate) = posted.certificates.first() else { return Ok(None) };
+        let symbols = CELLS_PER_ROW * posted.rows as usize;
+        let blob = blob(layer, kzg, &posted.ledger, certificate, symbols).await?;
+        Ok(blob.map(|blob| {
+            let rows = Rows::from_symbols(blob.blob().as_chunks::<SYMBOL_BYTES>().0);
+            Self { rows, blob }
+        }))
+    }
+
+    /// Opens whole rows, given in ascending order.
+    pub(super) fn open_rows(&self, kzg: &Kzg, rows: &[usize]) -> Result<bindings::CellOpening> {
+        let cells = |&row: &usize| (0..CELLS_PER_ROW).map(move |cell| row * CELLS_PER_ROW + cell);
+        let indices: Vec<u32> = rows.iter().flat_map(cells).map(index).collect();
+        self.open_cells(kzg, &indices)
+    }
+
+    /// Opens cells, given in ascending order.
+    pub(crate) fn open_cells(&self, kzg: &Kzg, indices: &[u32]) -> Result<bindings::CellOpening> {
+        let opening = self.blob.open_cells(kzg.srs(), indices)?;
+        let CellOpening { indices, values, quotient, remainder } = opening;
+        let (quotient, remainder) = (point(quotient), point(remainder));
+        Ok(bindings::CellOpening { indices, values: scalars(values), quotient, remainder })
+    }
 }
 
 impl Dossier {
@@ -37,38 +77,36 @@ impl Dossier {
         batch: &ChainBatch,
     ) -> Result<Option<Self>> {
         let posted = &batch.submission;
-        let symbols = |blob: usize| match blob {
-            0 => CELLS_PER_ROW * posted.rows as usize,
-            _ => posted.witnessSymbols as usize,
-        };
-        let commitments = std::iter::once(&posted.ledger).chain(&posted.witnesses);
-        let mut blobs = Vec::new();
-        for (i, (commitment, certificate)) in commitments.zip(&posted.certificates).enumerate() {
-            match blob(layer, kzg, commitment, certificate, symbols(i)).await? {
-                Some(blob) => blobs.push(blob),
+        let Some(ledger) = PostedLedger::fetch(layer, kzg, batch).await? else { return Ok(None) };
+        let layout = SlotLayout::new(posted.witnessSymbols as usize, posted.slotCells as usize)?;
+        let mut witnesses = Vec::new();
+        let certificates = posted.certificates.iter().skip(1);
+        for (commitment, certificate) in posted.witnesses.iter().zip(certificates) {
+            match blob(layer, kzg, commitment, certificate, layout.symbols()).await? {
+                Some(blob) => witnesses.push(blob),
                 None => return Ok(None),
             }
         }
-        let ledger = blobs.remove(0);
-        let layout = SlotLayout::new(posted.witnessSymbols as usize, posted.slotCells as usize)?;
-        let rows = Rows::from_symbols(ledger.blob().as_chunks::<SYMBOL_BYTES>().0);
-        let copies = blobs.iter().map(|blob| blob.blob().to_vec()).collect();
-        Ok(Some(Self { rows, layout, blobs: copies, ledger, witnesses: blobs }))
+        Ok(Some(Self { ledger, layout, witnesses }))
     }
 
-    /// Opens whole rows of the ledger, given in ascending order.
-    pub(super) fn open_rows(&self, kzg: &Kzg, rows: &[usize]) -> Result<bindings::CellOpening> {
-        let cells = |&row: &usize| (0..CELLS_PER_ROW).map(move |cell| row * CELLS_PER_ROW + cell);
-        let indices: Vec<u32> = rows.iter().flat_map(cells).map(index).collect();
-        self.open_cells(kzg, &indices)
+    /// Symbols of the witness blobs.
+    pub(super) fn blobs(&self) -> Vec<&[u8]> {
+        self.witnesses.iter().map(BlobCommitment::blob).collect()
     }
 
-    /// Opens cells of the ledger, given in ascending order.
-    pub(crate) fn open_cells(&self, kzg: &Kzg, indices: &[u32]) -> Result<bindings::CellOpening> {
-        let opening = self.ledger.open_cells(kzg.srs(), indices)?;
-        let CellOpening { indices, values, quotient, remainder } = opening;
-        let (quotient, remainder) = (point(quotient), point(remainder));
-        Ok(bindings::CellOpening { indices, values: scalars(values), quotient, remainder })
+    /// Records that the witness blobs have room for.
+    pub(super) const fn capacity(&self) -> usize {
+        self.layout.per_blob() * self.witnesses.len()
+    }
+
+    /// The bytes of a record's witness, by the record's ordinal: [`SlotLayout::witness`].
+    pub(crate) fn witness(
+        &self,
+        ordinal: usize,
+        dim: impl FnOnce(ModelId) -> usize,
+    ) -> Option<Vec<u8>> {
+        self.layout.witness(&self.blobs(), ordinal, dim)
     }
 
     /// Opens the slot of a record's ordinal.

@@ -48,7 +48,7 @@ pub(super) fn prove(
     deployment: &Deployment,
 ) -> Result<Proof> {
     let maker = Maker { facts, kzg };
-    let ledger = facts.dossier.open_rows(kzg, &fault.rows)?;
+    let ledger = facts.dossier.ledger.open_rows(kzg, &fault.rows)?;
     let calldata = maker.calldata(&fault.evidence, ledger)?;
     Ok(Proof { rule: fault.rule, to: contract(&fault.evidence, deployment), calldata })
 }

@@ -14,7 +14,7 @@ use attribution::settle::{
 };
 
 use super::{
-    dossier::Dossier,
+    dossier::{Dossier, PostedLedger},
     indexes::{Index, Indexes},
 };
 use crate::{
@@ -22,7 +22,8 @@ use crate::{
     chain::{ChainClient, bindings::IPaymentChannels},
     indexer::views::{ChainBatch, Role},
     registry::Registry,
-    voucher::{Call, SignedVoucher, Voucher, digest},
+    voucher::{SignedVoucher, digest},
+    worker::blocking,
 };
 
 /// A batch with everything that its rules need.
@@ -30,14 +31,14 @@ use crate::{
 pub(super) struct Facts {
     pub(super) id: B256,
     pub(super) batch: ChainBatch,
-    pub(super) dossier: Dossier,
-    pub(super) previous: Option<Dossier>,
+    pub(super) dossier: Arc<Dossier>,
+    pub(super) previous: Option<PostedLedger>,
     pub(super) indexes: BTreeMap<ModelId, Arc<Index>>,
     registry: Registry,
     draws: Vec<Draw>,
     earner_count: u32,
-    /// Hashes of witnesses whose signature only the payer's code takes.
-    signed_by_code: BTreeSet<Hash>,
+    /// Hashes of the witnesses that the payers of their channels signed.
+    signed: BTreeSet<Hash>,
     /// The first failure of the store, since answers to an audit cannot be errors.
     failure: RefCell<Option<Error>>,
 }
@@ -53,8 +54,8 @@ impl Facts {
         indexes: &Indexes,
         id: B256,
         batch: ChainBatch,
-        dossier: Dossier,
-        previous: Option<Dossier>,
+        dossier: Arc<Dossier>,
+        previous: Option<PostedLedger>,
     ) -> Result<Self> {
         let draw = |d: &crate::chain::bindings::Interval| Draw {
             channel: ChannelId(d.channel.0),
@@ -72,7 +73,7 @@ impl Facts {
             indexes: BTreeMap::new(),
             registry: registry.clone(),
             earner_count,
-            signed_by_code: BTreeSet::new(),
+            signed: BTreeSet::new(),
             failure: RefCell::new(None),
         };
         for model in facts.models()? {
@@ -89,7 +90,7 @@ impl Facts {
     /// # Errors
     /// [`Error::Store`].
     pub(super) fn faults(&self) -> Result<Vec<Fault>> {
-        let faults = Audit::new(&self.dossier.rows, self.of_batch(), self).faults();
+        let faults = Audit::new(&self.dossier.ledger.rows, self.of_batch(), self).faults();
         self.failure.take().map_or(Ok(faults), Err)
     }
 
@@ -108,24 +109,19 @@ impl Facts {
             earner_count: self.earner_count,
             draws: &self.draws,
             layout: self.dossier.layout,
-            witnesses: &self.dossier.blobs,
+            witnesses: self.dossier.blobs(),
             previous: self.previous.as_ref().map(|previous| &previous.rows),
         }
     }
 
-    /// The witness bytes of a record that are available, by its ordinal: as long as the sketch of
-    /// the model that they name.
+    /// The witness bytes of a record that are available, by its ordinal.
     pub(super) fn witness(&self, ordinal: usize) -> Option<Vec<u8>> {
-        let layout = self.dossier.layout;
-        let place = layout.place(ordinal);
-        let cells = layout.read(self.dossier.blobs.get(place.blob)?, place.slot).ok()?;
-        let model = ModelId(*cells.as_flattened().get(40..)?.first_chunk()?);
-        attribution::settle::witness_of_cells(&cells, Witness::length(self.dim(model)))
+        self.dossier.witness(ordinal, |model| self.dim(model))
     }
 
     /// Models that rows name.
     fn models(&self) -> Result<BTreeSet<ModelId>> {
-        let rows = &self.dossier.rows;
+        let rows = &self.dossier.ledger.rows;
         let named = (0..rows.len()).filter_map(|at| rows.get(at)).filter_map(leading_of);
         let leading: BTreeSet<Vec<u8>> = named.collect();
         let mut models = BTreeSet::new();
@@ -135,36 +131,24 @@ impl Facts {
         Ok(models)
     }
 
-    /// Asks the chain about signatures that are not of the payer's own key (EIP-1271).
+    /// Finds out which witnesses their payers signed; asks the chain about signatures that are not of
+    /// the payer's own key (EIP-1271).
     async fn ask_payers(&mut self, client: &ChainClient) -> Result<()> {
-        let contracts = self.registry.contracts();
-        for ordinal in 0..self.dossier.layout.per_blob() * self.dossier.blobs.len() {
-            let Some(bytes) = self.witness(ordinal) else { continue };
-            let Ok(witness) = Witness::decode(&bytes) else { continue };
-            if bytes.iter().all(|&byte| byte == 0) || self.has_key_signed(&witness) {
-                continue;
-            }
-            let signed = signed_voucher(&witness);
-            let call = IPaymentChannels::isSignedCall {
-                voucher: signed.voucher,
-                signature: signed.signature.into(),
-            };
+        let (registry, dossier) = (self.registry.clone(), Arc::clone(&self.dossier));
+        let (signed, others) = blocking(move || signed_by_keys(&registry, &dossier)).await?;
+        self.signed = signed;
+        let channels = self.registry.contracts().deployment.payment_channels;
+        for witness in others {
+            let SignedVoucher { voucher, signature } = SignedVoucher::from(&witness);
+            let call = IPaymentChannels::isSignedCall { voucher, signature: signature.into() };
             // An unknown channel reverts, and is signed by nobody.
-            match client.call(contracts.deployment.payment_channels, &call).await {
-                Ok(true) => drop(self.signed_by_code.insert(witness.hash())),
+            match client.call(channels, &call).await {
+                Ok(true) => drop(self.signed.insert(witness.hash())),
                 Ok(false) | Err(Error::Reverted(_)) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
-    }
-
-    fn has_key_signed(&self, witness: &Witness) -> bool {
-        let Ok(Some(channel)) = self.registry.channel(witness.channel.0.into()) else {
-            return false;
-        };
-        let domain = self.registry.contracts().voucher_domain();
-        signed_voucher(witness).signer(&domain).is_ok_and(|signer| signer == channel.payer)
     }
 
     fn known<T>(&self, read: Result<Option<T>>) -> Option<T> {
@@ -211,8 +195,7 @@ impl Sources for Facts {
     }
 
     fn dim(&self, model: ModelId) -> usize {
-        let index = self.known(self.registry.index(model.0.into()));
-        index.map_or(0, |index| index.dim as usize)
+        self.known(dim(&self.registry, model).map(Some)).unwrap_or_default()
     }
 
     fn contributors(&self, model: ModelId) -> &[Contributor] {
@@ -225,11 +208,11 @@ impl Sources for Facts {
 
     fn voucher_digest(&self, witness: &Witness) -> Hash {
         let domain = self.registry.contracts().voucher_domain();
-        digest(&signed_voucher(witness).voucher, &domain).0
+        digest(&SignedVoucher::from(witness).voucher, &domain).0
     }
 
     fn is_signed(&self, witness: &Witness) -> bool {
-        self.has_key_signed(witness) || self.signed_by_code.contains(&witness.hash())
+        self.signed.contains(&witness.hash())
     }
 }
 
@@ -243,16 +226,38 @@ fn leading_of(row: &Row) -> Option<Vec<u8>> {
     }
 }
 
-/// The voucher that a witness holds.
-pub(super) fn signed_voucher(witness: &Witness) -> SignedVoucher {
-    let call = Call {
-        modelId: witness.model.0.into(),
-        priceVersion: witness.price_version,
-        promptHash: witness.prompt_hash.into(),
-        seed: witness.seed,
-        maxTokens: witness.max_tokens,
-        time: witness.time,
-    };
-    let voucher = Voucher { channelId: witness.channel.0.into(), ceiling: witness.ceiling, call };
-    SignedVoucher { voucher, signature: witness.signature.to_vec() }
+/// Dimension of a model's sketches.
+fn dim(registry: &Registry, model: ModelId) -> Result<usize> {
+    Ok(registry.index(model.0.into())?.map_or(0, |index| index.dim as usize))
+}
+
+/// Hashes of the witnesses that their channels' payers signed with their own keys, and the witnesses
+/// that they did not.
+fn signed_by_keys(
+    registry: &Registry,
+    dossier: &Dossier,
+) -> Result<(BTreeSet<Hash>, Vec<Witness>)> {
+    let domain = registry.contracts().voucher_domain();
+    let (mut signed, mut others, mut failure) = (BTreeSet::new(), Vec::new(), None);
+    for ordinal in 0..dossier.capacity() {
+        let dim = |model| {
+            dim(registry, model).unwrap_or_else(|error| {
+                failure.get_or_insert(error);
+                0
+            })
+        };
+        let bytes = dossier.witness(ordinal, dim);
+        let is_used = |bytes: &Vec<u8>| bytes.iter().any(|&byte| byte != 0);
+        let Some(Ok(witness)) = bytes.filter(is_used).map(|bytes| Witness::decode(&bytes)) else {
+            continue;
+        };
+        let payer = registry.channel(witness.channel.0.into())?.map(|channel| channel.payer);
+        let signer = SignedVoucher::from(&witness).signer(&domain).ok();
+        if payer.is_some() && payer == signer {
+            signed.insert(witness.hash());
+        } else {
+            others.push(witness);
+        }
+    }
+    failure.map_or(Ok((signed, others)), Err)
 }

@@ -10,13 +10,18 @@ mod evidence;
 mod facts;
 mod indexes;
 mod pauses;
+mod published;
 mod receipts;
+
+use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
 use borsh::{BorshDeserialize, BorshSerialize};
 use tracing::{error, info, warn};
 
+pub use dossier::Dossier;
 pub use indexes::Indexes;
+pub use published::{IndexAnswerer, IndexChallenger, IndexExamination, index_examination};
 
 use crate::{
     Error, Result,
@@ -28,7 +33,7 @@ use crate::{
     store::{SharedStore, Table, WriteBatch, get_row, read_sol, write_sol},
     worker::blocking,
 };
-pub(crate) use dossier::Dossier;
+use dossier::PostedLedger;
 use evidence::Proof;
 use facts::Facts;
 use pauses::Pauses;
@@ -166,19 +171,15 @@ impl Challenger {
         let Some(dossier) = Dossier::fetch(&self.layer, &self.kzg, batch).await? else {
             return Ok(None);
         };
-        let previous = match self.previous(batch).await? {
-            Previous::None => None,
-            Previous::Seen(previous) => Some(*previous),
-            Previous::Unavailable => return Ok(None),
-        };
+        let Some(previous) = self.previous(batch).await? else { return Ok(None) };
         let facts = Facts::gather(
             &self.registry,
             &self.client,
             &self.indexes,
             id,
             batch.clone(),
-            dossier,
-            previous,
+            Arc::new(dossier),
+            previous.0,
         )
         .await?;
         let (kzg, deployment) = (self.kzg.clone(), self.registry.contracts().deployment.clone());
@@ -193,17 +194,16 @@ impl Challenger {
         }
     }
 
-    async fn previous(&self, batch: &ChainBatch) -> Result<Previous> {
+    /// The ledger that a batch was posted on; `None` if it cannot be seen.
+    async fn previous(&self, batch: &ChainBatch) -> Result<Option<Previous>> {
         let id = batch.submission.previous;
         if id.is_zero() {
-            return Ok(Previous::None);
+            return Ok(Some(Previous(None)));
         }
         let unknown = || Error::Store(format!("batch {id} is not indexed"));
         let previous = self.registry.batch(id)?.ok_or_else(unknown)?;
-        Ok(match Dossier::fetch(&self.layer, &self.kzg, &previous).await? {
-            Some(dossier) => Previous::Seen(Box::new(dossier)),
-            None => Previous::Unavailable,
-        })
+        let ledger = PostedLedger::fetch(&self.layer, &self.kzg, &previous).await?;
+        Ok(ledger.map(|ledger| Previous(Some(ledger))))
     }
 
     /// Sends a proof.
@@ -219,20 +219,13 @@ impl Challenger {
             Err(Error::Reverted(reason)) if reason.contains("NotPosted") => {
                 Ok(Examination::Struck { rule, transaction: B256::ZERO, gas: 0 })
             }
-            Err(reason) => {
-                error!(target: "node::challenger", batch = %id, rule, %reason, "proof refused");
-                Err(Error::Dispute(format!("proof of rule {rule} in {id}: {reason}")))
-            }
+            Err(reason) => Err(Error::Dispute(format!("proof of rule {rule} in {id}: {reason}"))),
         }
     }
 }
 
-/// The batch that one was posted on.
-enum Previous {
-    None,
-    Seen(Box<Dossier>),
-    Unavailable,
-}
+/// The ledger that a batch was posted on, if it is not the operator's first.
+struct Previous(Option<PostedLedger>);
 
 /// What was found in a batch, `None` before it is examined.
 ///

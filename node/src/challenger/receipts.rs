@@ -1,5 +1,7 @@
 //! What only a payer can see: a batch that contradicts the receipt of a call, or leaves it out.
 
+use std::sync::Arc;
+
 use alloy::{primitives::B256, sol_types::SolCall};
 use attribution::settle::audit::{Audit, Evidence, Fault, Receipt};
 
@@ -13,21 +15,31 @@ use crate::{
 };
 
 impl Challenger {
+    /// A batch's blobs.
+    ///
+    /// # Errors
+    /// [`Error::Availability`] if the batch cannot be seen, [`Error::Prover`] if there are too few
+    /// powers of tau for its blobs.
+    pub async fn dossier(&self, id: B256, batch: &ChainBatch) -> Result<Arc<Dossier>> {
+        let dossier = Dossier::fetch(&self.layer, &self.kzg, batch).await?;
+        let unseen = || Error::Availability(format!("batch {id} cannot be seen"));
+        dossier.map(Arc::new).ok_or_else(unseen)
+    }
+
     /// Strikes a batch that is not what its operator's receipt of a bought call says. False if
     /// nothing can be proven of it.
     ///
     /// # Errors
-    /// [`Error::Availability`] if the batch cannot be seen, [`Error::Dispute`] if the chain refuses
-    /// the proof, [`Error::Prover`], [`Error::Store`].
+    /// [`Error::Availability`] if an index cannot be read, [`Error::Dispute`] if the chain refuses the
+    /// proof, [`Error::Prover`], [`Error::Store`].
     pub async fn hold_to_receipt(
         &self,
         id: B256,
         batch: &ChainBatch,
+        dossier: &Arc<Dossier>,
         purchase: &Purchase,
     ) -> Result<bool> {
-        let Some(dossier) = Dossier::fetch(&self.layer, &self.kzg, batch).await? else {
-            return Err(Error::Availability(format!("batch {id} cannot be seen")));
-        };
+        let dossier = Arc::clone(dossier);
         let (registry, client, indexes) = (&self.registry, &self.client, &self.indexes);
         let facts =
             Facts::gather(registry, client, indexes, id, batch.clone(), dossier, None).await?;
@@ -45,7 +57,7 @@ impl Challenger {
     fn prove(&self, facts: &Facts, fault: &Fault, purchase: Purchase) -> Result<Proof> {
         let Purchase { voucher, receipt, receipt_signature, .. } = purchase;
         let (batch, signature) = (facts.id, receipt_signature.into());
-        let ledger = facts.dossier.open_rows(&self.kzg, &fault.rows)?;
+        let ledger = facts.dossier.ledger.open_rows(&self.kzg, &fault.rows)?;
         let calldata = match fault.evidence {
             Evidence::Receipt { ordinal } => {
                 let missing = || Error::Dispute(format!("record {ordinal} has no witness"));
@@ -69,7 +81,7 @@ fn fault(facts: &Facts, purchase: &Purchase) -> Option<Fault> {
         output_hash: told.outputHash.0,
         sketch_hash: told.sketchHash.0,
     };
-    let audit = Audit::new(&facts.dossier.rows, facts.of_batch(), facts);
+    let audit = Audit::new(&facts.dossier.ledger.rows, facts.of_batch(), facts);
     let time = purchase.voucher.call.time;
     audit.receipt_fault(&receipt).or_else(|| audit.omitted(receipt.voucher, time))
 }

@@ -7,9 +7,10 @@ use std::{
 };
 
 use alloy::primitives::{B256, keccak256};
+use attribution::settle::SYMBOL_BYTES;
 use futures::{FutureExt, future::BoxFuture};
 
-use super::{Attestor, DataAvailability, SYMBOL_BYTES};
+use super::{Attestor, DataAvailability};
 use crate::{Error, Result, chain::bindings::G1Point, worker::blocking};
 
 /// A folder with one file a blob, named by the commitment. A certificate is the word of an attestor

@@ -2,6 +2,7 @@
 
 mod eigenda;
 mod local;
+mod payload;
 mod publisher;
 
 use std::{fmt::Debug, sync::Arc};
@@ -10,6 +11,7 @@ use futures::future::BoxFuture;
 
 pub use eigenda::{BlobCommitment, EigendaAvailability, EigendaConfig};
 pub use local::LocalAvailability;
+pub(crate) use payload::{MAX_PAYLOAD, from_blob, payload_bytes, to_blob};
 pub use publisher::{Attestor, Publisher, certificates};
 
 use crate::{Result, chain::bindings::G1Point};
@@ -48,6 +50,3 @@ pub type SharedAvailability = Arc<dyn DataAvailability>;
 
 /// Bytes of what a development attestor says about a blob: signature and time.
 pub(crate) const ATTESTATION_BYTES: usize = 65 + 8;
-
-/// Bytes of a symbol.
-pub(crate) const SYMBOL_BYTES: usize = 32;

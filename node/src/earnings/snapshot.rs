@@ -6,9 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use attribution::settle::{CELL_BYTES, EarnerIndex, MIN_SLOT_CELLS, SlotLayout};
+use attribution::settle::{CELL_BYTES, EarnerIndex, SYMBOL_BYTES};
 
-use crate::{Error, Result, da::SYMBOL_BYTES};
+use crate::{
+    Error, Result,
+    da::{payload_bytes, to_blob},
+};
 
 const AMOUNT_BYTES: usize = 8;
 /// Fewest symbols of a blob beside a ledger.
@@ -24,20 +27,14 @@ pub const fn symbols(page_size: u32) -> usize {
 /// The blob of a page.
 ///
 /// # Errors
-/// [`Error::Settle`] unless the page size is one that a setup has powers for.
+/// [`Error::Availability`] if the page is too large for a blob.
 pub fn encode(page_size: u32, page: u32, earnings: &BTreeMap<EarnerIndex, u64>) -> Result<Vec<u8>> {
-    let header = SlotLayout::new(symbols(page_size), MIN_SLOT_CELLS)?.header();
-    let mut payload = vec![0; (symbols(page_size) - 1) * CELL_BYTES];
+    let mut payload = vec![0; payload_bytes(symbols(page_size))];
     for (earner, gwei) in earnings.iter().filter(|(earner, _)| earner.0 / page_size == page) {
         let at = (earner.0 % page_size) as usize * AMOUNT_BYTES;
         payload[at..at + AMOUNT_BYTES].copy_from_slice(&gwei.to_be_bytes());
     }
-    let mut blob = header.to_vec();
-    for cell in payload.chunks_exact(CELL_BYTES) {
-        blob.push(0);
-        blob.extend(cell);
-    }
-    Ok(blob)
+    to_blob(&payload)
 }
 
 /// Reads anybody's snapshot. Whether it is true shows only in its commitment.

@@ -1,17 +1,15 @@
-//! Bytes as blobs of symbols: EigenDA's payload codec, version 0, filled exactly.
-//!
-//! All blobs of one publication have the same power of two of symbols. Symbol 0 of each is the
-//! payload's header: `00`, version `00`, the payload's length (u32, big-endian), zeros. Every other
-//! symbol is a zero byte and 31 bytes of the payload. The last payload ends in zeros.
+//! Bytes as blobs of one publication: full payloads, of which the last ends in zeros. All blobs have
+//! the same power of two of symbols.
 
-use crate::{Error, Result, da::SYMBOL_BYTES};
+use attribution::settle::{CELL_BYTES, MAX_SYMBOLS, SYMBOL_BYTES};
 
-/// Bytes of a payload in one symbol.
-const PIECE: usize = SYMBOL_BYTES - 1;
+use crate::{
+    Error, Result,
+    da::{from_blob, payload_bytes, to_blob},
+};
+
 /// Fewest symbols of a blob.
 const MIN_SYMBOLS: usize = 64;
-/// Most symbols of a blob: 16 MiB.
-const MAX_SYMBOLS: usize = 1 << 19;
 /// Most blobs, as InfluenceIndexes has it.
 const MAX_BLOBS: usize = 64;
 
@@ -23,7 +21,7 @@ const MAX_BLOBS: usize = 64;
 /// [`Error::Availability`] if they do not fit into 64 blobs.
 pub(super) fn pack(bytes: &[u8], powers: usize) -> Result<Vec<Vec<u8>>> {
     let most = MAX_SYMBOLS.min(1 << powers.max(1).ilog2());
-    let count = bytes.len().div_ceil(payload(most)).max(1);
+    let count = bytes.len().div_ceil(payload_bytes(most)).max(1);
     if count > MAX_BLOBS || most < MIN_SYMBOLS {
         let given = bytes.len();
         return Err(Error::Availability(format!(
@@ -31,9 +29,13 @@ pub(super) fn pack(bytes: &[u8], powers: usize) -> Result<Vec<Vec<u8>>> {
         )));
     }
     let share = bytes.len().div_ceil(count);
-    let symbols = (share.div_ceil(PIECE) + 1).next_power_of_two().max(MIN_SYMBOLS);
-    let payloads = bytes.chunks(payload(symbols)).map(|payload| blob(payload, symbols));
-    Ok(payloads.collect())
+    let symbols = (share.div_ceil(CELL_BYTES) + 1).next_power_of_two().max(MIN_SYMBOLS);
+    let full = |piece: &[u8]| {
+        let mut payload = piece.to_vec();
+        payload.resize(payload_bytes(symbols), 0);
+        to_blob(&payload)
+    };
+    bytes.chunks(payload_bytes(symbols)).map(full).collect()
 }
 
 /// What the blobs hold, with the zeros at the end.
@@ -44,46 +46,16 @@ pub(super) fn unpack(blobs: &[Vec<u8>]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let first = blobs.first().map_or(0, Vec::len);
     for (i, blob) in blobs.iter().enumerate() {
-        let symbols = blob.len() / SYMBOL_BYTES;
-        let fits = (MIN_SYMBOLS..=MAX_SYMBOLS).contains(&symbols) && symbols.is_power_of_two();
-        let damaged = |why| Err(Error::Availability(format!("blob {i} {why}")));
-        if !fits || blob.len() != first || !blob.len().is_multiple_of(SYMBOL_BYTES) {
-            return damaged("has a wrong length");
+        let damaged = |why: String| Error::Availability(format!("blob {i}: {why}"));
+        if blob.len() != first || blob.len() < MIN_SYMBOLS * SYMBOL_BYTES {
+            return Err(damaged(format!("{} bytes, not those of the others", blob.len())));
         }
-        if blob[..SYMBOL_BYTES] != header(symbols) {
-            return damaged("has another payload header");
-        }
-        for symbol in blob.chunks_exact(SYMBOL_BYTES).skip(1) {
-            if symbol[0] != 0 {
-                return damaged("has a symbol that is no payload's");
-            }
-            bytes.extend(&symbol[1..]);
-        }
+        bytes.extend(from_blob(blob).map_err(|error| match error {
+            Error::Availability(why) => damaged(why),
+            other => other,
+        })?);
     }
     Ok(bytes)
-}
-
-const fn payload(symbols: usize) -> usize {
-    PIECE * (symbols - 1)
-}
-
-fn blob(bytes: &[u8], symbols: usize) -> Vec<u8> {
-    let mut blob = Vec::with_capacity(symbols * SYMBOL_BYTES);
-    blob.extend(header(symbols));
-    for piece in bytes.chunks(PIECE) {
-        blob.push(0);
-        blob.extend(piece);
-        blob.resize(blob.len() + PIECE - piece.len(), 0);
-    }
-    blob.resize(symbols * SYMBOL_BYTES, 0);
-    blob
-}
-
-fn header(symbols: usize) -> [u8; SYMBOL_BYTES] {
-    let length = u32::try_from(payload(symbols)).expect("a blob is at most 16 MiB");
-    let mut header = [0; SYMBOL_BYTES];
-    header[2..6].copy_from_slice(&length.to_be_bytes());
-    header
 }
 
 #[cfg(test)]
@@ -102,7 +74,6 @@ mod tests {
         assert_eq!(blobs[0][32..64], [&[0][..], &[7; 31]].concat());
         assert_eq!(blobs[0][64..96], [&[0][..], &[7; 9], &[0; 22]].concat());
         assert!(blobs[0][96..].iter().all(|byte| *byte == 0));
-        assert_eq!(prover::payload_header(8), *<&[u8; 32]>::try_from(&blobs[0][..32]).unwrap());
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use alloy::primitives::{B256, Bytes, U256};
-use attribution::estimate::{InfluenceIndex, PublishedIndex};
+use attribution::{
+    estimate::{InfluenceIndex, PublishedIndex},
+    settle::SYMBOL_BYTES,
+};
 
 use super::{blobs, register::Registrar};
 use crate::{
@@ -15,7 +18,7 @@ use crate::{
     },
     committer::Kzg,
     config::Config,
-    da::{SYMBOL_BYTES, SharedAvailability},
+    da::SharedAvailability,
     worker::blocking,
 };
 

@@ -1,7 +1,9 @@
 //! Compares the calls that this node bought with what their operators recorded of them.
 
+use std::sync::Arc;
+
 use alloy::primitives::{Address, B256, keccak256};
-use attribution::settle::{CELLS_PER_ROW, Info, Witness, witness_of_cells};
+use attribution::settle::{CELLS_PER_ROW, Info, Witness};
 use tracing::{error, info, warn};
 
 use super::{
@@ -94,15 +96,11 @@ impl Auditor {
         if open.is_empty() {
             return Ok(false);
         }
-        let Some(dossier) =
-            Dossier::fetch(&self.challenger.layer, &self.challenger.kzg, batch).await?
-        else {
-            return Err(Error::Availability(format!("batch {id} cannot be seen")));
-        };
+        let dossier: Arc<Dossier> = self.challenger.dossier(id, batch).await?;
         for (digest, purchase) in open {
             let mut state = self.examine(id, &dossier, digest, &purchase).await?;
             if state == PurchaseState::AgainstReceipt
-                && !self.challenger.hold_to_receipt(id, batch, &purchase).await?
+                && !self.challenger.hold_to_receipt(id, batch, &dossier, &purchase).await?
             {
                 state = PurchaseState::Unknown("its receipt proves nothing".into());
             }
@@ -129,7 +127,7 @@ impl Auditor {
         digest: B256,
         purchase: &Purchase,
     ) -> Result<PurchaseState> {
-        let found = match self.find(dossier, digest, purchase) {
+        let found = match self.find(dossier, digest)? {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(PurchaseState::AgainstReceipt),
             Err(why) => return Ok(PurchaseState::Unknown(why)),
@@ -150,44 +148,43 @@ impl Auditor {
         }
     }
 
-    /// The record of a call; `None` if the batch has none.
+    /// The record of a call; `None` if the batch has none. Or why its witness cannot be read; that is
+    /// a fault with a proof of its own.
     ///
     /// # Errors
-    /// Why its witness cannot be read; that is a fault with a proof of its own.
+    /// [`Error::Store`].
     fn find(
         &self,
         dossier: &Dossier,
         digest: B256,
-        purchase: &Purchase,
-    ) -> std::result::Result<Option<Found>, String> {
+    ) -> Result<std::result::Result<Option<Found>, String>> {
         let named = |at: usize| {
-            let row = dossier.rows.get(at)?;
+            let row = dossier.ledger.rows.get(at)?;
             match &row.info {
                 Info::Record { voucher, .. } if voucher[..] == digest[..31] => Some((at, row)),
                 _ => None,
             }
         };
-        let Some((at, record_row)) = (0..dossier.rows.len()).find_map(named) else {
-            return Ok(None);
+        let Some((at, record_row)) = (0..dossier.ledger.rows.len()).find_map(named) else {
+            return Ok(Ok(None));
         };
         let Info::Record { tokens_in, tokens_out, ordinal, record, .. } = record_row.info else {
-            return Ok(None);
+            return Ok(Ok(None));
         };
-        let model = purchase.voucher.call.modelId;
-        let models = self.reruns.catalog().models();
-        let model = models.iter().find(|known| known.id == model);
-        let dim = model.and_then(|model| model.adapter.as_ref()).map_or(0, |a| a.index.dim());
-        let place = dossier.layout.place(ordinal.into());
-        let witness = dossier
-            .blobs
-            .get(place.blob)
-            .and_then(|blob| dossier.layout.read(blob, place.slot).ok())
-            .and_then(|cells| witness_of_cells(&cells, Witness::length(dim)))
+        let mut index = Ok(None);
+        let bytes = dossier.witness(ordinal.into(), |model| {
+            index = self.challenger.registry.index(model.0.into());
+            index.as_ref().ok().and_then(Option::as_ref).map_or(0, |index| index.dim as usize)
+        });
+        index?;
+        let witness = bytes
             .and_then(|bytes| Witness::decode(&bytes).ok())
-            .filter(|witness| witness.hash()[..31] == record)
-            .ok_or("its witness is not in its slot")?;
-        let row = u32::try_from(at).map_err(|_| "its row is too far")?;
-        Ok(Some(Found { row, fee: record_row.value, tokens_in, tokens_out, witness }))
+            .filter(|witness| witness.hash()[..31] == record);
+        let Some(witness) = witness else {
+            return Ok(Err("its witness is not in its slot".into()));
+        };
+        let Ok(row) = u32::try_from(at) else { return Ok(Err("its row is too far".into())) };
+        Ok(Ok(Some(Found { row, fee: record_row.value, tokens_in, tokens_out, witness })))
     }
 
     async fn challenge(&self, id: B256, dossier: &Dossier, found: &Found) -> Result<PurchaseState> {
@@ -197,7 +194,7 @@ impl Auditor {
         let call = ISketchVotes::challengeCall {
             batch,
             row,
-            ledger: dossier.open_cells(&self.challenger.kzg, &[first + 4, first + 7])?,
+            ledger: dossier.ledger.open_cells(&self.challenger.kzg, &[first + 4, first + 7])?,
             witness: found.witness.encode().into(),
         };
         let bond = self.challenger.client.call(self.votes, &ISketchVotes::bondCall {}).await?;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use alloy::primitives::B256;
-use attribution::settle::{
-    Carries, EarnerIndex, Info, SlotLayout, Witness, keccak, witness_of_cells,
-};
+use attribution::settle::{Carries, EarnerIndex, Info, SlotLayout, Witness, keccak};
 use node::{
     Error,
     batcher::{Batcher, SealedBatch, batches_after, ledger_blob, witness_blobs},
@@ -151,9 +149,7 @@ async fn the_witness_of_every_record_is_in_its_slot() {
     let mut records = 0;
     for row in rows {
         let Info::Record { ordinal, record, time, .. } = row.info else { continue };
-        let place = layout.place(ordinal.into());
-        let cells = layout.read(&witnesses[place.blob], place.slot).unwrap();
-        let bytes = witness_of_cells(&cells, Witness::length(32)).unwrap();
+        let bytes = layout.witness(&witnesses, ordinal.into(), |_| 32).unwrap();
         assert_eq!(keccak(&[&bytes])[..31], record);
         let witness = Witness::decode(&bytes).unwrap();
         let paid = calls(0).into_iter().find(|call| call.signature == witness.signature).unwrap();

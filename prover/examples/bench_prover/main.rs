@@ -2,8 +2,8 @@
 //!
 //! - `bench_prover measure <folder> [g1.point]` writes `prover_times.json`, and proofs for the
 //!   contracts' part in `prover_proofs.json`
-//! - `bench_prover report <folder>` prints a table of that and of `prover_gas.json`, which
-//!   `test/bench/PayoutGas.t.sol` writes, and writes `prover.json` and `prover.svg`
+//! - `bench_prover report <folder>` prints a table of that and of the files of gas that the tests of
+//!   `test/bench` write, and writes `prover.json` and `prover.svg`
 
 #[path = "../ledgers/mod.rs"]
 mod ledgers;

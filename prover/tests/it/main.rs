@@ -8,6 +8,7 @@ mod points;
 mod reference;
 mod setup;
 mod vectors;
+mod witness_blob;
 
 use std::sync::LazyLock;
 

@@ -5,12 +5,13 @@ use proptest::prelude::*;
 use prover::{
     BlobClaim, BlobCommitment, CellOpening, Error, Fr, G1Affine, LedgerCommitment, Opened,
     SlotOpening, WitnessCommitment, blob_from_rows, root_of_unity, verify_cells, verify_openings,
-    verify_slot, witness_blob,
+    verify_slot,
 };
 
 use crate::{
     SRS,
     vectors::{self, g1, g2, load, number},
+    witness_blob::witness_blob,
 };
 use serde_json::Value;
 
@@ -34,7 +35,7 @@ fn cells(seed: u8, symbols: usize) -> Vec<[u8; 31]> {
 }
 
 fn witnesses(seed: u8, symbols: usize) -> WitnessCommitment {
-    WitnessCommitment::from_blob(&SRS, witness_blob(&cells(seed, symbols)).unwrap()).unwrap()
+    WitnessCommitment::from_blob(&SRS, witness_blob(&cells(seed, symbols))).unwrap()
 }
 
 fn symbol(blob: &[u8], i: usize) -> Fr {
@@ -142,10 +143,10 @@ fn what_cannot_be_opened_is_refused() {
 #[test]
 fn witness_blobs_of_another_form_are_refused() {
     for symbols in [0, 8, 24, 1 << 20] {
-        let refused = witness_blob(&vec![[0; 31]; symbols]);
+        let refused = WitnessCommitment::from_blob(&SRS, vec![0; 32 * symbols]);
         assert!(matches!(refused, Err(Error::WitnessLength { given }) if given == 32 * symbols));
     }
-    let blob = witness_blob(&cells(1, 16)).unwrap();
+    let blob = witness_blob(&cells(1, 16));
     assert_eq!(blob[..6], [0, 0, 0, 0, 1, 209], "the payload has 15 * 31 = 465 bytes");
     let refused = |at: usize, byte: u8| {
         let mut blob = blob.clone();

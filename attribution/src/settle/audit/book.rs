@@ -1,10 +1,7 @@
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 use super::{Batch, Contributor, Rows, Sources};
-use crate::settle::{
-    CELL_BYTES, Cell, EarnerIndex, Info, ModelId, Row, SYMBOL_BYTES, Witness, keccak,
-    witness_of_cells,
-};
+use crate::settle::{EarnerIndex, Info, ModelId, Row, Witness, keccak};
 
 /// Rows from a record's first to its pool row: its three shares are between.
 pub(super) const POOL_POSITION: usize = 4;
@@ -133,23 +130,14 @@ impl<'a, S: Sources> Audit<'a, S> {
     }
 
     fn read_witness(&self, record: &Record<'_>) -> Held {
-        let place = self.batch.layout.place(record.ordinal.into());
-        let Some(blob) = self.batch.witnesses.get(place.blob) else { return Held::Missing };
-        let cells: Option<Vec<Cell>> =
-            self.batch.layout.indices(place.slot).map(|index| cell_of(blob, index)).collect();
-        let witness = cells.and_then(|cells| self.witness_in(&cells, record.hash));
-        witness.map_or(Held::Other, |witness| Held::Witness(Box::new(witness)))
-    }
-
-    /// The witness in a slot's cells: as long as the sketch of the model that it names, then zeros.
-    fn witness_in(&self, cells: &[Cell], hash: &[u8; 31]) -> Option<Witness> {
-        let model = ModelId(*cells.as_flattened().get(40..)?.first_chunk()?);
-        let length = Witness::length(self.sources.dim(model));
-        let bytes = witness_of_cells(cells, length)?;
-        if !keccak(&[&bytes]).starts_with(hash) {
-            return None;
+        let (ordinal, Batch { layout, witnesses, .. }) = (record.ordinal.into(), &self.batch);
+        if layout.place(ordinal).blob >= witnesses.len() {
+            return Held::Missing;
         }
-        Witness::decode(&bytes).ok()
+        let bytes = layout.witness(witnesses, ordinal, |model| self.sources.dim(model));
+        let recorded = bytes.filter(|bytes| keccak(&[bytes]).starts_with(record.hash));
+        let witness = recorded.and_then(|bytes| Witness::decode(&bytes).ok());
+        witness.map_or(Held::Other, |witness| Held::Witness(Box::new(witness)))
     }
 }
 
@@ -180,20 +168,5 @@ impl<'r> Record<'r> {
             voucher,
             hash: record,
         })
-    }
-}
-
-/// A symbol as a cell, `None` if it does not begin with zero.
-fn cell_of(blob: &[u8], index: usize) -> Option<Cell> {
-    let mut cell = [0; CELL_BYTES];
-    let from = index.saturating_mul(SYMBOL_BYTES).min(blob.len());
-    let bytes = &blob[from..blob.len().min(from + SYMBOL_BYTES)];
-    match bytes {
-        [] => Some(cell),
-        [0, rest @ ..] => {
-            cell[..rest.len()].copy_from_slice(rest);
-            Some(cell)
-        }
-        _ => None,
     }
 }

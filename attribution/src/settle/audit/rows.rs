@@ -1,6 +1,8 @@
 use alloc::vec::Vec;
 
-use crate::settle::{Account, CELL_BYTES, CELLS_PER_ROW, Cells, Info, Row, SYMBOL_BYTES};
+use crate::settle::{
+    Account, CELL_BYTES, CELLS_PER_ROW, Cells, Info, Row, SYMBOL_BYTES, payload_header,
+};
 
 /// A ledger as anybody may post it: rows that decode, and places of those that do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +17,9 @@ impl Rows {
     #[must_use]
     pub fn from_symbols(symbols: &[[u8; SYMBOL_BYTES]]) -> Self {
         let (rows, _) = symbols.as_chunks::<CELLS_PER_ROW>();
-        let header = symbols.first().is_some_and(|first| *first == payload_header(rows.len()));
+        let header = symbols
+            .first()
+            .is_some_and(|first| *first == payload_header(CELLS_PER_ROW * rows.len()));
         let decode = |(at, row): (usize, &[[u8; SYMBOL_BYTES]; CELLS_PER_ROW])| {
             let mut cells: Cells = [[0; CELL_BYTES]; CELLS_PER_ROW];
             for (j, symbol) in row.iter().enumerate() {
@@ -84,14 +88,6 @@ impl Rows {
         let is_gap = |a: &Row, b: &Row| place_of(a) < *place && *place < place_of(b);
         self.pairs().find(|&(at, a, b)| at >= start && is_gap(a, b)).map(|(at, _, _)| at)
     }
-}
-
-/// Symbol 0 of a ledger's blob: EigenDA's payload header.
-fn payload_header(rows: usize) -> [u8; SYMBOL_BYTES] {
-    let length = (rows * CELLS_PER_ROW).saturating_sub(1) * CELL_BYTES;
-    let mut header = [0; SYMBOL_BYTES];
-    header[2..6].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
-    header
 }
 
 /// Where a row is in an order of sections and, in each, of accounts.

@@ -6,7 +6,7 @@ use crate::settle::{
 };
 
 /// What the chain and data availability have of a batch beside its ledger.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Batch<'a> {
     /// Which batch was posted.
     pub header: BatchHeader,
@@ -22,7 +22,7 @@ pub struct Batch<'a> {
     pub layout: SlotLayout,
     /// Its witness blobs, `layout.symbols()` symbols of 32 bytes each. What is missing of a blob is
     /// read as zeros.
-    pub witnesses: &'a [Vec<u8>],
+    pub witnesses: Vec<&'a [u8]>,
     /// Ledger of the batch that it follows, `None` for the operator's first.
     pub previous: Option<&'a Rows>,
 }

@@ -292,7 +292,7 @@ impl Posted {
             earner_count: EARNERS,
             draws: &self.draws,
             layout: self.layout,
-            witnesses: &self.blobs,
+            witnesses: self.blobs.iter().map(Vec::as_slice).collect(),
             previous: self.previous.as_ref(),
         }
     }

@@ -2,13 +2,13 @@
 
 mod certificate;
 mod config;
-mod payload;
 mod proxy;
 mod retry;
 
 use std::time::Duration;
 
 use alloy::primitives::U256;
+use attribution::settle::SYMBOL_BYTES;
 use futures::{FutureExt, future::BoxFuture};
 
 pub use certificate::BlobCommitment;
@@ -16,7 +16,7 @@ pub use config::EigendaConfig;
 use proxy::Proxy;
 use retry::Retry;
 
-use super::{ATTESTATION_BYTES, Attestor, DataAvailability, SYMBOL_BYTES};
+use super::{ATTESTATION_BYTES, Attestor, DataAvailability, from_blob, to_blob};
 use crate::{Error, Result, chain::bindings::G1Point, worker::blocking};
 
 /// First pause between two attempts at a request, at most.
@@ -50,7 +50,7 @@ impl EigendaAvailability {
 
     async fn publish(&self, commitment: G1Point, blob: Vec<u8>, time: u64) -> Result<Vec<u8>> {
         let symbols = blob.len() / SYMBOL_BYTES;
-        let payload = blocking(move || payload::from_blob(&blob)).await?;
+        let payload = blocking(move || from_blob(&blob)).await?;
         let symbols = u32::try_from(symbols).expect("at most 2^19, or there is no payload");
         let ours = BlobCommitment { commitment, symbols };
         let certificate = self.proxy.put(payload).await?;
@@ -67,7 +67,7 @@ impl EigendaAvailability {
         let certified = BlobCommitment::of_certificate(certificate)?;
         require_equal(&BlobCommitment { commitment, symbols: certified.symbols }, &certified)?;
         let Some(payload) = self.proxy.get(certificate).await? else { return Ok(None) };
-        let blob = blocking(move || payload::to_blob(&payload)).await?;
+        let blob = blocking(move || to_blob(&payload)).await?;
         let symbols = blob.len() / SYMBOL_BYTES;
         if symbols != certified.symbols as usize {
             return Err(Error::Availability(format!(

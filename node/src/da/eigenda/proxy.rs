@@ -9,10 +9,9 @@ use reqwest::{
 
 use super::{
     certificate::MAX_CERTIFICATE,
-    payload::MAX_PAYLOAD,
     retry::{Failure, Retry, repeat},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, da::MAX_PAYLOAD};
 
 /// Longest part of an answer that an error quotes, in bytes.
 const MAX_QUOTE: usize = 512;

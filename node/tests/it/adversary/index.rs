@@ -3,7 +3,7 @@
 use alloy::primitives::{B256, keccak256};
 use attribution::{
     estimate::PublishedIndex,
-    settle::{EarnerIndex, audit::Contributor},
+    settle::{EarnerIndex, audit::Contributor, payload_header},
 };
 use node::{
     chain::bindings::{G1Point, IInfluenceIndexes},
@@ -80,7 +80,7 @@ impl Published {
     }
 
     fn blob(&self) -> Vec<u8> {
-        let mut blob = prover::payload_header(SYMBOLS / 8).to_vec();
+        let mut blob = payload_header(SYMBOLS).to_vec();
         for piece in self.bytes.chunks(31) {
             blob.push(0);
             blob.extend(piece);

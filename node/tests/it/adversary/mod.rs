@@ -135,13 +135,14 @@ async fn every_planted_fault_is_struck_and_honest_batches_become_final() {
     let watch = Watch::start(&on).await;
     let before = aftermath::Before::read(&watch, &cases).await;
     examine(&watch).await;
+    let payer = watch.challenger(Arc::clone(&watch.store));
     for case in &cases {
         let ((batch, posted), Some((_, rule))) = (&case.batches[0], case.false_at) else {
             continue;
         };
         match rule {
-            Rule::Receipt => case.operator.contradicted(&on, batch, posted, &watch.client).await,
-            Rule::Omitted => case.operator.omitted(&on, batch, posted, &watch.client).await,
+            Rule::Receipt => case.operator.contradicted(&watch, &payer, batch, posted).await,
+            Rule::Omitted => case.operator.omitted(&watch, &payer, batch, posted).await,
             _ => continue,
         }
         assert_eq!(examination(&watch.store, posted.id).unwrap(), Some(Examination::Clean));

@@ -74,6 +74,7 @@ pub(super) fn plants() -> Vec<Plant> {
         plant(Rule::Overlap, "a gwei charged twice", Change(rows::overlap)),
         plant(Rule::Outside, "charged before the draw", Change(rows::shift)),
         plant(Rule::Voucher, "a signature of nobody", Change(rows::forge)),
+        plant(Rule::Voucher, "a signature of nobody, no header", Change(rows::forge_behind_header)),
         plant(Rule::Voucher, "charged above the ceiling", Change(rows::exceed)),
         plant(Rule::Witness, "another witness in the slot", Change(rows::damage_witness)),
         plant(Rule::Witness, "a witness blob too few", Change(rows::drop_witnesses)),

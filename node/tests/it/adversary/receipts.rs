@@ -1,15 +1,11 @@
 //! What only a payer with a receipt can see: a record that contradicts it, or none at all.
 
-use alloy::{
-    primitives::{U256, keccak256},
-    signers::SignerSync,
-};
+use alloy::{primitives::keccak256, signers::SignerSync};
 use attribution::settle::{Info, Witness};
 use node::{
-    chain::{
-        ChainClient,
-        bindings::{IReceiptFaults, Receipt},
-    },
+    chain::bindings::Receipt,
+    challenger::Challenger,
+    votes::{Purchase, PurchaseState},
     voucher::{self, SignedVoucher},
 };
 
@@ -17,6 +13,7 @@ use super::{
     belief::{Operator, Posted, digest},
     posting::OnChain,
     registries::{EPOCH_SECONDS, Registries},
+    watch::Watch,
 };
 
 /// What the operator signed for the payer of a record.
@@ -42,40 +39,46 @@ impl Operator {
         self.signer.sign_hash_sync(&digest).unwrap().as_bytes().to_vec()
     }
 
+    /// What a payer keeps of a call that it bought.
+    fn bought(&self, on: &Registries, witness: &Witness, receipt: Receipt) -> Purchase {
+        let SignedVoucher { voucher, signature } = SignedVoucher::from(witness);
+        Purchase {
+            voucher,
+            signature,
+            receipt_signature: self.sign_receipt(on, &receipt),
+            receipt,
+            request: b"prompt".to_vec(),
+            answer: b"answer".to_vec(),
+            state: PurchaseState::AgainstReceipt,
+        }
+    }
+
     /// The payer of the first record was told of fewer tokens and a smaller fee. A receipt that
     /// agrees with the record proves nothing.
     pub(super) async fn contradicted(
         &self,
-        on: &Registries,
+        watch: &Watch<'_>,
+        payer: &Challenger,
         batch: &Posted,
         posted: &OnChain,
-        payer: &ChainClient,
     ) {
-        let to = on.contracts.deployment.receipt_faults;
-        let honest = receipt(on, batch, 0);
+        let honest = receipt(watch.on, batch, 0);
         let told = Receipt { tokensIn: honest.tokensIn - 1, fee: honest.fee - 7, ..honest.clone() };
         for (receipt, breaks) in [(honest, false), (told, true)] {
-            let call = IReceiptFaults::proveReceiptCall {
-                batch: posted.id,
-                ledger: batch.open_rows(&batch.records()[..1]),
-                witness: batch.witnesses[0].encode().into(),
-                signature: self.sign_receipt(on, &receipt).into(),
-                receipt,
-            };
-            let sent = payer.send(to, &call, U256::ZERO).await;
-            assert_eq!(sent.is_ok(), breaks, "{sent:?}");
+            let purchase = self.bought(watch.on, &batch.witnesses[0], receipt);
+            assert_eq!(hold(watch, payer, posted, &purchase).await.unwrap(), breaks);
         }
     }
 
     /// The operator answered a call between the last two records and left it out.
     pub(super) async fn omitted(
         &self,
-        on: &Registries,
+        watch: &Watch<'_>,
+        payer: &Challenger,
         batch: &Posted,
         posted: &OnChain,
-        payer: &ChainClient,
     ) {
-        let last = batch.witnesses.len() - 1;
+        let (on, last) = (watch.on, batch.witnesses.len() - 1);
         let mut witness = Witness {
             seed: 1_000,
             time: batch.header.epoch * EPOCH_SECONDS + 50,
@@ -84,13 +87,20 @@ impl Operator {
         self.sign(on, &mut witness);
         let receipt =
             Receipt { voucherDigest: digest(on, &witness).into(), ..receipt(on, batch, last) };
-        let call = IReceiptFaults::proveOmittedCall {
-            batch: posted.id,
-            ledger: batch.open_rows(&batch.records()[last - 1..]),
-            voucher: SignedVoucher::from(&witness).voucher,
-            signature: self.sign_receipt(on, &receipt).into(),
-            receipt,
-        };
-        payer.send(on.contracts.deployment.receipt_faults, &call, U256::ZERO).await.unwrap();
+        let purchase = self.bought(on, &witness, receipt);
+        let forged = Purchase { receipt_signature: purchase.signature.clone(), ..purchase.clone() };
+        hold(watch, payer, posted, &forged).await.unwrap_err();
+        assert!(hold(watch, payer, posted, &purchase).await.unwrap());
     }
+}
+
+async fn hold(
+    watch: &Watch<'_>,
+    payer: &Challenger,
+    posted: &OnChain,
+    purchase: &Purchase,
+) -> node::Result<bool> {
+    let batch = watch.registry.batch(posted.id).unwrap().unwrap();
+    let dossier = payer.dossier(posted.id, &batch).await.unwrap();
+    payer.hold_to_receipt(posted.id, &batch, &dossier, purchase).await
 }

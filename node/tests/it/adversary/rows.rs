@@ -146,6 +146,12 @@ pub(super) fn forge(on: &Registries, _: &Operator, batch: &mut Posted) {
     rewrite(on, batch, 1, |witness| witness.signature[3] ^= 1);
 }
 
+/// What is wrong is in the slots; that symbol 0 is no payload's header must not hide it.
+pub(super) fn forge_behind_header(on: &Registries, operator: &Operator, batch: &mut Posted) {
+    forge(on, operator, batch);
+    batch.blobs.iter_mut().for_each(|blob| blob[1..32].fill(7));
+}
+
 /// The payer signed for a gwei less than the record charges.
 pub(super) fn exceed(on: &Registries, operator: &Operator, batch: &mut Posted) {
     let at = batch.records()[0];

@@ -5,21 +5,24 @@
 //! two of symbols and full payloads, so the proxy, which pads to a power of two, adds nothing, and
 //! the polynomial that EigenDA commits to is ours.
 
-use crate::{Error, Result, da::SYMBOL_BYTES};
+use attribution::settle::{CELL_BYTES, MAX_SYMBOLS, SYMBOL_BYTES, payload_header};
 
-/// Most symbols of a blob, EigenDA's 16 MiB.
-const MAX_SYMBOLS: usize = 1 << 19;
-/// Bytes of the payload in a symbol.
-const CHUNK: usize = SYMBOL_BYTES - 1;
+use crate::{Error, Result};
+
 /// Longest payload, in bytes.
-pub(super) const MAX_PAYLOAD: usize = (MAX_SYMBOLS - 1) * CHUNK;
+pub(crate) const MAX_PAYLOAD: usize = payload_bytes(MAX_SYMBOLS);
+
+/// Bytes of the payload in a blob of so many symbols, at least one.
+pub(crate) const fn payload_bytes(symbols: usize) -> usize {
+    (symbols - 1) * CELL_BYTES
+}
 
 /// The payload in a blob.
 ///
 /// # Errors
 /// [`Error::Availability`] unless the blob is a power of two of symbols from 2 to 2^19, begins with
 /// the header of a full payload and has a zero byte before each chunk.
-pub(super) fn from_blob(blob: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn from_blob(blob: &[u8]) -> Result<Vec<u8>> {
     let symbols = blob.len() / SYMBOL_BYTES;
     if !blob.len().is_multiple_of(SYMBOL_BYTES) || !is_size(symbols) {
         return Err(Error::Availability(format!(
@@ -27,12 +30,12 @@ pub(super) fn from_blob(blob: &[u8]) -> Result<Vec<u8>> {
             blob.len()
         )));
     }
-    if blob[..SYMBOL_BYTES] != header(symbols) {
+    if blob[..SYMBOL_BYTES] != payload_header(symbols) {
         return Err(Error::Availability(
             "blob does not begin with the header of a full payload".into(),
         ));
     }
-    let mut payload = Vec::with_capacity((symbols - 1) * CHUNK);
+    let mut payload = Vec::with_capacity(payload_bytes(symbols));
     for (index, symbol) in blob.chunks_exact(SYMBOL_BYTES).enumerate().skip(1) {
         if symbol[0] != 0 {
             return Err(Error::Availability(format!(
@@ -49,17 +52,17 @@ pub(super) fn from_blob(blob: &[u8]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// [`Error::Availability`] unless the payload fills a power of two of symbols from 2 to 2^19.
-pub(super) fn to_blob(payload: &[u8]) -> Result<Vec<u8>> {
-    let symbols = payload.len() / CHUNK + 1;
-    if !payload.len().is_multiple_of(CHUNK) || !is_size(symbols) {
+pub(crate) fn to_blob(payload: &[u8]) -> Result<Vec<u8>> {
+    let symbols = payload.len() / CELL_BYTES + 1;
+    if !payload.len().is_multiple_of(CELL_BYTES) || !is_size(symbols) {
         return Err(Error::Availability(format!(
             "payload of {} bytes does not fill a blob",
             payload.len()
         )));
     }
     let mut blob = Vec::with_capacity(symbols * SYMBOL_BYTES);
-    blob.extend_from_slice(&header(symbols));
-    for chunk in payload.chunks_exact(CHUNK) {
+    blob.extend_from_slice(&payload_header(symbols));
+    for chunk in payload.chunks_exact(CELL_BYTES) {
         blob.push(0);
         blob.extend_from_slice(chunk);
     }
@@ -68,14 +71,6 @@ pub(super) fn to_blob(payload: &[u8]) -> Result<Vec<u8>> {
 
 fn is_size(symbols: usize) -> bool {
     symbols.is_power_of_two() && (2..=MAX_SYMBOLS).contains(&symbols)
-}
-
-/// Symbol 0 of a blob of so many symbols, at most [`MAX_SYMBOLS`].
-fn header(symbols: usize) -> [u8; SYMBOL_BYTES] {
-    let length = u32::try_from((symbols - 1) * CHUNK).expect("below 2^24");
-    let mut header = [0; SYMBOL_BYTES];
-    header[2..6].copy_from_slice(&length.to_be_bytes());
-    header
 }
 
 #[cfg(test)]
