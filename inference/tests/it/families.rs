@@ -1,15 +1,18 @@
-//! Every family can be trained, saved and loaded again.
+//! Every family can be trained, saved and loaded again, and keeps sequences apart.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use candle_core::Tensor;
 use inference::{
     adapter::Adapter,
     config::ModelSpec,
     gradient::row_gradient,
-    layers::lora::GroupedDelta,
+    layers::lora::{GroupedDelta, Sites},
     model::{AdapterDelta, Decoder, NoAdapter, SiteWeights},
-    step::Step,
+    step::{Segment, SlotId, Step},
     train::{
         AdamWConfig, Example, LoraConfig, Schedule, Settings, TrainableLora, Trainer, held_out_loss,
     },
@@ -145,6 +148,33 @@ fn gradients_equal_differences(family: &str) {
     }
 }
 
+/// A token's bits do not depend on the batch, on other adapters in it, or on the threads.
+fn bits_are_those_of_each_sequence_alone(family: &str) {
+    let decoder = Decoder::load(&base(family)).unwrap();
+    let config = LoraConfig { rank: 2, alpha: 4.0, ..LoraConfig::default() };
+    let fresh = TrainableLora::new(&decoder, &config, 3).unwrap();
+    let mut weights = fresh.weights().unwrap();
+    weights.iter_mut().flat_map(|site| &mut site.b).enumerate().for_each(|(i, b)| {
+        *b = ((i % 7) as f32 - 3.0) / 20.0;
+    });
+    let sites = Arc::new(Sites::new(&weights).unwrap());
+    let rows: [&[u32]; 3] = [&TOKENS[..5], &TOKENS[3..], &TOKENS[1..2]];
+    let segment = |range| Segment { range, slot: SlotId(1), rank: 2, scale: 1.0, part: 0 };
+    let run = |sequences: &[&[u32]], adapted: Vec<std::ops::Range<usize>>| {
+        let segments: Vec<Segment> = adapted.into_iter().map(segment).collect();
+        let delta = GroupedDelta::new(&segments, |_| Some(Arc::clone(&sites))).unwrap();
+        let hidden = decoder.forward(&Step::whole(sequences.iter().copied()), None, &delta);
+        decoder.logits(&hidden.unwrap()).unwrap().to_vec2::<f32>().unwrap()
+    };
+    // The second sequence has the adapter, the others the base.
+    let alone = [run(&rows[..1], vec![]), run(&rows[1..2], vec![0..11]), run(&rows[2..], vec![])];
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let together = pool.install(|| run(&rows, vec![5..16]));
+        assert_eq!(together, alone.concat(), "{family} on {threads} threads");
+    }
+}
+
 macro_rules! families {
     ($($family:ident),* $(,)?) => { $(
         mod $family {
@@ -156,6 +186,11 @@ macro_rules! families {
             #[test]
             fn model_trains_and_reloads() {
                 super::model_trains_and_reloads(stringify!($family));
+            }
+
+            #[test]
+            fn bits_are_those_of_each_sequence_alone() {
+                super::bits_are_those_of_each_sequence_alone(stringify!($family));
             }
 
             #[test]
