@@ -4,6 +4,7 @@ mod adapters;
 mod batching;
 mod chatglm;
 mod engine;
+mod families;
 mod fixture;
 mod gguf;
 mod golden;
