@@ -7,7 +7,7 @@ use inference::{
     adapter::{Adapter, AdapterHash, AdapterSet},
     engine::{EngineConfig, EngineHandle, Request},
     kv::KvPool,
-    layers::lora::{GroupedDelta, LowRank, Sites},
+    layers::lora::{GroupedDelta, Sites},
     model::SiteWeights,
     sampler::Sampling,
     scheduler::{Adapters, NewSequence, Part, Readiness, Scheduler, SchedulerConfig, SequenceId},
@@ -238,10 +238,11 @@ fn ensemble_equals_the_sum_of_its_parts() {
         };
         let rows = scaled(&f, 0.75).into_iter().zip(scaled(&s, -0.5));
         let b = rows.flat_map(|(f, s)| [f, s].concat()).collect();
-        let sum = SiteWeights { rank, a: [f.a, s.a].concat(), b, scale: 1.0, ..s };
-        (sum.site, LowRank::new(&sum).unwrap())
+        SiteWeights { rank, a: [f.a, s.a].concat(), b, scale: 1.0, ..s }
     };
-    let sum: Sites = first.weights().into_iter().zip(second.weights()).map(stack).collect();
+    let sum: Vec<SiteWeights> =
+        first.weights().into_iter().zip(second.weights()).map(stack).collect();
+    let sum = Sites::new(&sum).unwrap();
 
     let tokens: Vec<u32> = (0..40).map(|i| (i * 37 + 5) % 258).collect();
     let step = Step::whole([tokens.as_slice()]);

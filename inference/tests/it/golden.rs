@@ -19,7 +19,7 @@ const MAX_ADAPTER_BYTES: usize = 1 << 24;
 
 /// Logits of all tokens at these positions, computed in chunks of these lengths with the paged cache,
 /// which gives the bits of the contiguous one.
-fn logits(
+pub(crate) fn logits(
     decoder: &Decoder,
     sites: &[(Arc<Sites>, f32)],
     rows: (&[u32], &[u32]),
@@ -48,6 +48,7 @@ fn logits_over(
             tokens: tokens[start..start + count].to_vec(),
             positions: positions[start..start + count].to_vec(),
             sequences: vec![SequenceSpan { range: 0..count, cache }],
+            sparse: positions[tokens.len() - 1] as usize >= tokens.len(),
             ..Step::default()
         };
         let delta = GroupedDelta::uniform(sites, count);

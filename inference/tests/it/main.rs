@@ -2,8 +2,15 @@
 
 mod adapters;
 mod batching;
+mod chatglm;
 mod engine;
 mod fixture;
 mod golden;
+mod merges;
+mod residency;
+mod server;
+mod sources;
 mod throughput;
+mod tiers;
+mod tokenizers;
 mod training;
