@@ -158,8 +158,8 @@ fn decoding(rng: &mut ChaCha8Rng, length: usize) -> Result<()> {
         ("16 adapters, q and v, f32", delta(&few, SEQUENCES)?),
         ("1 adapter, all sites, f32", delta(&one, SEQUENCES)?),
     ];
-    let mut deltas: Vec<(&str, &dyn AdapterDelta)> = vec![("no adapters", &NoAdapter)];
-    deltas.extend(grouped.iter().map(|(name, delta)| (*name, delta as &dyn AdapterDelta)));
+    let mut deltas: Vec<(&str, &(dyn AdapterDelta + Sync))> = vec![("no adapters", &NoAdapter)];
+    deltas.extend(grouped.iter().map(|(name, delta)| (*name, delta as &(dyn AdapterDelta + Sync))));
 
     let prompt: Vec<u32> = (0..length as u32).map(|i| i * 37 % 32_000).collect();
     let mut caches = Vec::new();
@@ -172,22 +172,23 @@ fn decoding(rng: &mut ChaCha8Rng, length: usize) -> Result<()> {
         }
         caches.push(cache);
     }
-    let decode = |cache: &mut KvCache, at: &mut u32, delta: &dyn AdapterDelta| -> Result<()> {
-        let span = |i: usize| SequenceSpan { range: i..i + 1, cache: CacheId(i as u64) };
-        let step = Step {
-            tokens: (0..SEQUENCES as u32).map(|i| (i * 991 + *at) % 32_000).collect(),
-            positions: vec![*at; SEQUENCES],
-            sequences: (0..SEQUENCES).map(span).collect(),
-            ..Step::default()
+    let decode =
+        |cache: &mut KvCache, at: &mut u32, delta: &(dyn AdapterDelta + Sync)| -> Result<()> {
+            let span = |i: usize| SequenceSpan { range: i..i + 1, cache: CacheId(i as u64) };
+            let step = Step {
+                tokens: (0..SEQUENCES as u32).map(|i| (i * 991 + *at) % 32_000).collect(),
+                positions: vec![*at; SEQUENCES],
+                sequences: (0..SEQUENCES).map(span).collect(),
+                ..Step::default()
+            };
+            *at += 1;
+            // As the engine does it: from a thread of the pool.
+            rayon::scope(|_| -> Result<()> {
+                let hidden = decoder.forward(&step, Some(cache), delta)?;
+                black_box(decoder.logits(&hidden)?);
+                Ok(())
+            })
         };
-        *at += 1;
-        // As the engine does it: from a thread of the pool.
-        rayon::scope(|_| -> Result<()> {
-            let hidden = decoder.forward(&step, Some(cache), delta)?;
-            black_box(decoder.logits(&hidden)?);
-            Ok(())
-        })
-    };
     let mut cases: Vec<Box<dyn FnMut() -> Result<()> + '_>> = Vec::new();
     for ((_, delta), mut cache) in deltas.iter().zip(caches) {
         let mut at = length as u32;

@@ -1,5 +1,6 @@
 //! LoRA adapters: read strictly from PEFT folders, kept in slots, leased to requests.
 
+mod base;
 pub mod config;
 mod disk;
 mod host;
@@ -18,6 +19,7 @@ use std::{fmt, sync::Arc};
 use sha3::{Digest, Keccak256};
 
 pub use self::{
+    base::merge_into_base,
     lease::AdapterLease,
     limits::AdapterLimits,
     merge::{MajoritySign, Method, Recipe, merge, peft_files},

@@ -298,6 +298,18 @@ impl AdapterStore {
         notify.iter().for_each(|notify| notify());
     }
 
+    /// Checks that every adapter of `set` is registered.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAdapter`] if one is not.
+    pub fn check(&self, set: &AdapterSet) -> Result<()> {
+        let state = self.state();
+        match set.parts().iter().find(|(hash, _)| state.registry.get(hash).is_none()) {
+            Some((hash, _)) => Err(Error::UnknownAdapter(hash.to_string())),
+            None => Ok(()),
+        }
+    }
+
     /// Pins the adapters of `set`, or begins to load those that are not in a slot.
     ///
     /// Never blocks on a load. `notify` is kept only if the answer is [`Demand::Loading`]; give the
@@ -335,18 +347,6 @@ impl AdapterStore {
         drop(state);
         wake.iter().filter(|other| !Arc::ptr_eq(other, &notify)).for_each(|notify| notify());
         answer.map_or(Ok(Demand::Loading), |answer| answer.map(ready).map_err(Error::Adapter))
-    }
-
-    /// Checks that every adapter of `set` is registered.
-    ///
-    /// # Errors
-    /// [`Error::UnknownAdapter`] if one is not.
-    pub fn check(&self, set: &AdapterSet) -> Result<()> {
-        let state = self.state();
-        match set.parts().iter().find(|(hash, _)| state.registry.get(hash).is_none()) {
-            Some((hash, _)) => Err(Error::UnknownAdapter(hash.to_string())),
-            None => Ok(()),
-        }
     }
 
     /// As [`Self::request`], waiting on this thread until the adapters are there.

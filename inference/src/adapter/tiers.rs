@@ -260,8 +260,7 @@ impl State {
     pub(super) fn packed(&mut self, slot: SlotId, hash: AdapterHash, result: Result<Adapter>) {
         self.busy.remove(&hash);
         let index = slot.0 as usize - 1;
-        let Slot::Reserved(reserved) = std::mem::replace(&mut self.slots[index], Slot::Free)
-        else {
+        let Slot::Reserved(reserved) = std::mem::replace(&mut self.slots[index], Slot::Free) else {
             unreachable!("a slot stays reserved until it is packed");
         };
         self.resident_bytes -= reserved;

@@ -47,8 +47,8 @@ fn logits_over(
         let step = Step {
             tokens: tokens[start..start + count].to_vec(),
             positions: positions[start..start + count].to_vec(),
-            sequences: vec![SequenceSpan { range: 0..count, cache }],
             sparse: positions[tokens.len() - 1] as usize >= tokens.len(),
+            sequences: vec![SequenceSpan { range: 0..count, cache }],
             ..Step::default()
         };
         let delta = GroupedDelta::uniform(sites, count);

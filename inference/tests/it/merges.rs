@@ -1,11 +1,13 @@
 //! Merges equal PEFT's `add_weighted_adapter` (`tests/golden/merges.py`).
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use candle_core::{Device, Tensor, safetensors::load};
 use inference::{
-    adapter::{Adapter, MajoritySign, Method, merge, peft_files},
-    model::{Decoder, SiteWeights},
+    adapter::{Adapter, MajoritySign, Method, merge, merge_into_base, peft_files},
+    layers::lora::GroupedDelta,
+    model::{AdapterDelta, Decoder, NoAdapter, SiteWeights},
+    step::Step,
 };
 use serde_json::Value;
 
@@ -69,5 +71,37 @@ fn merges_equal_those_of_peft() {
         let files = peft_files(&merged, decoder.sites()).unwrap();
         let again = Adapter::parse(&files.config, &files.weights, decoder.sites()).unwrap();
         assert_eq!(again.weights(), merged, "{name}");
+    }
+}
+
+fn logits(decoder: &Decoder, delta: &dyn AdapterDelta) -> Vec<f32> {
+    let tokens: Vec<u32> = (0..24).map(|i| (i * 37 + 5) % 96).collect();
+    let hidden = decoder.forward(&Step::whole([tokens.as_slice()]), None, delta).unwrap();
+    decoder.logits(&hidden).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The merged base answers as the base with its adapters; the base itself is as it was.
+#[test]
+fn merging_into_the_base_equals_adapters_on_it_and_leaves_it_alone() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for family in ["llama3", "gpt2", "falcon_40b", "glm4"] {
+        let decoder = Decoder::load(&golden.join(family).join("base")).unwrap();
+        let adapter = |name: &str| {
+            let dir = golden.join(family).join(name);
+            Adapter::load(&dir, None, decoder.sites(), 1 << 20).unwrap()
+        };
+        let (first, second) = (adapter("rank_stabilised"), adapter("patterns"));
+        let base = logits(&decoder, &NoAdapter);
+        let parts = [(Arc::clone(first.sites()), 0.75), (Arc::clone(second.sites()), -0.5)];
+        let beside = logits(&decoder, &GroupedDelta::uniform(&parts, 24));
+        let merged = merge_into_base(&decoder, &[(&first, 0.75), (&second, -0.5)]).unwrap();
+        let within = logits(&merged, &NoAdapter);
+        let distance = |x: &[f32], y: &[f32]| {
+            x.iter().zip(y).map(|(x, y)| (x - y).abs()).fold(0.0f32, f32::max)
+        };
+        println!("{family}: {:e}", distance(&beside, &within));
+        assert!(distance(&beside, &within) < 1e-4, "{family}");
+        assert!(distance(&beside, &base) > 1e-2, "{family}: the adapters do something");
+        assert_eq!(logits(&decoder, &NoAdapter), base, "{family}");
     }
 }
