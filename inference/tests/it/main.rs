@@ -10,6 +10,7 @@ mod gguf;
 mod golden;
 mod merges;
 mod quantised;
+mod residency;
 mod server;
 mod sources;
 mod throughput;
