@@ -38,8 +38,13 @@ pub enum Error {
     #[error("adapter {0} is not loaded")]
     UnknownAdapter(String),
     /// The queue of waiting requests is full.
-    #[error("{0} requests are waiting already")]
-    Busy(usize),
+    #[error("{waiting} requests are waiting already")]
+    Busy {
+        /// How many.
+        waiting: usize,
+        /// After how many seconds some of them will probably have started.
+        retry_after: u64,
+    },
     /// The engine has been shut down, or its thread has ended.
     #[error("the engine has stopped")]
     Stopped,

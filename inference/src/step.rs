@@ -45,6 +45,9 @@ pub struct Step {
     pub tokens: Vec<u32>,
     /// Position of each token in its own sequence.
     pub positions: Vec<u32>,
+    /// Whether positions may leave places out, as `position_ids` of `transformers` may. Attention
+    /// still is over the tokens that came: windows and ALiBi count tokens, not positions.
+    pub sparse: bool,
     /// Spans that tile `tokens` in order.
     pub sequences: Vec<SequenceSpan>,
     /// Which tokens get which adapter, sorted by slot, then by first token. A token may be in
@@ -72,7 +75,7 @@ impl Step {
     ///
     /// # Errors
     /// [`Error::Request`] if spans do not tile the tokens, are empty, have positions that are not
-    /// consecutive, a position is not below `max_positions` or a token not below `vocab`, or
+    /// consecutive (or, where [`Self::sparse`], do not increase), a position is not below `max_positions` or a token not below `vocab`, or
     /// segments or wanted tokens are out of order or out of range.
     pub fn validate(&self, vocab: usize, max_positions: usize) -> Result<()> {
         let mut next = 0;
@@ -95,7 +98,11 @@ impl Step {
             }
             next = span.range.end;
             let positions = &self.positions[span.range.clone()];
-            if positions.windows(2).any(|pair| pair[0].checked_add(1) != Some(pair[1])) {
+            let follows = |pair: &[u32]| {
+                let consecutive = pair[0].checked_add(1) == Some(pair[1]);
+                consecutive || self.sparse && pair[0] < pair[1]
+            };
+            if !positions.windows(2).all(follows) {
                 return Err(Error::Request("positions are not consecutive".into()));
             }
         }
@@ -147,6 +154,7 @@ mod tests {
             Step::default(),
             Step { positions: vec![0, 1], ..good.clone() },
             Step { positions: vec![0, 2, 3], ..good.clone() },
+            Step { positions: vec![0, 2, 2], sparse: true, ..good.clone() },
             Step { positions: vec![8, 9, 10], ..good.clone() },
             Step { tokens: vec![5, 6, 100], ..good.clone() },
             Step { sequences: span(0..2), ..good.clone() },
@@ -158,6 +166,8 @@ mod tests {
             Step { wanted: vec![3], ..good.clone() },
         ];
         assert!(good.validate(100, 10).is_ok());
+        let sparse = Step { positions: vec![1, 4, 9], sparse: true, ..good.clone() };
+        assert!(sparse.validate(100, 10).is_ok());
         for step in bad {
             assert!(matches!(step.validate(100, 10), Err(Error::Request(_))), "{step:?}");
         }

@@ -52,6 +52,7 @@ pub(crate) fn tokenizer_config(max_length: usize) -> String {
         "unk_token": "<unk>",
         "pad_token": "<pad>",
         "additional_special_tokens": ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>"],
+        "add_bos_token": true,
         "clean_up_tokenization_spaces": false,
         "model_max_length": max_length,
         "chat_template": template,

@@ -1,8 +1,12 @@
 //! PEFT's `adapter_config.json`, read strictly: whatever would change the arithmetic and is not
 //! computed here is refused by name, never half applied.
 
+mod rules;
+
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use self::rules::{Layers, Names, Ordered, Pattern};
 use crate::{Error, Result};
 
 /// Largest rank of an adapter.
@@ -13,10 +17,12 @@ const MAX_ALPHA: f64 = 1e6;
 const MAX_ENTRIES: usize = 4096;
 
 /// Fields that say nothing about the arithmetic of inference.
-const INERT: [&str; 11] = [
+const INERT: [&str; 12] = [
     "auto_mapping",
     "base_model_name_or_path",
     "eva_config",
+    // PEFT corrects it to what the module is; the shapes of A and B do not depend on it.
+    "fan_in_fan_out",
     "inference_mode",
     "lora_dropout",
     "megatron_core",
@@ -31,25 +37,31 @@ const INERT: [&str; 11] = [
 const PLAIN_INITIALISATIONS: [&str; 3] = ["gaussian", "eva", "orthogonal"];
 
 /// The part of a LoRA configuration that inference depends on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct PeftConfig {
     rank: usize,
     alpha: f64,
     rank_stabilised: bool,
     targets: Targets,
-    rank_pattern: Vec<(String, usize)>,
-    alpha_pattern: Vec<(String, f64)>,
+    excluded: Option<Names>,
+    layers: Option<Layers>,
+    rank_pattern: Vec<(Pattern, usize)>,
+    alpha_pattern: Vec<(Pattern, f64)>,
 }
 
 /// Which modules have an adapter.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Targets {
     /// `"all-linear"`: every linear projection but the output layer.
     AllLinear,
-    /// One module path, whole.
-    Path(String),
-    /// Names that end a module's path.
-    Suffixes(Vec<String>),
+    Named(Names),
+}
+
+/// The fields whose order counts, which a map would lose.
+#[derive(Deserialize)]
+struct Patterns {
+    rank_pattern: Option<Ordered>,
+    alpha_pattern: Option<Ordered>,
 }
 
 impl PeftConfig {
@@ -58,8 +70,8 @@ impl PeftConfig {
     /// # Errors
     /// [`Error::Adapter`] naming the field that is missing, out of bounds or not supported.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let value: Value = serde_json::from_slice(bytes)
-            .map_err(|error| bad(format!("adapter_config.json: {error}")))?;
+        let damaged = |error| bad(format!("adapter_config.json: {error}"));
+        let value: Value = serde_json::from_slice(bytes).map_err(damaged)?;
         let Value::Object(mut fields) = value else {
             return Err(bad("adapter_config.json is not an object"));
         };
@@ -67,36 +79,57 @@ impl PeftConfig {
         if kind.as_ref().and_then(Value::as_str) != Some("LORA") {
             return Err(bad(format!("peft_type is {}, not LORA", shown(kind.as_ref()))));
         }
+        let patterns: Patterns = serde_json::from_slice(bytes).map_err(damaged)?;
+        fields.remove("rank_pattern");
+        fields.remove("alpha_pattern");
         let config = Self {
             rank: rank(&take(&mut fields, "r")?)?,
             alpha: alpha(&take(&mut fields, "lora_alpha")?)?,
             rank_stabilised: flag(&mut fields, "use_rslora")?,
-            targets: targets(&take(&mut fields, "target_modules")?)?,
-            rank_pattern: pattern(&mut fields, "rank_pattern", rank)?,
-            alpha_pattern: pattern(&mut fields, "alpha_pattern", alpha)?,
+            targets: match take(&mut fields, "target_modules")? {
+                Value::String(name) if name == "all-linear" => Targets::AllLinear,
+                value => Targets::Named(Names::parse("target_modules", &value)?),
+            },
+            excluded: match fields.remove("exclude_modules") {
+                Some(value) if !is_off(&value) => Some(Names::parse("exclude_modules", &value)?),
+                _ => None,
+            },
+            layers: Layers::parse(&mut fields)?,
+            rank_pattern: pattern("rank_pattern", patterns.rank_pattern, rank)?,
+            alpha_pattern: pattern("alpha_pattern", patterns.alpha_pattern, alpha)?,
         };
+        if config.layers.is_some() && !matches!(config.targets, Targets::Named(Names::List(_))) {
+            return Err(bad("layers_to_transform without a list of target_modules"));
+        }
         refuse_the_rest(fields)?;
         Ok(config)
     }
 
     /// Rank and scale `s` of the adapter at the module `path`, or nothing if it has none there:
-    /// `s = alpha / r`, or `alpha / sqrt(r)` when rank-stabilised.
+    /// `s = alpha / r`, or `alpha / sqrt(r)` when rank-stabilised. PEFT takes the first pattern that
+    /// fits, in the file's order.
     ///
     /// # Errors
-    /// [`Error::Adapter`] if several patterns fit and disagree.
+    /// None at present: what could be doubtful is refused by [`Self::parse`].
     pub fn at(&self, path: &str) -> Result<Option<(usize, f32)>> {
-        let targeted = match &self.targets {
-            Targets::AllLinear => true,
-            Targets::Path(whole) => whole == path,
-            Targets::Suffixes(names) => names.iter().any(|name| ends(path, name)),
-        };
-        if !targeted {
+        if !self.targets(path) || self.excluded.as_ref().is_some_and(|names| names.fit(path)) {
             return Ok(None);
         }
-        let rank = lookup(&self.rank_pattern, path)?.unwrap_or(self.rank);
-        let alpha = lookup(&self.alpha_pattern, path)?.unwrap_or(self.alpha);
+        let rank = lookup(&self.rank_pattern, path).unwrap_or(self.rank);
+        let alpha = lookup(&self.alpha_pattern, path).unwrap_or(self.alpha);
         let divisor = if self.rank_stabilised { (rank as f64).sqrt() } else { rank as f64 };
         Ok(Some((rank, (alpha / divisor) as f32)))
+    }
+
+    fn targets(&self, path: &str) -> bool {
+        match (&self.targets, &self.layers) {
+            (Targets::AllLinear, _) => true,
+            // Whole paths are not filtered by layer.
+            (Targets::Named(names), Some(layers)) => {
+                names.name_whole(path) || (names.fit(path) && layers.fit(path))
+            }
+            (Targets::Named(names), None) => names.fit(path),
+        }
     }
 }
 
@@ -132,72 +165,38 @@ fn flag(fields: &mut Map<String, Value>, name: &str) -> Result<bool> {
     }
 }
 
-/// A module name or path without regular-expression syntax; a dot stands for itself.
-fn plain(name: &str) -> bool {
-    let letter = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    !name.is_empty() && name.len() <= 256 && name.chars().all(letter)
-}
-
-fn targets(value: &Value) -> Result<Targets> {
-    match value {
-        Value::String(name) if name == "all-linear" => Ok(Targets::AllLinear),
-        Value::String(name) if plain(name) => Ok(Targets::Path(name.clone())),
-        Value::Array(names) if (1..=MAX_ENTRIES).contains(&names.len()) => {
-            let name = |value: &Value| match value.as_str() {
-                Some(name) if plain(name) => Ok(name.to_owned()),
-                _ => Err(bad(format!("target_modules holds {}", shown(Some(value))))),
-            };
-            Ok(Targets::Suffixes(names.iter().map(name).collect::<Result<_>>()?))
-        }
-        other => Err(bad(format!("target_modules {} is not supported", shown(Some(other))))),
-    }
-}
-
 fn pattern<T>(
-    fields: &mut Map<String, Value>,
     name: &str,
+    entries: Option<Ordered>,
     read: impl Fn(&Value) -> Result<T>,
-) -> Result<Vec<(String, T)>> {
-    let entries = match fields.remove(name) {
-        None | Some(Value::Null) => return Ok(Vec::new()),
-        Some(Value::Object(entries)) if entries.len() <= MAX_ENTRIES => entries,
-        Some(other) => return Err(bad(format!("{name} is {}", shown(Some(&other))))),
-    };
-    let entry = |(key, value): (String, Value)| {
-        if plain(&key) {
-            Ok((key, read(&value)?))
-        } else {
-            Err(bad(format!("{name} holds {}", shown(Some(&Value::String(key))))))
-        }
-    };
+) -> Result<Vec<(Pattern, T)>> {
+    let entries = entries.unwrap_or_default().0;
+    if entries.len() > MAX_ENTRIES {
+        return Err(bad(format!("{name} has {} entries", entries.len())));
+    }
+    let entry = |(key, value): (String, Value)| Ok((Pattern::end(name, &key)?, read(&value)?));
     entries.into_iter().map(entry).collect()
 }
 
-/// PEFT's rule: `(.*\.)?name$`.
-fn ends(path: &str, name: &str) -> bool {
-    path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+fn lookup<T: Copy>(pattern: &[(Pattern, T)], path: &str) -> Option<T> {
+    pattern.iter().find(|(pattern, _)| pattern.fits(path)).map(|(_, value)| *value)
 }
 
-/// PEFT takes the first entry that fits, in the file's order. When two fit and disagree the meaning
-/// hangs on that order, so it is refused.
-fn lookup<T: Copy + PartialEq>(pattern: &[(String, T)], path: &str) -> Result<Option<T>> {
-    let mut found = None;
-    for (name, value) in pattern.iter().filter(|(name, _)| ends(path, name)) {
-        if found.is_some_and(|found| found != *value) {
-            return Err(bad(format!("two patterns give {path} different values (one is {name})")));
-        }
-        found = Some(*value);
+/// Whether a field is as if it were absent.
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(entries) => entries.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        _ => false,
     }
-    Ok(found)
 }
 
 /// Every other field must be inert or switched off.
 fn refuse_the_rest(fields: Map<String, Value>) -> Result<()> {
     for (name, value) in fields {
         let off = match &value {
-            Value::Null | Value::Bool(false) => true,
-            Value::Array(entries) => entries.is_empty(),
-            Value::Object(entries) => entries.is_empty(),
+            value if is_off(value) => true,
             Value::String(text) if name == "bias" => text == "none",
             Value::String(text) if name == "init_lora_weights" => {
                 PLAIN_INITIALISATIONS.contains(&text.as_str())
@@ -281,14 +280,14 @@ mod tests {
             ("lora_alpha", json!("8")),
             ("lora_alpha", json!(1e300)),
             ("use_rslora", json!(1)),
-            ("target_modules", json!(".*_proj")),
+            ("target_modules", json!("(?!q).*_proj")),
+            ("target_modules", json!("(a{1000}){1000}")),
             ("target_modules", json!([])),
             ("target_modules", json!(null)),
             ("target_modules", json!(["q_proj", 3])),
-            ("rank_pattern", json!({"^q_proj": 2})),
+            ("rank_pattern", json!({"(?<=q)_proj": 2})),
             ("rank_pattern", json!({"q_proj": 0})),
             ("alpha_pattern", json!([1])),
-            ("fan_in_fan_out", json!(true)),
             ("bias", json!("all")),
             ("modules_to_save", json!(["lm_head"])),
             ("use_dora", json!(true)),
@@ -296,9 +295,10 @@ mod tests {
             ("init_lora_weights", json!("pissa_niter_4")),
             ("init_lora_weights", json!("olora")),
             ("trainable_token_indices", json!([1, 2])),
-            ("layers_to_transform", json!([0])),
-            ("layers_to_transform", json!(0)),
-            ("exclude_modules", json!(["q_proj"])),
+            ("layers_to_transform", json!(["a"])),
+            ("layers_to_transform", json!(-1)),
+            ("layers_pattern", json!(["layers"])),
+            ("exclude_modules", json!(3)),
             ("target_parameters", json!(["x"])),
             ("layer_replication", json!([[0, 1]])),
             ("alora_invocation_tokens", json!([4])),
@@ -317,10 +317,50 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_disagree_are_refused() {
-        let config = parse(json!({"rank_pattern": {"q_proj": 2, "self_attn.q_proj": 3}})).unwrap();
-        assert!(config.at("model.layers.0.self_attn.q_proj").is_err());
-        let config = parse(json!({"rank_pattern": {"q_proj": 2, "self_attn.q_proj": 2}})).unwrap();
+    fn the_first_pattern_of_the_file_wins_and_patterns_are_expressions() {
+        let text = |pattern: &str| {
+            format!(
+                r#"{{"peft_type": "LORA", "r": 4, "lora_alpha": 6, "target_modules": ".*[.](q|up)_proj",
+                    "rank_pattern": {pattern}}}"#
+            )
+        };
+        let parse = |pattern: &str| PeftConfig::parse(text(pattern).as_bytes());
+        let config = parse(r#"{"self_attn.q_proj": 3, "q_proj": 2, "^model.layers.\\d.mlp.*": 5}"#);
+        let config = config.unwrap();
+        assert_eq!(at(&config, 0, "self_attn.q_proj"), Some((3, 2.0)));
+        assert_eq!(at(&config, 7, "mlp.up_proj"), Some((5, 1.2)));
+        assert_eq!(at(&config, 0, "mlp.down_proj"), None);
+        let config = parse(r#"{"q_proj": 2, "self_attn.q_proj": 3, "pp_proj": 1}"#).unwrap();
         assert_eq!(at(&config, 0, "self_attn.q_proj"), Some((2, 3.0)));
+        assert_eq!(at(&config, 0, "mlp.up_proj"), Some((4, 1.5)));
+        // An alternative is one pattern, not two.
+        let config = parse(r#"{"x|up_proj": 1}"#).unwrap();
+        assert_eq!(at(&config, 0, "mlp.up_proj"), Some((1, 6.0)));
+        assert!(parse(r#"{"q_proj": 2, "q_proj": 3}"#).is_err());
+    }
+
+    #[test]
+    fn layers_and_exclusions_follow_peft() {
+        let config = parse(json!({
+            "target_modules": ["q_proj", "up_proj", "model.layers.0.self_attn.k_proj"],
+            "layers_to_transform": [1], "exclude_modules": ["mlp.up_proj"],
+        }))
+        .unwrap();
+        assert_eq!(at(&config, 0, "self_attn.q_proj"), None);
+        assert_eq!(at(&config, 1, "self_attn.q_proj"), Some((4, 1.5)));
+        assert_eq!(at(&config, 11, "self_attn.q_proj"), None);
+        assert_eq!(at(&config, 1, "mlp.up_proj"), None);
+        assert_eq!(at(&config, 0, "self_attn.k_proj"), Some((4, 1.5)));
+        // The first number after a name counts, not an expert's.
+        assert_eq!(at(&config, 0, "mlp.experts.1.q_proj"), None);
+        let config = parse(json!({
+            "layers_to_transform": 2, "layers_pattern": "experts", "exclude_modules": ".*[.]1[.].*",
+        }))
+        .unwrap();
+        assert_eq!(at(&config, 0, "experts.2.q_proj"), Some((4, 1.5)));
+        assert_eq!(at(&config, 2, "experts.0.q_proj"), None);
+        assert_eq!(at(&config, 1, "experts.2.q_proj"), None);
+        let expression = json!({"target_modules": ".*q_proj", "layers_to_transform": [1]});
+        assert!(parse(expression).is_err());
     }
 }

@@ -1,27 +1,65 @@
 //! LoRA adapters: read strictly from PEFT folders, kept in slots, leased to requests.
 
-mod bank;
+mod base;
 pub mod config;
-mod load;
+mod disk;
+mod host;
+mod lease;
+mod limits;
+mod merge;
+mod queue;
+mod registry;
 mod set;
+mod source;
 mod store;
+mod tiers;
 
 use std::{fmt, sync::Arc};
 
 use sha3::{Digest, Keccak256};
 
 pub use self::{
-    bank::{AdapterBank, AdapterInfo, AdapterLease, BankConfig},
-    load::{CONFIG_FILE, WEIGHTS_FILE},
+    base::merge_into_base,
+    lease::AdapterLease,
+    limits::AdapterLimits,
+    merge::{MajoritySign, Method, Recipe, merge, peft_files},
+    registry::{OwnerKey, Registration},
     set::{AdapterSet, MAX_PARTS},
-    store::{AdapterStore, Demand, Notify, StoreConfig},
+    source::{
+        AdapterFiles, FolderSource, HttpConfig, HttpSource, HttpSources, Manifest, RemoteFile,
+        Source, is_public,
+    },
+    store::{
+        AdapterInfo, AdapterStatus, AdapterStore, Demand, Notify, StoreConfig, StoreStats, Tier,
+    },
 };
 use crate::{layers::lora::Sites, model::SiteWeights};
+
+/// File with the adapter's configuration.
+pub const CONFIG_FILE: &str = "adapter_config.json";
+/// File with the adapter's weights.
+pub const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
 /// What an adapter is known by: [`adapter_hash`] of its two files. Its bytes are a generation; files
 /// that change make another adapter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AdapterHash(pub [u8; 32]);
+
+impl AdapterHash {
+    /// Reads what [`fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("0x")?.as_bytes();
+        let mut hash = [0; 32];
+        if digits.len() != 2 * hash.len() {
+            return None;
+        }
+        let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
+        for (byte, pair) in hash.iter_mut().zip(digits.as_chunks::<2>().0) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Self(hash))
+    }
+}
 
 impl fmt::Display for AdapterHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,21 +101,21 @@ impl Adapter {
 
     /// Its weights, site by site, as they stand in the file (widened to f32).
     pub fn weights(&self) -> Vec<SiteWeights> {
-        self.sites.iter().map(|(site, low_rank)| low_rank.weights(*site)).collect()
+        self.sites.weights()
     }
 
     /// Largest rank over its sites.
     pub fn rank(&self) -> usize {
-        self.sites.values().map(|site| site.rank()).max().unwrap_or(0)
+        self.sites.rank()
     }
 
     /// Values of all its `A` and `B`.
     pub fn parameters(&self) -> usize {
-        self.sites.values().map(|site| site.values()).sum()
+        self.sites.parameters()
     }
 
-    /// Bytes of those values in f32: what it counts in the bank's budget.
+    /// Bytes of memory: what it counts in the budget of slots.
     pub fn bytes(&self) -> usize {
-        4 * self.parameters()
+        self.sites.bytes()
     }
 }

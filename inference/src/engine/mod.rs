@@ -1,28 +1,38 @@
 //! The engine: one thread that runs all requests of a model in one batch.
 
+mod active;
+mod adapters;
+mod mailbox;
+mod request;
+mod stats;
 mod text;
 mod worker;
 
 use std::{
-    collections::BTreeSet,
     fmt,
     path::Path,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
+    time::Instant,
 };
 
 use tokio::sync::mpsc;
 
-use self::worker::Worker;
+use self::{
+    mailbox::{Job, Mailbox},
+    worker::Worker,
+};
+pub use self::{
+    request::{Answer, Event, FinishReason, Request},
+    stats::{BUCKETS, EngineStats, Histogram},
+};
 use crate::{
     Error, Result,
-    adapter::{
-        Adapter, AdapterBank, AdapterHash, AdapterInfo, AdapterLease, AdapterSet, BankConfig,
-    },
+    adapter::{Adapter, AdapterHash, AdapterInfo, AdapterStore, StoreConfig},
+    kv::{BLOCK_TOKENS, KvPool},
     model::Decoder,
-    sampler::Sampling,
+    sampler::TokenMask,
     scheduler::{Scheduler, SchedulerConfig},
-    step::{SlotId, Step},
     tokenizer::Tokenizer,
 };
 
@@ -31,140 +41,17 @@ use crate::{
 pub struct EngineConfig {
     /// Batch, step and queue.
     pub scheduler: SchedulerConfig,
-    /// Tokens that the caches of all running requests together may hold.
+    /// Tokens that the caches of all running requests together may hold, rounded down to whole
+    /// blocks of 16.
     pub kv_tokens: usize,
     /// Adapters.
-    pub adapters: BankConfig,
+    pub adapters: StoreConfig,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        let (scheduler, adapters) = (SchedulerConfig::default(), BankConfig::default());
+        let (scheduler, adapters) = (SchedulerConfig::default(), StoreConfig::default());
         Self { scheduler, kv_tokens: 1 << 15, adapters }
-    }
-}
-
-/// What to generate.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Request {
-    /// Prompt tokens, as the model is to see them (with its begin-of-sequence token).
-    pub prompt: Vec<u32>,
-    /// The adapters that answer.
-    pub adapters: AdapterSet,
-    /// How tokens are chosen and when to stop.
-    pub sampling: Sampling,
-}
-
-/// Why an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FinishReason {
-    /// The model ended it; its last token is an end token.
-    EndOfText,
-    /// A stop string came.
-    StopString,
-    /// It has `max_tokens` tokens.
-    Length,
-}
-
-impl FinishReason {
-    /// OpenAI's name: `stop` or `length`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::EndOfText | Self::StopString => "stop",
-            Self::Length => "length",
-        }
-    }
-}
-
-/// What a request's receiver gets: tokens, then exactly one `Finished` or `Failed`. (A channel that
-/// closes without either means that the engine's thread has died.)
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// A token was generated.
-    Token {
-        /// Its id.
-        id: u32,
-        /// The text that it sets free: empty inside a character or a possible stop string. The texts
-        /// of all tokens together are the answer.
-        text: String,
-        /// Natural logarithm of its probability under the model.
-        logprob: f32,
-    },
-    /// The answer is complete.
-    Finished {
-        /// Why.
-        reason: FinishReason,
-        /// Tokens of the prompt.
-        prompt_tokens: usize,
-        /// Every generated token, the end token and those of a stop string included.
-        completion: Vec<u32>,
-        /// The answer's text, cut before the stop string.
-        text: String,
-    },
-    /// The request was given up.
-    Failed {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// What an engine has done since it started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EngineStats {
-    /// Steps planned.
-    pub steps: u64,
-    /// Tokens in them, of prompts and answers.
-    pub tokens: u64,
-    /// Most sequences in one step.
-    pub most_sequences: usize,
-    /// Most different adapters in one step.
-    pub most_adapters: usize,
-}
-
-impl EngineStats {
-    fn count(&mut self, step: &Step, sequences: usize) {
-        let slots: BTreeSet<SlotId> = step.segments.iter().map(|segment| segment.slot).collect();
-        self.steps += 1;
-        self.tokens += step.tokens.len() as u64;
-        self.most_sequences = self.most_sequences.max(sequences);
-        self.most_adapters = self.most_adapters.max(slots.len());
-    }
-}
-
-/// An accepted request on its way to the worker.
-#[derive(Debug)]
-struct Job {
-    request: Request,
-    leases: Vec<AdapterLease>,
-    events: mpsc::Sender<Event>,
-}
-
-/// What handles and worker share.
-#[derive(Debug, Default)]
-struct Inbox {
-    jobs: Vec<Job>,
-    /// Sequences that wait in the scheduler.
-    waiting: usize,
-    /// No new requests; the worker ends when those it has started are done.
-    stopping: bool,
-    stats: EngineStats,
-}
-
-#[derive(Debug, Default)]
-struct Mailbox {
-    inbox: Mutex<Inbox>,
-    changed: Condvar,
-}
-
-impl Mailbox {
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        // Nothing panics while holding the lock.
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stop(&self) {
-        self.inbox().stopping = true;
-        self.changed.notify_all();
     }
 }
 
@@ -188,13 +75,15 @@ impl Engine {
             return Err(Error::Tokenizer(format!("{tokens} tokens for a model of {vocab}")));
         }
         let scheduler = Scheduler::new(config.scheduler)?;
-        let bank = AdapterBank::new(decoder.sites().to_vec(), config.adapters.clone());
+        let store = AdapterStore::new(decoder.sites().to_vec(), config.adapters.clone())?;
+        let kv = KvPool::new(decoder.kv_shape(), config.kv_tokens);
         let mailbox = Arc::new(Mailbox::default());
         let worker = Worker::new(
             Arc::clone(&decoder),
             Arc::clone(&tokenizer),
             scheduler,
-            config.kv_tokens,
+            kv,
+            store.clone(),
             Arc::clone(&mailbox),
         );
         let thread = std::thread::Builder::new()
@@ -202,7 +91,7 @@ impl Engine {
             .spawn(move || worker.run())
             .map_err(Error::io("engine thread"))?;
         let thread = Mutex::new(Some(thread));
-        let inner = Inner { decoder, tokenizer, config, bank, mailbox, thread };
+        let inner = Inner { decoder, tokenizer, config, store, mailbox, thread };
         Ok(EngineHandle { inner: Arc::new(inner) })
     }
 }
@@ -211,7 +100,7 @@ struct Inner {
     decoder: Arc<Decoder>,
     tokenizer: Arc<Tokenizer>,
     config: EngineConfig,
-    bank: AdapterBank,
+    store: AdapterStore,
     mailbox: Arc<Mailbox>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -246,39 +135,52 @@ impl EngineHandle {
     /// # Errors
     /// Nothing is queued then. [`Error::Request`] if the prompt is empty, has unknown tokens or does
     /// not fit the model together with `max_tokens`, or sampling values are out of bounds;
-    /// [`Error::UnknownAdapter`] if an adapter is not loaded; [`Error::Busy`] if too many requests
+    /// [`Error::UnknownAdapter`] if an adapter is not registered; [`Error::Busy`] if too many requests
     /// wait; [`Error::Stopped`] after shutdown.
     pub fn submit(&self, request: Request) -> Result<mpsc::Receiver<Event>> {
+        self.queue(request, None)
+    }
+
+    /// [`Self::submit`] for an answer whose tokens `mask` restricts.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn submit_masked(
+        &self,
+        request: Request,
+        mask: Box<dyn TokenMask>,
+    ) -> Result<mpsc::Receiver<Event>> {
+        self.queue(request, Some(mask))
+    }
+
+    fn queue(
+        &self,
+        request: Request,
+        mask: Option<Box<dyn TokenMask>>,
+    ) -> Result<mpsc::Receiver<Event>> {
         self.check(&request)?;
-        let leases = self.inner.bank.lease(&request.adapters)?;
-        let mailbox = &self.inner.mailbox;
-        let mut inbox = mailbox.inbox();
-        if inbox.stopping {
-            return Err(Error::Stopped);
-        }
-        let waiting = inbox.jobs.len() + inbox.waiting;
-        if waiting >= self.inner.config.scheduler.max_waiting {
-            return Err(Error::Busy(waiting));
-        }
+        self.inner.store.check(&request.adapters)?;
         // Room for every token and the end, so that the worker never waits for a slow reader.
         let (events, receiver) = mpsc::channel(request.sampling.max_tokens + 1);
-        inbox.jobs.push(Job { request, leases, events });
-        drop(inbox);
-        mailbox.changed.notify_all();
+        let job = Job { request, mask, events, submitted: Instant::now() };
+        let mailbox = &self.inner.mailbox;
+        mailbox.inbox().accept(job, &self.inner.config.scheduler)?;
+        mailbox.notify();
         Ok(receiver)
     }
 
     fn check(&self, request: &Request) -> Result<()> {
         let Request { prompt, sampling, .. } = request;
-        sampling.validate()?;
+        let spec = self.inner.decoder.spec();
+        sampling.validate(spec.vocab_size)?;
         if prompt.is_empty() {
             return Err(Error::Request("the prompt is empty".into()));
         }
-        let spec = self.inner.decoder.spec();
         if let Some(token) = prompt.iter().find(|&&token| token as usize >= spec.vocab_size) {
             return Err(Error::Request(format!("token {token} is not below {}", spec.vocab_size)));
         }
-        let room = spec.max_positions.min(self.inner.config.kv_tokens);
+        let kv_tokens = self.inner.config.kv_tokens / BLOCK_TOKENS * BLOCK_TOKENS;
+        let room = spec.max_positions.min(kv_tokens);
         let (length, max_tokens) = (prompt.len(), sampling.max_tokens);
         if length.saturating_add(max_tokens) > room {
             return Err(Error::Request(format!(
@@ -288,12 +190,17 @@ impl EngineHandle {
         Ok(())
     }
 
+    /// The adapters that requests may name.
+    pub fn store(&self) -> &AdapterStore {
+        &self.inner.store
+    }
+
     /// Loads an adapter from a PEFT folder, on the caller's thread.
     ///
     /// # Errors
-    /// As [`AdapterBank::load`].
+    /// As [`AdapterStore::load`].
     pub fn load_adapter(&self, dir: &Path) -> Result<AdapterInfo> {
-        self.inner.bank.load(dir)
+        self.inner.store.load(dir)
     }
 
     /// Takes an adapter out of service; requests that use it already finish with it.
@@ -301,12 +208,12 @@ impl EngineHandle {
     /// # Errors
     /// [`Error::UnknownAdapter`] if it is not loaded.
     pub fn unload_adapter(&self, hash: AdapterHash) -> Result<()> {
-        self.inner.bank.unload(hash)
+        self.inner.store.unload(hash)
     }
 
     /// The loaded adapters in order of hash.
     pub fn adapters(&self) -> Vec<AdapterInfo> {
-        self.inner.bank.adapters()
+        self.inner.store.adapters()
     }
 
     /// A loaded adapter.
@@ -314,7 +221,7 @@ impl EngineHandle {
     /// # Errors
     /// [`Error::UnknownAdapter`] if it is not loaded.
     pub fn adapter(&self, hash: AdapterHash) -> Result<Arc<Adapter>> {
-        self.inner.bank.get(hash)
+        self.inner.store.get(hash)
     }
 
     /// The model.

@@ -1,22 +1,38 @@
 //! The engine's thread.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use candle_core::{Device, Tensor};
-use tokio::sync::mpsc;
+use rayon::prelude::*;
 
-use super::{Event, FinishReason, Job, Mailbox, text::AnswerText};
+use super::{
+    FinishReason,
+    active::Active,
+    adapters::Leases,
+    mailbox::{Job, Mailbox},
+    stats::EngineStats,
+};
 use crate::{
     Result,
-    adapter::AdapterLease,
+    adapter::AdapterStore,
     kv::KvPool,
-    layers::lora::{GroupedDelta, Sites},
+    layers::{lora::GroupedDelta, with_values},
     model::Decoder,
-    sampler::{Sampled, Sampler},
-    scheduler::{NewSequence, Part, Plan, Scheduler, SequenceId},
-    step::{SlotId, Step},
+    scheduler::{Adapters, Plan, Planned, Scheduler, SequenceId},
     tokenizer::Tokenizer,
 };
+
+/// How long the worker waits while no request can advance, before it looks for those that were
+/// cancelled.
+const IDLE: Duration = Duration::from_millis(20);
+/// How long it waits while there are no requests; anything that comes ends the wait.
+const EMPTY: Duration = Duration::from_secs(3600);
+/// Logits below which a second thread for sampling costs more than it gains.
+const SERIAL_LOGITS: usize = 1 << 16;
 
 /// Owner of all state that changes from step to step.
 pub(super) struct Worker {
@@ -24,20 +40,13 @@ pub(super) struct Worker {
     tokenizer: Arc<Tokenizer>,
     scheduler: Scheduler,
     kv: KvPool,
+    leases: Leases,
     active: BTreeMap<SequenceId, Active>,
     mailbox: Arc<Mailbox>,
-}
-
-/// A request that waits or runs.
-struct Active {
-    events: mpsc::Sender<Event>,
-    /// Pins its adapters in their slots.
-    leases: Vec<AdapterLease>,
-    sampler: Sampler,
-    text: AnswerText,
-    max_tokens: usize,
-    prompt_tokens: usize,
-    completion: Vec<u32>,
+    stats: EngineStats,
+    /// Tenants of requests that have left the queue since the last note.
+    left: Vec<u64>,
+    last_start: Instant,
 }
 
 /// Lets no request wait for a worker that is gone.
@@ -56,22 +65,34 @@ impl Worker {
         decoder: Arc<Decoder>,
         tokenizer: Arc<Tokenizer>,
         scheduler: Scheduler,
-        kv_tokens: usize,
+        kv: KvPool,
+        store: AdapterStore,
         mailbox: Arc<Mailbox>,
     ) -> Self {
-        let spec = decoder.spec();
-        let kv =
-            KvPool::new(spec.layers, spec.attention.kv_heads * spec.attention.head_dim, kv_tokens);
-        Self { decoder, tokenizer, scheduler, kv, active: BTreeMap::new(), mailbox }
+        Self {
+            decoder,
+            tokenizer,
+            scheduler,
+            kv,
+            leases: Leases::new(store, &mailbox),
+            active: BTreeMap::new(),
+            mailbox,
+            stats: EngineStats::default(),
+            left: Vec::new(),
+            last_start: Instant::now(),
+        }
     }
 
     /// Serves until the engine is stopped and nothing runs any more.
     pub(super) fn run(mut self) {
         let _guard = StopOnExit(Arc::clone(&self.mailbox));
-        while self.receive() {
-            self.drop_cancelled();
-            let plan = self.scheduler.plan(&mut self.kv);
-            self.note(plan.as_ref());
+        let mut idle = true;
+        while self.receive(idle) {
+            let now = Instant::now();
+            self.drop_cancelled(now);
+            let planned = self.scheduler.plan(&mut self.kv, &mut self.leases, now);
+            idle = planned.plan.is_none() && planned.refused.is_empty();
+            let plan = self.note(planned, now);
             if let Some(plan) = plan {
                 self.step(&plan);
             }
@@ -79,75 +100,113 @@ impl Worker {
         tracing::debug!(target: "inference::engine", "stopped");
     }
 
-    fn note(&self, plan: Option<&Plan>) {
-        let mut inbox = self.mailbox.inbox();
-        inbox.waiting = self.scheduler.waiting();
-        if let Some(plan) = plan {
-            inbox.stats.count(&plan.step, plan.sequences.len());
-        }
-    }
-
-    /// Takes new requests in, waiting for one if there is nothing to do. False when it is time to
-    /// end.
-    fn receive(&mut self) -> bool {
+    /// Takes new requests in; waits for them, for adapters and for deadlines if nothing can advance.
+    /// False when it is time to end.
+    fn receive(&mut self, idle: bool) -> bool {
         let mailbox = Arc::clone(&self.mailbox);
         let mut inbox = mailbox.inbox();
-        while inbox.jobs.is_empty() && self.active.is_empty() && !inbox.stopping {
-            inbox = mailbox.changed.wait(inbox).unwrap_or_else(std::sync::PoisonError::into_inner);
+        if idle && inbox.jobs.is_empty() && !inbox.stopping && !inbox.woken {
+            inbox = mailbox.wait(inbox, if self.active.is_empty() { EMPTY } else { IDLE });
         }
+        inbox.woken = false;
         let stopping = inbox.stopping;
         let jobs = std::mem::take(&mut inbox.jobs);
-        for job in jobs {
-            if stopping {
-                fail(&job.events, "the engine is shutting down");
-            } else {
-                self.accept(job);
-            }
-        }
-        inbox.waiting = self.scheduler.waiting();
         drop(inbox);
+        for job in jobs {
+            self.accept(job, stopping);
+        }
         if stopping {
             self.fail_waiting();
         }
         !(stopping && self.active.is_empty())
     }
 
-    fn accept(&mut self, job: Job) {
-        let Job { request, leases, events } = job;
-        let part = |lease: &AdapterLease| Part {
-            slot: lease.slot(),
-            rank: lease.adapter().rank(),
-            scale: lease.weight(),
-        };
-        let active = Active {
-            sampler: Sampler::new(&request.sampling),
-            text: AnswerText::new(request.sampling.stop),
-            max_tokens: request.sampling.max_tokens,
-            prompt_tokens: request.prompt.len(),
-            completion: Vec::new(),
-            events,
-            leases,
-        };
-        let parts = active.leases.iter().map(part).collect();
-        let (prompt, max_tokens) = (request.prompt, active.max_tokens);
-        match self.scheduler.submit(NewSequence { prompt, max_tokens, parts }) {
+    fn accept(&mut self, job: Job, stopping: bool) {
+        let (active, sequence) = Active::new(job);
+        let tenant = active.tenant;
+        if stopping {
+            self.left.push(tenant);
+            active.fail("the engine is shutting down");
+            return;
+        }
+        match self.scheduler.submit(sequence) {
             Ok(id) => {
                 self.active.insert(id, active);
             }
-            Err(error) => fail(&active.events, &error.to_string()),
+            Err(error) => {
+                self.left.push(tenant);
+                active.fail(&error.to_string());
+            }
         }
+    }
+
+    /// Tells handles what has changed, and counts.
+    fn note(&mut self, planned: Planned, now: Instant) -> Option<Plan> {
+        let Planned { plan, started, refused } = planned;
+        for (id, shared) in &started {
+            let Some(active) = self.active.get_mut(id) else { continue };
+            active.started = Some(now);
+            active.cached_tokens = *shared;
+            self.left.push(active.tenant);
+            let waited = now.saturating_duration_since(active.submitted);
+            self.stats.queue_time.observe(waited.as_secs_f64());
+        }
+        for (id, error) in refused {
+            if let Some(active) = self.remove(id) {
+                self.stats.failed += 1;
+                active.fail(&error.to_string());
+            }
+        }
+        if let Some(plan) = &plan {
+            self.stats.count(&plan.step, plan.sequences.len());
+        }
+        self.stats.scheduler = self.scheduler.counters();
+        self.stats.waiting = self.scheduler.waiting();
+        self.stats.running = self.scheduler.running();
+        self.stats.blocks = self.kv.tokens() / crate::kv::BLOCK_TOKENS;
+        self.stats.free_blocks = self.kv.available();
+        self.stats.shared_blocks = self.kv.registered();
+        let mut inbox = self.mailbox.inbox();
+        self.left.drain(..).for_each(|tenant| inbox.left(tenant));
+        if !started.is_empty() {
+            if self.stats.waiting > 0 {
+                let seconds = now.saturating_duration_since(self.last_start).as_secs_f64();
+                inbox.started(started.len(), seconds);
+            }
+            self.last_start = now;
+        }
+        inbox.stats = self.stats;
+        plan
     }
 
     fn remove(&mut self, id: SequenceId) -> Option<Active> {
         self.scheduler.remove(id);
-        self.active.remove(&id)
+        self.leases.release(id);
+        let active = self.active.remove(&id)?;
+        if active.started.is_none() {
+            self.left.push(active.tenant);
+        }
+        Some(active)
     }
 
-    fn drop_cancelled(&mut self) {
-        let closed = self.active.iter().filter(|(_, active)| active.events.is_closed());
-        for id in closed.map(|(id, _)| *id).collect::<Vec<_>>() {
-            tracing::debug!(target: "inference::engine", sequence = id.0, "cancelled");
-            self.remove(id);
+    /// Ends requests that nobody waits for any more.
+    fn drop_cancelled(&mut self, now: Instant) {
+        let expired = |active: &Active| active.deadline.is_some_and(|deadline| deadline <= now);
+        let over: Vec<SequenceId> = self
+            .active
+            .iter()
+            .filter(|(_, active)| active.events.is_closed() || expired(active))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in over {
+            let Some(active) = self.remove(id) else { continue };
+            if active.events.is_closed() {
+                tracing::debug!(target: "inference::engine", sequence = id.0, "cancelled");
+                self.stats.cancelled += 1;
+            } else {
+                self.stats.expired += 1;
+                active.expire();
+            }
         }
     }
 
@@ -156,7 +215,7 @@ impl Worker {
             self.active.keys().copied().filter(|id| !self.scheduler.is_running(*id)).collect();
         for id in waiting {
             if let Some(active) = self.remove(id) {
-                fail(&active.events, "the engine is shutting down");
+                active.fail("the engine is shutting down");
             }
         }
     }
@@ -165,9 +224,10 @@ impl Worker {
         // The step runs on a thread of rayon's: from there its many small parallel loops are taken up
         // directly, from here each would put this thread to sleep.
         match rayon::scope(|_| self.forward(plan)) {
-            Ok(logits) => {
-                for (id, logits) in plan.sampled.iter().zip(&logits) {
-                    self.advance(*id, logits);
+            Ok(ends) => {
+                let now = Instant::now();
+                for (id, end) in ends {
+                    self.advance(id, end, now);
                 }
             }
             // The caches of the step's sequences may hold part of it, so none of them can go on.
@@ -175,88 +235,75 @@ impl Worker {
                 tracing::error!(target: "inference::engine", %error, "step failed");
                 for id in &plan.sequences {
                     if let Some(active) = self.remove(*id) {
-                        fail(&active.events, &error.to_string());
+                        self.stats.failed += 1;
+                        active.fail(&error.to_string());
                     }
                 }
             }
         }
     }
 
-    fn forward(&mut self, plan: &Plan) -> Result<Vec<Vec<f32>>> {
-        let leases = plan.sequences.iter().flat_map(|id| &self.active[id].leases);
-        let slots: BTreeMap<SlotId, Arc<Sites>> =
-            leases.map(|lease| (lease.slot(), Arc::clone(lease.adapter().sites()))).collect();
+    /// Computes a step and samples. Returns what was sampled.
+    fn forward(&mut self, plan: &Plan) -> Result<Vec<(SequenceId, Sampled)>> {
+        let sites = self.leases.sites(&plan.sequences);
         let delta =
-            GroupedDelta::new(&plan.step.segments, |segment| slots.get(&segment.slot).cloned())?;
+            GroupedDelta::new(&plan.step.segments, |segment| sites.get(&segment.slot).cloned())?;
         let hidden = self.decoder.forward(&plan.step, Some(&mut self.kv), &delta)?;
-        wanted_logits(&self.decoder, &plan.step, &hidden)
+        self.scheduler.computed(plan, &mut self.kv);
+        if plan.sampled.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted: Vec<u32> = plan.step.wanted.iter().map(|&token| token as u32).collect();
+        let wanted = Tensor::from_vec(wanted, plan.sampled.len(), &Device::Cpu)?;
+        let logits = self.decoder.logits(&hidden.index_select(&wanted, 0)?)?;
+        Ok(with_values(&logits, |logits| self.sample(&plan.sampled, logits))?)
     }
 
-    /// Samples the next token of a sequence and tells its receiver.
-    fn advance(&mut self, id: SequenceId, logits: &[f32]) {
+    /// Samples the next token of each sequence from its row of `logits`.
+    fn sample(&mut self, sequences: &[SequenceId], logits: &[f32]) -> Vec<(SequenceId, Sampled)> {
+        let vocab = logits.len() / sequences.len();
+        let rows: BTreeMap<SequenceId, &[f32]> =
+            sequences.iter().copied().zip(logits.chunks_exact(vocab)).collect();
+        let (ends, tokenizer) = (&self.decoder.spec().eos, &self.tokenizer);
+        let work = self.active.iter_mut().filter_map(|(id, active)| {
+            let logits = *rows.get(id)?;
+            Some((*id, active, logits))
+        });
+        let sample = |(id, active, logits): (SequenceId, &mut Active, &[f32])| {
+            (id, active.advance(logits, ends, tokenizer))
+        };
+        if logits.len() < SERIAL_LOGITS {
+            work.map(sample).collect()
+        } else {
+            work.collect::<Vec<_>>().into_par_iter().map(sample).collect()
+        }
+    }
+
+    /// Takes note of a sequence's new token.
+    fn advance(&mut self, id: SequenceId, sampled: Sampled, now: Instant) {
         let Some(active) = self.active.get_mut(&id) else { return };
-        let ends = &self.decoder.spec().eos;
-        match active.advance(logits, ends, &self.tokenizer) {
-            Ok((token, None)) => self.scheduler.append(id, token),
-            Ok((_, Some(reason))) => {
-                if let Some(active) = self.remove(id) {
-                    active.finish(reason);
+        match sampled {
+            Ok((token, end)) => {
+                active.observe(now, &mut self.stats);
+                match end {
+                    None => self.scheduler.append(id, token),
+                    Some(reason) => {
+                        self.stats.finished += 1;
+                        if let Some(active) = self.remove(id) {
+                            active.finish(reason);
+                        }
+                    }
                 }
             }
             Err(error) => {
+                self.stats.failed += 1;
                 if let Some(active) = self.remove(id) {
-                    fail(&active.events, &error.to_string());
+                    active.fail(&error.to_string());
                 }
             }
         }
     }
 }
 
-/// Logits of the step's wanted tokens, in their order.
-fn wanted_logits(decoder: &Decoder, step: &Step, hidden: &Tensor) -> Result<Vec<Vec<f32>>> {
-    if step.wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let wanted: Vec<u32> = step.wanted.iter().map(|&token| token as u32).collect();
-    let wanted = Tensor::from_vec(wanted, step.wanted.len(), &Device::Cpu)?;
-    Ok(decoder.logits(&hidden.index_select(&wanted, 0)?)?.to_vec2::<f32>()?)
-}
-
-impl Active {
-    fn advance(
-        &mut self,
-        logits: &[f32],
-        ends: &[u32],
-        tokenizer: &Tokenizer,
-    ) -> Result<(u32, Option<FinishReason>)> {
-        let Sampled { token, logprob } = self.sampler.sample(logits)?;
-        self.completion.push(token);
-        let (mut text, stopped) = self.text.push(tokenizer, token);
-        let reason = if stopped {
-            Some(FinishReason::StopString)
-        } else if ends.contains(&token) {
-            Some(FinishReason::EndOfText)
-        } else if self.completion.len() == self.max_tokens {
-            Some(FinishReason::Length)
-        } else {
-            None
-        };
-        if reason.is_some() && !stopped {
-            text.push_str(&self.text.finish());
-        }
-        // A receiver that is gone is noticed before the next step.
-        let _ = self.events.try_send(Event::Token { id: token, text, logprob });
-        Ok((token, reason))
-    }
-
-    fn finish(self, reason: FinishReason) {
-        let Self { events, text, prompt_tokens, completion, .. } = self;
-        let text = text.into_shown();
-        let _ = events.try_send(Event::Finished { reason, prompt_tokens, completion, text });
-    }
-}
-
-fn fail(events: &mpsc::Sender<Event>, reason: &str) {
-    // The channel has room for it; a receiver that is gone does not care.
-    let _ = events.try_send(Event::Failed { reason: reason.to_owned() });
-}
+/// A token and why the answer ends with it.
+type Sampled = Result<(u32, Option<FinishReason>)>;

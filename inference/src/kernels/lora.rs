@@ -87,19 +87,24 @@ impl PanelShape {
         (0..padded).step_by(LANES).map(move |first| (first, LANES.min(padded - first)))
     }
 
-    /// Packs the row-major `(columns, depth)` matrix whose value `i` is `read(i)`. `out` holds
-    /// [`Self::len`] zeros.
-    pub(crate) fn pack<E: Element>(self, read: impl Fn(usize) -> E, out: &mut [E]) {
-        // Blocks keep both sides in cache.
-        const BLOCK: usize = 64;
+    /// Packs the row-major `(columns, depth)` matrix `values`. `out` holds [`Self::len`] zeros.
+    pub(crate) fn pack<S, E: Element>(self, values: &[S], read: impl Fn(&S) -> E, out: &mut [E]) {
         for (first, width) in self.panels() {
             let panel = &mut out[first * self.depth..][..width * self.depth];
-            for start in (0..self.depth).step_by(BLOCK) {
-                let end = self.depth.min(start + BLOCK);
-                for lane in 0..width.min(self.columns - first) {
-                    let row = (first + lane) * self.depth;
-                    for k in start..end {
-                        panel[k * width + lane] = read(row + k);
+            let rows = &values[first * self.depth..self.columns.min(first + width) * self.depth];
+            if width == LANES && rows.len() == panel.len() {
+                let mut lanes = rows.chunks_exact(self.depth);
+                let lanes: [&[S]; LANES] =
+                    std::array::from_fn(|_| lanes.next().expect("a panel has 16 columns"));
+                for (k, line) in panel.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+                    for (value, lane) in line.iter_mut().zip(&lanes) {
+                        *value = read(&lane[k]);
+                    }
+                }
+            } else {
+                for (lane, row) in rows.chunks_exact(self.depth).enumerate() {
+                    for (line, value) in panel.chunks_exact_mut(width).zip(row) {
+                        line[lane] = read(value);
                     }
                 }
             }
@@ -194,8 +199,7 @@ impl<'a, I: Iterator<Item = Part<'a>> + Clone> Kernel for Deltas<'a, I> {
         }
         self.hidden.clear();
         self.hidden.resize(size, 0.0);
-        let hidden = std::mem::take(self.hidden);
-        let mut hidden = hidden;
+        let mut hidden = std::mem::take(self.hidden);
         macro_rules! shrink {
             ($($kind:literal $element:ty: $($index:literal $width:literal)*;)*) => {$($(
                 if kinds[$kind][$index] {
@@ -457,7 +461,7 @@ mod tests {
                     .map(|_| rng.random_range(-64..64) as f32 / 32.0)
                     .collect();
                 let mut out = vec![0.0; shape.len()];
-                shape.pack(|i| values[i], &mut out);
+                shape.pack(&values, |value| *value, &mut out);
                 assert_eq!(shape.unpack(&out), values);
                 out
             };

@@ -62,7 +62,8 @@ pub trait AdapterDelta {
     /// Returns `y` with the adapter's part added.
     ///
     /// - `x`: `(tokens, d_in)`, the projection's input
-    /// - `y`: `(tokens, d_out)`, the base projection `x W^T`
+    /// - `y`: `(tokens, d_out)`, the base projection `x W^T`; it may be written in place, so no other
+    ///   tensor may share its memory
     ///
     /// # Errors
     /// [`crate::Error::Shape`] or [`crate::Error::Adapter`] if the adapter does not fit the site.

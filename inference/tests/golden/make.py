@@ -1,4 +1,5 @@
-"""Golden logits of base models with and without PEFT adapters, and golden merges; see make.sh."""
+"""Golden logits of base models with and without PEFT adapters, merges, tokenizers and chats; see
+make.sh."""
 
 import json
 import shutil
@@ -11,9 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from adapters import expert_adapter, family_adapters, rule_adapters, save_adapter
+from chats import make_chats
 from families import FAMILIES, POSITIONED
 from merges import make_merges
 from models import KEPT, LENGTH, SKIPPED, clear, experts_are_certain, load, logits, make_base, noise
+from vocabularies import make_tokenizers
 
 HERE = Path(__file__).resolve().parent
 
@@ -90,6 +93,8 @@ def make_all() -> None:
         make_family(name)
     torch.manual_seed(1612)
     make_merges(HERE / "llama3" / "base", HERE / "merge")
+    make_tokenizers(HERE / "tokenizers")
+    make_chats()
 
 
 if __name__ == "__main__":
@@ -103,5 +108,9 @@ if __name__ == "__main__":
         elif argument == "merge":
             torch.manual_seed(1612)
             make_merges(HERE / "llama3" / "base", HERE / "merge")
+        elif argument == "tokenizers":
+            make_tokenizers(HERE / "tokenizers")
+        elif argument == "chats":
+            make_chats()
         else:
             make_for(Path(argument).resolve())

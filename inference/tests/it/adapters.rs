@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use inference::{
-    Error,
-    adapter::{Adapter, BankConfig, CONFIG_FILE, WEIGHTS_FILE, adapter_hash},
+    adapter::{Adapter, CONFIG_FILE, StoreConfig, WEIGHTS_FILE, adapter_hash},
     config::LlamaSizes,
-    engine::{EngineConfig, EngineHandle},
+    engine::EngineConfig,
     train::{LoraConfig, TrainableLora},
     weights::Storage,
 };
@@ -143,7 +142,7 @@ fn files_outside_the_folder_or_root_are_refused() {
 
     let root = tempfile::tempdir().unwrap();
     files().write(&root.path().join("inside"));
-    let adapters = BankConfig { root: Some(root.path().into()), ..BankConfig::default() };
+    let adapters = StoreConfig { root: Some(root.path().into()), ..StoreConfig::default() };
     let engine = engine(EngineConfig { adapters, ..EngineConfig::default() });
     assert!(engine.load_adapter(&root.path().join("inside")).is_ok());
     let around = root.path().join("..").join(outside.path().file_name().unwrap());
@@ -151,36 +150,6 @@ fn files_outside_the_folder_or_root_are_refused() {
         let error = engine.load_adapter(path).unwrap_err().to_string();
         assert!(error.contains("leads out"), "{error}");
     }
-}
-
-fn write_and_load(
-    engine: &EngineHandle,
-    seed: u64,
-) -> Result<inference::adapter::AdapterInfo, Error> {
-    let dir = tempfile::tempdir().unwrap();
-    AdapterFiles::random(engine.decoder(), seed, 4, &QV).write(dir.path());
-    engine.load_adapter(dir.path())
-}
-
-#[test]
-fn slots_are_bounded_and_reused() {
-    let adapters = BankConfig { max_adapters: 2, ..BankConfig::default() };
-    let engine = engine(EngineConfig { adapters, ..EngineConfig::default() });
-    let first = write_and_load(&engine, 1).unwrap();
-    let second = write_and_load(&engine, 2).unwrap();
-    assert_ne!((first.hash, first.slot), (second.hash, second.slot));
-    assert_eq!(write_and_load(&engine, 1).unwrap(), first);
-    assert!(matches!(write_and_load(&engine, 3), Err(Error::Adapter(_))));
-    engine.unload_adapter(first.hash).unwrap();
-    assert!(matches!(engine.unload_adapter(first.hash), Err(Error::UnknownAdapter(_))));
-    assert!(engine.adapter(first.hash).is_err());
-    assert_eq!(write_and_load(&engine, 3).unwrap().slot, first.slot);
-
-    let adapters = BankConfig { max_bytes: 6000, ..BankConfig::default() };
-    let small = crate::fixture::engine(EngineConfig { adapters, ..EngineConfig::default() });
-    assert!(small.load_adapter(Path::new("/nonexistent")).is_err());
-    assert_eq!(write_and_load(&small, 1).unwrap().bytes, 3584);
-    assert!(write_and_load(&small, 2).unwrap_err().to_string().contains("3584 of 6000 bytes"));
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! A request's answer does not depend on what else the engine does.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use inference::{
+    Result,
     adapter::{Adapter, AdapterHash, AdapterSet},
     engine::{EngineConfig, EngineHandle, Request},
     kv::KvPool,
-    layers::lora::{GroupedDelta, LowRank, Sites},
+    layers::lora::{GroupedDelta, Sites},
     model::SiteWeights,
     sampler::Sampling,
-    scheduler::{NewSequence, Part, Scheduler, SchedulerConfig},
+    scheduler::{Adapters, NewSequence, Part, Readiness, Scheduler, SchedulerConfig, SequenceId},
     step::{SequenceSpan, SlotId, Step},
 };
 use rand::{Rng, SeedableRng, seq::SliceRandom};
@@ -59,19 +60,20 @@ fn requests(hashes: [AdapterHash; 4]) -> Vec<Request> {
             max_tokens: 4 + 5 * (i % 4),
             ..Sampling::default()
         };
-        Request { prompt, adapters: sets[i % sets.len()].clone(), sampling }
+        Request { prompt, adapters: sets[i % sets.len()].clone(), sampling, ..Request::default() }
     };
     (0..21).map(request).collect()
 }
 
-fn config(max_running: usize, step_tokens: usize) -> EngineConfig {
-    let scheduler = SchedulerConfig { max_running, step_tokens, max_waiting: 64 };
-    EngineConfig { scheduler, kv_tokens: 600, ..EngineConfig::default() }
+fn config(max_running: usize, step_tokens: usize, kv_tokens: usize) -> EngineConfig {
+    let scheduler =
+        SchedulerConfig { max_running, step_tokens, max_waiting: 64, ..SchedulerConfig::default() };
+    EngineConfig { scheduler, kv_tokens, ..EngineConfig::default() }
 }
 
 #[test]
 fn mixed_batch_equals_each_request_alone() {
-    let alone = engine(config(1, 1000));
+    let alone = engine(config(1, 1000, 128));
     let requests_alone = requests(load(&alone, [0, 1, 2, 3]));
     let expected: Vec<Answer> =
         requests_alone.iter().map(|r| answer(alone.submit(r.clone()).unwrap())).collect();
@@ -82,17 +84,80 @@ fn mixed_batch_equals_each_request_alone() {
     // Batches of different sizes, prompts in different chunks, adapters in other slots, requests in
     // other orders.
     let orders = [[3, 1, 0, 2], [2, 3, 1, 0], [1, 0, 3, 2]];
-    for (sizes, order) in [(21, 400), (5, 9), (9, 10)].into_iter().zip(orders) {
-        let engine = engine(config(sizes.0, sizes.1));
+    for (sizes, order) in [(21, 400, 1600), (5, 9, 640), (9, 10, 640)].into_iter().zip(orders) {
+        let engine = engine(config(sizes.0, sizes.1, sizes.2));
         let requests = requests(load(&engine, order));
-        let mut arrival: Vec<usize> = (0..requests.len()).collect();
-        arrival.shuffle(&mut rng);
-        let submit = |&i: &usize| (i, engine.submit(requests[i].clone()).unwrap());
-        let running: Vec<_> = arrival.iter().map(submit).collect();
-        for (i, events) in running {
-            assert_eq!(answer(events), expected[i], "request {i} in a batch of {sizes:?}");
+        // The second time finds the first's beginnings.
+        for _ in 0..2 {
+            let mut arrival: Vec<usize> = (0..requests.len()).collect();
+            arrival.shuffle(&mut rng);
+            let submit = |&i: &usize| {
+                let tenant = i as u64 % 3;
+                (i, engine.submit(Request { tenant, ..requests[i].clone() }).unwrap())
+            };
+            let running: Vec<_> = arrival.iter().map(submit).collect();
+            for (i, events) in running {
+                assert_eq!(answer(events), expected[i], "request {i} in a batch of {sizes:?}");
+            }
         }
+        let counters = engine.stats().scheduler;
+        assert!(counters.shared_tokens > 0, "{counters:?} in {sizes:?}");
     }
+}
+
+/// Long answers of requests that begin alike, with room for two of six, with and without shared
+/// beginnings: the seed alone decides the text.
+#[test]
+fn preempted_sequences_keep_their_answers() {
+    let ask = |hashes: [AdapterHash; 4], i: usize| {
+        let prompt = (0..20 + i as u32).map(|at| at * 7 % 250).collect();
+        let adapters = if i % 3 == 0 { AdapterSet::base() } else { AdapterSet::one(hashes[i % 3]) };
+        let sampling = Sampling {
+            temperature: 0.8,
+            min_p: 0.01,
+            repetition_penalty: 1.1,
+            frequency_penalty: 0.2,
+            seed: i as u64 / 3,
+            max_tokens: 60,
+            ..Sampling::default()
+        };
+        Request { prompt, adapters, sampling, ..Request::default() }
+    };
+    let alone = engine(config(1, 1000, 128));
+    let hashes = load(&alone, [0, 1, 2, 3]);
+    let expected: Vec<Answer> =
+        (0..6).map(|i| answer(alone.submit(ask(hashes, i)).unwrap())).collect();
+    assert_ne!(expected[1].tokens, expected[4].tokens);
+    for prefix_cache in [false, true] {
+        let mut config = config(6, 40, 176);
+        config.scheduler.prefix_cache = prefix_cache;
+        let engine = engine(config);
+        let hashes = load(&engine, [2, 1, 0, 3]);
+        let running: Vec<_> = (0..6).map(|i| engine.submit(ask(hashes, i)).unwrap()).collect();
+        for (events, expected) in running.into_iter().zip(&expected) {
+            assert_eq!(&answer(events), expected);
+        }
+        let counters = engine.stats().scheduler;
+        assert!(counters.preemptions > 2, "{counters:?}");
+        assert_eq!(counters.shared_tokens > 0, prefix_cache, "{counters:?}");
+    }
+}
+
+/// Every adapter is in the slot that its hash tells.
+struct InSlots;
+
+impl Adapters for InSlots {
+    fn request(&mut self, _: SequenceId, set: &AdapterSet) -> Result<Readiness> {
+        let part = |(hash, scale): &(AdapterHash, f32)| {
+            let slot = u32::from(hash.0[0]);
+            Part { slot: SlotId(slot), rank: RANKS[slot as usize - 1], scale: *scale }
+        };
+        Ok(Readiness::Ready(set.parts().iter().map(part).collect()))
+    }
+
+    fn release(&mut self, _: SequenceId) {}
+
+    fn prefetch(&mut self, _: &AdapterSet) {}
 }
 
 #[test]
@@ -107,26 +172,34 @@ fn logits_of_a_mixed_step_are_the_bits_of_each_sequence_alone() {
             Arc::clone(adapter.sites())
         })
         .collect();
-    let width = spec().kv_shape().key_width;
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let sets: [&[(u32, f32)]; 6] =
-        [&[], &[(1, 1.0)], &[(2, 1.0)], &[(1, 0.5), (3, 2.0)], &[(4, 1.0), (2, 0.3)], &[(3, 1.0)]];
+        [&[], &[(1, 1.0)], &[(2, 1.0)], &[(1, 0.5), (3, 2.0)], &[(2, 0.3), (4, 1.0)], &[(3, 1.0)]];
 
-    let mut pool = KvPool::new(2, width, 1000);
-    let config = SchedulerConfig { max_running: 12, step_tokens: 500, max_waiting: 12 };
+    let mut pool = KvPool::new(decoder.kv_shape(), 1024);
+    let config = SchedulerConfig {
+        max_running: 12,
+        step_tokens: 500,
+        max_waiting: 12,
+        ..SchedulerConfig::default()
+    };
     let mut scheduler = Scheduler::new(config).unwrap();
     let mut prompts = Vec::new();
     for i in 0..12 {
         let prompt: Vec<u32> = (0..1 + 5 * i).map(|_| rng.random_range(0..258)).collect();
-        let part = |&(slot, scale): &(u32, f32)| {
-            let slot = SlotId(slot);
-            Part { slot, rank: RANKS[slot.0 as usize - 1], scale }
+        let part = |&(slot, scale): &(u32, f32)| (AdapterHash([slot as u8; 32]), scale);
+        let adapters = AdapterSet::new(sets[i % 6].iter().map(part).collect()).unwrap();
+        let new = NewSequence {
+            prompt: prompt.clone(),
+            max_tokens: 1,
+            adapters,
+            ..NewSequence::default()
         };
-        let parts = sets[i % 6].iter().map(part).collect();
-        scheduler.submit(NewSequence { prompt: prompt.clone(), max_tokens: 1, parts }).unwrap();
+        scheduler.submit(new).unwrap();
         prompts.push(prompt);
     }
-    let plan = scheduler.plan(&mut pool).unwrap();
+    let planned = scheduler.plan(&mut pool, &mut InSlots, Instant::now());
+    let plan = planned.plan.unwrap();
     let find = |slot: SlotId| adapters.get(slot.0 as usize - 1).cloned();
     let delta = GroupedDelta::new(&plan.step.segments, |s| find(s.slot)).unwrap();
     let together = decoder.forward(&plan.step, Some(&mut pool), &delta).unwrap();
@@ -134,7 +207,7 @@ fn logits_of_a_mixed_step_are_the_bits_of_each_sequence_alone() {
 
     for (id, span) in plan.sequences.iter().zip(&plan.step.sequences) {
         let i = id.0 as usize;
-        let mut pool = KvPool::new(2, width, prompts[i].len());
+        let mut pool = KvPool::new(decoder.kv_shape(), prompts[i].len().next_multiple_of(16));
         let lease = pool.reserve(prompts[i].len()).unwrap();
         let mut step = Step::whole([prompts[i].as_slice()]);
         step.sequences[0] = SequenceSpan { range: 0..prompts[i].len(), cache: lease.id() };
@@ -165,10 +238,11 @@ fn ensemble_equals_the_sum_of_its_parts() {
         };
         let rows = scaled(&f, 0.75).into_iter().zip(scaled(&s, -0.5));
         let b = rows.flat_map(|(f, s)| [f, s].concat()).collect();
-        let sum = SiteWeights { rank, a: [f.a, s.a].concat(), b, scale: 1.0, ..s };
-        (sum.site, LowRank::new(&sum).unwrap())
+        SiteWeights { rank, a: [f.a, s.a].concat(), b, scale: 1.0, ..s }
     };
-    let sum: Sites = first.weights().into_iter().zip(second.weights()).map(stack).collect();
+    let sum: Vec<SiteWeights> =
+        first.weights().into_iter().zip(second.weights()).map(stack).collect();
+    let sum = Sites::new(&sum).unwrap();
 
     let tokens: Vec<u32> = (0..40).map(|i| (i * 37 + 5) % 258).collect();
     let step = Step::whole([tokens.as_slice()]);

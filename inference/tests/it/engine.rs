@@ -7,10 +7,10 @@ use std::{
 
 use inference::{
     Error,
-    adapter::{AdapterHash, AdapterSet, BankConfig},
+    adapter::{AdapterHash, AdapterSet},
     config::{LlamaSizes, ModelSpec},
     engine::{Engine, EngineConfig, EngineHandle, Event, FinishReason, Request},
-    sampler::Sampling,
+    sampler::{Sampling, TokenMask},
     scheduler::SchedulerConfig,
 };
 
@@ -21,12 +21,17 @@ const ENDLESS: usize = 60_000;
 
 fn request(max_tokens: usize) -> Request {
     let sampling = Sampling { temperature: 1.0, seed: 7, max_tokens, ..Sampling::default() };
-    Request { prompt: vec![0, 50, 60, 70], adapters: AdapterSet::base(), sampling }
+    Request { prompt: vec![0, 50, 60, 70], sampling, ..Request::default() }
 }
 
 fn one_at_a_time(max_waiting: usize) -> EngineConfig {
-    let scheduler = SchedulerConfig { max_running: 1, step_tokens: 64, max_waiting };
-    EngineConfig { scheduler, kv_tokens: 1 << 16, adapters: BankConfig::default() }
+    let scheduler = SchedulerConfig {
+        max_running: 1,
+        step_tokens: 64,
+        max_waiting,
+        ..SchedulerConfig::default()
+    };
+    EngineConfig { scheduler, kv_tokens: 1 << 16, ..EngineConfig::default() }
 }
 
 fn load(engine: &EngineHandle) -> AdapterHash {
@@ -81,7 +86,7 @@ fn answers_end_at_end_tokens_and_before_stop_strings() {
 
 #[test]
 fn bad_requests_are_refused_before_they_are_queued() {
-    let engine = engine(EngineConfig { kv_tokens: 100, ..EngineConfig::default() });
+    let engine = engine(EngineConfig { kv_tokens: 111, ..EngineConfig::default() });
     let change = |f: &dyn Fn(&mut Request)| {
         let mut request = request(10);
         f(&mut request);
@@ -89,8 +94,8 @@ fn bad_requests_are_refused_before_they_are_queued() {
     };
     assert!(change(&|r| r.prompt.clear()).contains("empty"));
     assert!(change(&|r| r.prompt[1] = 258).contains("token 258"));
-    assert!(change(&|r| r.prompt = vec![5; 91]).contains("91 prompt tokens"));
-    assert!(change(&|r| r.sampling.max_tokens = usize::MAX).contains("more than 100"));
+    assert!(change(&|r| r.prompt = vec![5; 87]).contains("87 prompt tokens"));
+    assert!(change(&|r| r.sampling.max_tokens = usize::MAX).contains("more than 96"));
     assert!(change(&|r| r.sampling.max_tokens = 0).contains("max_tokens"));
     assert!(change(&|r| r.sampling.temperature = 3.0).contains("temperature"));
     assert!(change(&|r| r.sampling.top_p = f32::NAN).contains("top_p"));
@@ -106,7 +111,7 @@ fn a_full_queue_is_busy_and_recovers() {
     let mut running = engine.submit(request(ENDLESS)).unwrap();
     assert!(matches!(running.blocking_recv(), Some(Event::Token { .. })));
     let waiting: Vec<_> = (0..2).map(|_| engine.submit(request(3)).unwrap()).collect();
-    assert!(matches!(engine.submit(request(3)), Err(Error::Busy(2))));
+    assert!(matches!(engine.submit(request(3)), Err(Error::Busy { waiting: 2, retry_after: 1.. })));
     drop(running);
     for events in waiting {
         assert_eq!(answer(events).tokens.len(), 3);
@@ -123,8 +128,8 @@ fn a_dropped_receiver_frees_slot_and_cache_and_adapter() {
     let mut running = engine.submit(with_adapter(ENDLESS)).unwrap();
     running.blocking_recv().unwrap();
     let waiting = engine.submit(with_adapter(ENDLESS)).unwrap();
-    assert_eq!(engine.adapters()[0].in_flight, 2);
-    // One that waits and one that runs.
+    // One that runs; the other gets its adapter when it starts.
+    assert_eq!(engine.adapters()[0].in_flight, 1);
     drop(waiting);
     drop(running);
     wait_until("both are cancelled", || engine.adapters()[0].in_flight == 0);
@@ -140,6 +145,7 @@ fn an_unloaded_adapter_finishes_what_it_began() {
     assert_ne!(expected.tokens, answer(engine.submit(request(300)).unwrap()).tokens);
 
     let events = engine.submit(asked.clone()).unwrap();
+    wait_until("it has started", || engine.stats().running == 1);
     engine.unload_adapter(adapter).unwrap();
     assert!(matches!(engine.submit(asked), Err(Error::UnknownAdapter(_))));
     // Another adapter must not take over the slot while it is in use.
@@ -176,7 +182,7 @@ fn shutdown_finishes_what_runs_and_fails_what_waits() {
     assert!(matches!(waiting.blocking_recv(), Some(Event::Failed { .. })));
     let mut events = std::iter::from_fn(|| running.blocking_recv());
     assert!(
-        matches!(events.by_ref().last(), Some(Event::Finished { completion, .. }) if completion.len() == 1500)
+        matches!(events.by_ref().last(), Some(Event::Finished { answer, .. }) if answer.completion.len() == 1500)
     );
     assert!(matches!(engine.submit(request(1)), Err(Error::Stopped)));
 }
@@ -193,6 +199,107 @@ fn the_last_handle_ends_the_engine_after_its_requests() {
         Some(Event::Finished { .. })
     ));
     wait_until("the thread has let go of the model", || Arc::strong_count(&model) == 1);
+}
+
+#[test]
+fn a_deadline_ends_what_runs_and_what_waits() {
+    let engine = engine(one_at_a_time(8));
+    let soon = |millis| Some(Instant::now() + Duration::from_millis(millis));
+    let mut running = engine.submit(Request { deadline: soon(300), ..request(ENDLESS) }).unwrap();
+    let mut waiting = engine.submit(Request { deadline: soon(100), ..request(10) }).unwrap();
+    let late = engine.submit(Request { deadline: soon(60_000), ..request(10) }).unwrap();
+    let Some(Event::Expired { answer: nothing }) = waiting.blocking_recv() else {
+        panic!("what waits expires");
+    };
+    assert_eq!((nothing.prompt_tokens, nothing.completion.len()), (4, 0));
+    let events: Vec<Event> = std::iter::from_fn(|| running.blocking_recv()).collect();
+    let tokens = events.iter().filter(|event| matches!(event, Event::Token { .. })).count();
+    let Some(Event::Expired { answer: part }) = events.last() else {
+        panic!("what runs expires");
+    };
+    assert!(tokens > 0 && tokens == part.completion.len());
+    assert_eq!(answer(late).tokens.len(), 10);
+    assert_eq!(engine.stats().expired, 2);
+}
+
+#[test]
+fn a_tenant_does_not_wait_for_another_s_queue() {
+    let engine = engine(one_at_a_time(100));
+    let hog: Vec<_> =
+        (0..30).map(|_| engine.submit(Request { tenant: 1, ..request(40) }).unwrap()).collect();
+    let other = engine.submit(Request { tenant: 2, ..request(5) }).unwrap();
+    assert_eq!(answer(other).tokens.len(), 5);
+    let finished = engine.stats().finished;
+    assert!(finished <= 5, "{finished} of the other tenant's went first");
+    hog.into_iter().for_each(|events| drop(answer(events)));
+}
+
+#[test]
+fn stop_tokens_end_the_answer_and_are_not_shown() {
+    let engine = engine(EngineConfig::default());
+    let free = answer(engine.submit(request(60)).unwrap());
+    let stop = free.tokens[30].0;
+    let mut stopping = request(60);
+    stopping.sampling.stop_tokens = vec![EOS, stop];
+    let stopped = answer(engine.submit(stopping).unwrap());
+    let first = free.tokens.iter().position(|(id, _)| *id == stop).unwrap();
+    assert_eq!(stopped.reason, FinishReason::EndOfText);
+    assert_eq!(stopped.tokens[..], free.tokens[..=first]);
+    assert!(free.text.starts_with(stopped.text.trim_end_matches('\u{fffd}')));
+}
+
+/// Allows even ids only.
+struct Even;
+
+impl TokenMask for Even {
+    fn allow(&mut self, logits: &mut [f32]) {
+        logits.iter_mut().skip(1).step_by(2).for_each(|logit| *logit = f32::NEG_INFINITY);
+    }
+
+    fn commit(&mut self, token: u32) {
+        assert_eq!(token % 2, 0);
+    }
+}
+
+#[test]
+fn a_mask_restricts_an_answer_and_logprobs_are_told() {
+    let engine = engine(EngineConfig::default());
+    let mut asked = request(40);
+    asked.sampling.top_logprobs = 3;
+    let mut events = engine.submit_masked(asked, Box::new(Even)).unwrap();
+    let mut count = 0;
+    while let Some(Event::Token { id, logprob, top, .. }) = events.blocking_recv() {
+        assert_eq!((id % 2, top.len()), (0, 3));
+        assert!(top.is_sorted_by(|a, b| a.1 >= b.1) && top[0].1 >= logprob);
+        assert!(top.iter().all(|(other, theirs)| *other != id || *theirs == logprob));
+        count += 1;
+    }
+    assert_eq!(count, 40);
+}
+
+#[test]
+fn what_an_engine_tells_about_itself_adds_up() {
+    let engine = engine(EngineConfig::default());
+    let prompt: Vec<u32> = (0..40).collect();
+    let asked = Request { prompt, ..request(10) };
+    let first = answer(engine.submit(asked.clone()).unwrap());
+    let mut events = engine.submit(asked).unwrap();
+    let Some(Event::Finished { answer: second, .. }) =
+        std::iter::from_fn(|| events.blocking_recv()).last()
+    else {
+        panic!("it finishes");
+    };
+    assert_eq!(second.completion, first.tokens.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+    assert_eq!((second.prompt_tokens, second.cached_tokens), (40, 32));
+    wait_until("the last step is counted", || engine.stats().running == 0);
+    let stats = engine.stats();
+    // Forty and eight of the prompt, and all answers but their last tokens.
+    assert_eq!((stats.tokens, stats.generated, stats.finished), (40 + 8 + 18, 20, 2));
+    assert_eq!((stats.scheduler.known_tokens, stats.scheduler.shared_tokens), (80, 32));
+    assert_eq!((stats.time_to_first_token.count(), stats.queue_time.count()), (2, 2));
+    assert_eq!(stats.time_between_tokens.count(), 18);
+    assert_eq!((stats.waiting, stats.free_blocks), (0, stats.blocks));
+    assert_eq!(stats.shared_blocks, 3);
 }
 
 #[test]

@@ -102,17 +102,18 @@ pub(crate) fn answer(mut events: tokio::sync::mpsc::Receiver<Event>) -> Answer {
     let (mut tokens, mut shown) = (Vec::new(), String::new());
     loop {
         match events.blocking_recv().expect("the engine is gone") {
-            Event::Token { id, text, logprob } => {
+            Event::Token { id, text, logprob, .. } => {
                 tokens.push((id, logprob.to_bits()));
                 shown.push_str(&text);
             }
-            Event::Finished { reason, completion, text, .. } => {
-                assert_eq!(completion, tokens.iter().map(|(id, _)| *id).collect::<Vec<_>>());
-                assert_eq!(shown, text);
+            Event::Finished { reason, answer } => {
+                let ids: Vec<u32> = tokens.iter().map(|(id, _)| *id).collect();
+                assert_eq!(answer.completion, ids);
+                assert_eq!(shown, answer.text);
                 assert!(events.blocking_recv().is_none());
-                return Answer { tokens, text, reason };
+                return Answer { tokens, text: shown, reason };
             }
-            Event::Failed { reason } => panic!("failed: {reason}"),
+            other => panic!("not served: {other:?}"),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use candle_core::{DType, Device, Tensor, safetensors::load};
 use inference::{
     adapter::Adapter,
-    kv::{CacheId, KvCache},
+    kv::{BLOCK_TOKENS, CacheId, KvCache, KvPool, KvStore},
     layers::lora::{GroupedDelta, Sites},
     model::Decoder,
     step::{SequenceSpan, Step},
@@ -17,25 +17,42 @@ use inference::{
 const TOLERANCE: f32 = 1e-4;
 const MAX_ADAPTER_BYTES: usize = 1 << 24;
 
-/// Logits of all tokens at these positions, computed in chunks of these lengths with the cache.
-fn logits(
+/// Logits of all tokens at these positions, computed in chunks of these lengths with the paged cache,
+/// which gives the bits of the contiguous one.
+pub(crate) fn logits(
+    decoder: &Decoder,
+    sites: &[(Arc<Sites>, f32)],
+    rows: (&[u32], &[u32]),
+    chunks: &[usize],
+) -> Vec<Vec<f32>> {
+    let mut pool = KvPool::new(decoder.kv_shape(), rows.0.len().next_multiple_of(BLOCK_TOKENS));
+    let lease = pool.reserve(rows.0.len()).unwrap();
+    let paged = logits_over(decoder, sites, rows, chunks, &mut pool, lease.id());
+    let contiguous = logits_over(decoder, sites, rows, chunks, &mut KvCache::default(), CacheId(7));
+    assert_eq!(paged, contiguous);
+    paged
+}
+
+fn logits_over(
     decoder: &Decoder,
     sites: &[(Arc<Sites>, f32)],
     (tokens, positions): (&[u32], &[u32]),
     chunks: &[usize],
+    kv: &mut dyn KvStore,
+    cache: CacheId,
 ) -> Vec<Vec<f32>> {
-    let mut cache = KvCache::default();
     let mut parts = Vec::new();
     let mut start = 0;
     for &count in chunks {
         let step = Step {
             tokens: tokens[start..start + count].to_vec(),
             positions: positions[start..start + count].to_vec(),
-            sequences: vec![SequenceSpan { range: 0..count, cache: CacheId(7) }],
+            sparse: positions[tokens.len() - 1] as usize >= tokens.len(),
+            sequences: vec![SequenceSpan { range: 0..count, cache }],
             ..Step::default()
         };
         let delta = GroupedDelta::uniform(sites, count);
-        let hidden = decoder.forward(&step, Some(&mut cache), &delta).unwrap();
+        let hidden = decoder.forward(&step, Some(&mut *kv), &delta).unwrap();
         parts.push(decoder.logits(&hidden).unwrap());
         start += count;
     }

@@ -2,10 +2,16 @@
 
 mod adapters;
 mod batching;
+mod chatglm;
 mod engine;
 mod fixture;
 mod gguf;
 mod golden;
+mod merges;
 mod quantised;
+mod server;
+mod sources;
 mod throughput;
+mod tiers;
+mod tokenizers;
 mod training;

@@ -64,6 +64,33 @@ fn tokens_per_second() {
     }
 }
 
+/// Time of a step on a model so small that most of it is the engine's own.
+#[test]
+#[ignore = "measures, asserts only that everything is served"]
+fn time_of_a_step() {
+    for count in [1usize, 8, 32] {
+        let engine = crate::fixture::engine(EngineConfig::default());
+        let (start, cpu) = (Instant::now(), cpu_seconds());
+        let running: Vec<_> = (0..count)
+            .map(|seed| {
+                let sampling = Sampling {
+                    temperature: 1.0,
+                    seed: seed as u64,
+                    max_tokens: 800,
+                    ..Sampling::default()
+                };
+                let prompt = vec![3 + seed as u32; 4];
+                engine.submit(Request { prompt, sampling, ..Request::default() }).unwrap()
+            })
+            .collect();
+        let tokens: usize = running.into_iter().map(finished_tokens).sum();
+        let (steps, seconds) = (engine.stats().steps, start.elapsed().as_secs_f64());
+        let (step, cpu) =
+            (1e6 * seconds / steps as f64, 1e6 * (cpu_seconds() - cpu) / steps as f64);
+        println!("{count} sequences: {step:.0} us a step, {cpu:.0} us of CPU, {tokens} tokens");
+    }
+}
+
 /// CPU time of this process, which says more than the clock on a machine that is shared.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
@@ -77,14 +104,14 @@ fn request(decoder: &Decoder, seed: usize, adapters: &AdapterSet) -> Request {
     let prompt = (0..PROMPT).map(|i| ((i * 31 + seed * 17) % vocab) as u32).collect();
     let (temperature, seed, max_tokens) = (1.0, seed as u64, TOKENS);
     let sampling = Sampling { temperature, seed, max_tokens, ..Sampling::default() };
-    Request { prompt, adapters: adapters.clone(), sampling }
+    Request { prompt, adapters: adapters.clone(), sampling, ..Request::default() }
 }
 
 fn finished_tokens(mut events: tokio::sync::mpsc::Receiver<Event>) -> usize {
     loop {
         match events.blocking_recv() {
             Some(Event::Token { .. }) => {}
-            Some(Event::Finished { completion, .. }) => return completion.len(),
+            Some(Event::Finished { answer, .. }) => return answer.completion.len(),
             other => panic!("not served: {other:?}"),
         }
     }

@@ -46,7 +46,7 @@ impl From<Error> for ApiError {
         match error {
             Error::Refused(refusal) => refusal.into(),
             Error::Busy(what) => Self::unavailable("busy", format!("busy: {what}")),
-            Error::Inference(inference::Error::Busy(waiting)) => {
+            Error::Inference(inference::Error::Busy { waiting, .. }) => {
                 Self::unavailable("overloaded", format!("{waiting} calls wait for the engine"))
             }
             Error::Inference(inference::Error::Stopped) => {

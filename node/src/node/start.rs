@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use alloy::primitives::Address;
 use inference::{
     engine::{Engine, EngineConfig, EngineHandle},
+    kv::BLOCK_TOKENS,
     model::Decoder,
     scheduler::SchedulerConfig,
     tokenizer::Tokenizer,
@@ -150,8 +151,9 @@ impl Parts {
                     max_running: model.max_batch,
                     step_tokens: default.step_tokens.max(2 * model.max_batch),
                     max_waiting: model.queue,
+                    ..default
                 },
-                kv_tokens: model.max_batch * longest,
+                kv_tokens: model.max_batch * longest.next_multiple_of(BLOCK_TOKENS),
                 ..EngineConfig::default()
             };
             Ok(Engine::start(decoder, tokenizer, config)?)

@@ -1,7 +1,7 @@
 //! One call on the engine.
 
 use inference::{
-    engine::{EngineHandle, Event, FinishReason, Request},
+    engine::{Answer, EngineHandle, Event, FinishReason, Request},
     sampler::Sampling,
 };
 use tokio::sync::mpsc;
@@ -61,8 +61,10 @@ impl Generation {
             seed: bought.seed,
             stop: wanted.stop.clone(),
             max_tokens: usize::try_from(bought.max_tokens).unwrap_or(usize::MAX),
+            ..Sampling::default()
         };
-        let request = Request { prompt, adapters: model.adapter_set(), sampling };
+        let adapters = model.adapter_set();
+        let request = Request { prompt, adapters, sampling, ..Request::default() };
         Ok(Self { events: engine.submit(request)? })
     }
 
@@ -75,12 +77,17 @@ impl Generation {
             match self.events.recv().await {
                 Some(Event::Token { text, .. }) if text.is_empty() => {}
                 Some(Event::Token { text, .. }) => return Ok(Piece::Text(text)),
-                Some(Event::Finished { reason, completion, text, .. }) => {
+                Some(Event::Finished { reason, answer }) => {
                     let finish = match reason {
                         FinishReason::EndOfText | FinishReason::StopString => Finish::Stop,
                         FinishReason::Length => Finish::Length,
                     };
-                    return Ok(Piece::End(Generated { tokens: completion, text, finish }));
+                    let Answer { completion: tokens, text, .. } = answer;
+                    return Ok(Piece::End(Generated { tokens, text, finish }));
+                }
+                Some(Event::Expired { .. }) => {
+                    let reason = "the deadline passed".to_owned();
+                    return Err(Error::Inference(inference::Error::Request(reason)));
                 }
                 Some(Event::Failed { reason }) => {
                     return Err(Error::Inference(inference::Error::Request(reason)));

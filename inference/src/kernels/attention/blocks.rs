@@ -5,7 +5,7 @@ use crate::kernels::{LANES, Packed, Rows};
 /// Values of one block: row `t` starts at `t * stride` and may be read 16 lanes at a time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockValues<'a> {
-    /// The block's rows and at least 15 values more.
+    /// The block's rows from the head's first column on, and 15 values more.
     pub(crate) values: &'a [f32],
     /// Distance between positions.
     pub(crate) stride: usize,

@@ -10,7 +10,7 @@ use std::{cell::RefCell, ops::Range};
 use self::blocks::add_weighted_values;
 pub(crate) use self::{
     backward::head_backward,
-    blocks::{HeadBlocks, PackedHead},
+    blocks::{BlockValues, HeadBlocks, PackedHead},
 };
 use super::{
     LANES, Rows,

@@ -85,6 +85,10 @@ fn run(shape: &AttentionShape, task: Task<'_>) {
             let values = values.columns(head * shape.value_dim, shape.value_dim);
             run_over(shape, span, heads, &PackedHead::new(keys, values), out);
         }
+        KvView::Paged(view) => {
+            let blocks = view.head(head * shape.head_dim, head * shape.value_dim);
+            run_over(shape, span, heads, &blocks, out);
+        }
     }
 }
 

@@ -132,7 +132,7 @@ impl AttentionShape {
 ///
 /// # Errors
 /// [`Error::Config`] if the shape is out of bounds, [`Error::Request`] if a sequence does not start
-/// at position 0, [`Error::Tensor`] on wrong widths.
+/// at position 0 and the step is not sparse, [`Error::Tensor`] on wrong widths.
 pub fn attend(
     shape: &AttentionShape,
     step: &Step,
@@ -141,7 +141,7 @@ pub fn attend(
     v: &Tensor,
 ) -> Result<Tensor> {
     shape.validate()?;
-    if step.sequences.iter().any(|span| step.positions[span.range.start] != 0) {
+    if !step.sparse && step.sequences.iter().any(|span| step.positions[span.range.start] != 0) {
         return Err(Error::Request("a sequence without cache starts after position 0".into()));
     }
     let spans = step.sequences.iter().map(|span| span.range.clone()).collect();
@@ -153,8 +153,8 @@ pub fn attend(
 /// differentiable. A row's bits are those of [`attend`] on the whole sequence.
 ///
 /// # Errors
-/// [`Error::Request`] if a cache refuses, or does not hold exactly the earlier positions; as
-/// [`attend`] otherwise.
+/// [`Error::Request`] if a cache refuses, or does not hold exactly the earlier positions (fewer, where
+/// the step is sparse); as [`attend`] otherwise.
 pub fn attend_cached(
     shape: &AttentionShape,
     step: &Step,
@@ -173,11 +173,13 @@ pub fn attend_cached(
         let mut spans = Vec::with_capacity(step.sequences.len());
         for span in &step.sequences {
             let view = kv.view(span.cache, layer)?;
-            let first = step.positions[span.range.start] as usize;
+            let position = step.positions[span.range.start] as usize;
             let held = view.length();
-            if held != first + span.range.len() {
+            // What the cache held before this step; positions that were left out have no rows.
+            let first = held.saturating_sub(span.range.len());
+            if first != position && !(step.sparse && first < position) {
                 return Err(Error::Request(format!(
-                    "cache {} holds {held} positions at position {first}",
+                    "cache {} holds {first} positions at position {position}",
                     span.cache.0
                 )));
             }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    kv::{CacheId, KvCache},
+    kv::{CacheId, KvCache, KvPool},
     layers::finite_difference::{check, random},
     step::SequenceSpan,
 };
@@ -56,6 +56,20 @@ fn chunk_step(from: usize, to: usize) -> Step {
         sequences: vec![SequenceSpan { range: 0..to - from, cache: CacheId(5) }],
         ..Step::default()
     }
+}
+
+/// Rows `from..to` of layer 1 over a cache that holds those before.
+fn cached(
+    shape: &AttentionShape,
+    from: usize,
+    to: usize,
+    kv: &mut dyn KvStore,
+    cache: CacheId,
+    [q, k, v]: &[Tensor; 3],
+) -> Vec<Vec<f32>> {
+    let mut step = chunk_step(from, to);
+    step.sequences[0].cache = cache;
+    attend_cached(shape, &step, 1, kv, q, k, v).unwrap().to_vec2::<f32>().unwrap()
 }
 
 fn rows(x: &Tensor, from: usize, count: usize) -> Tensor {
@@ -137,16 +151,22 @@ proptest! {
         prop_assert_eq!(&alone.to_vec2::<f32>().unwrap(), &expected);
 
         let mut cache = KvCache::default();
-        let mut chunked = Vec::new();
+        let mut pool = KvPool::new(shape.kv(2), 400);
+        let lease = pool.open_empty();
+        let (mut contiguous, mut paged) = (Vec::new(), Vec::new());
         let mut from = 0;
         for to in cuts.into_iter().filter(|cut| *cut < length).chain([length]) {
             let part = |x| rows(x, from, to - from);
-            let (q, k, v) = (part(&q), part(&k), part(&v));
-            let out = attend_cached(&shape, &chunk_step(from, to), 0, &mut cache, &q, &k, &v);
-            chunked.extend(out.unwrap().to_vec2::<f32>().unwrap());
+            let operands = [part(&q), part(&k), part(&v)];
+            contiguous.extend(cached(&shape, from, to, &mut cache, CacheId(5), &operands));
+            // Another sequence takes a block in between, so that this one's do not lie together.
+            std::mem::forget(pool.reserve(1).unwrap());
+            prop_assert!(pool.grow(lease.id(), to));
+            paged.extend(cached(&shape, from, to, &mut pool, lease.id(), &operands));
             from = to;
         }
-        prop_assert_eq!(&chunked, &expected);
+        prop_assert_eq!(&contiguous, &expected);
+        prop_assert_eq!(&paged, &expected);
     }
 }
 

@@ -1,0 +1,219 @@
+//! An adapter's files in memory, checked against the model: what the host tier keeps.
+
+use std::{collections::BTreeSet, ops::Range, path::Path, sync::Arc};
+
+use safetensors::{Dtype, SafeTensors, tensor::Metadata};
+
+use super::{
+    Adapter, AdapterFiles, AdapterHash, AdapterLimits, FolderSource, Source, WEIGHTS_FILE,
+    config::PeftConfig,
+};
+use crate::{
+    Error, Result,
+    layers::lora::{SiteValues, Sites, Values},
+    model::{Site, SiteId},
+};
+
+/// What PEFT puts before the base model's own module paths.
+pub(super) const PREFIX: &str = "base_model.model.";
+
+fn bad(message: impl Into<String>) -> Error {
+    Error::Adapter(message.into())
+}
+
+/// The weights' file with the places of its tensors. The file is kept as it is: one block of memory,
+/// no larger than what was stored.
+#[derive(Debug)]
+pub(super) struct HostAdapter {
+    hash: AdapterHash,
+    weights: Vec<u8>,
+    views: Vec<View>,
+}
+
+/// One site's tensors.
+#[derive(Clone, Debug)]
+struct View {
+    site: SiteId,
+    rank: usize,
+    d_in: usize,
+    d_out: usize,
+    scale: f32,
+    a: (Dtype, Range<usize>),
+    b: (Dtype, Range<usize>),
+}
+
+impl HostAdapter {
+    /// Checks files that have this hash against the model's `sites`.
+    pub(super) fn parse(
+        files: AdapterFiles,
+        hash: AdapterHash,
+        sites: &[Site],
+        limits: &AdapterLimits,
+    ) -> Result<Self> {
+        let AdapterFiles { config, weights } = files;
+        if config.len() > limits.config_bytes || weights.len() > limits.weights_bytes {
+            let (config, weights) = (config.len(), weights.len());
+            return Err(bad(format!("files of {config} and {weights} bytes are too large")));
+        }
+        let config = PeftConfig::parse(&config)?;
+        let tensors = Tensors::parse(&weights, limits)?;
+        let mut unread: BTreeSet<String> = tensors.metadata.offset_keys().into_iter().collect();
+        let mut views = Vec::new();
+        for site in sites {
+            let Some((rank, scale)) = config.at(&site.path)? else { continue };
+            if rank > limits.rank {
+                let (path, most) = (&site.path, limits.rank);
+                return Err(bad(format!("rank {rank} at {path} is more than {most}")));
+            }
+            let &Site { id, d_in, d_out, .. } = site;
+            let mut take = |side: &str, shape: [usize; 2]| {
+                let name = format!("{PREFIX}{}.lora_{side}.weight", site.path);
+                unread.remove(&name);
+                tensors.take(&name, shape)
+            };
+            let (a, b) = (take("A", [rank, d_in])?, take("B", [d_out, rank])?);
+            views.push(View { site: id, rank, d_in, d_out, scale, a, b });
+        }
+        if let Some(name) = unread.first() {
+            let name: String = name.chars().take(200).collect();
+            return Err(bad(format!("tensor {name:?} belongs to no targeted module of the model")));
+        }
+        if views.is_empty() {
+            return Err(bad("target_modules fits no module of the model"));
+        }
+        let adapter = Self { hash, weights, views };
+        adapter.check_finite(sites)?;
+        Ok(adapter)
+    }
+
+    fn check_finite(&self, sites: &[Site]) -> Result<()> {
+        for view in self.values() {
+            if !view.a.are_finite() || !view.b.are_finite() {
+                let path = &sites[view.site.0 as usize].path;
+                return Err(bad(format!("the weights at {path} have a value that is not finite")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The sites' values where they lie in the file.
+    pub(super) fn values(&self) -> Vec<SiteValues<'_>> {
+        let values = |(dtype, range): &(Dtype, Range<usize>)| {
+            let bytes = &self.weights[range.clone()];
+            match dtype {
+                Dtype::F32 => Values::F32(bytes),
+                Dtype::BF16 => Values::Bf16(bytes),
+                _ => Values::F16(bytes),
+            }
+        };
+        let site = |view: &View| SiteValues {
+            site: view.site,
+            rank: view.rank,
+            d_in: view.d_in,
+            d_out: view.d_out,
+            scale: view.scale,
+            a: values(&view.a),
+            b: values(&view.b),
+        };
+        self.views.iter().map(site).collect()
+    }
+
+    pub(super) const fn hash(&self) -> AdapterHash {
+        self.hash
+    }
+
+    /// Largest rank over its sites.
+    pub(super) fn rank(&self) -> usize {
+        self.views.iter().map(|view| view.rank).max().unwrap_or(0)
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.weights.capacity() + self.views.capacity() * size_of::<View>() + size_of::<Self>()
+    }
+
+    /// Most bytes that it has when packed.
+    pub(super) fn resident_bytes(&self) -> usize {
+        Sites::bytes_at_most(&self.values())
+    }
+
+    /// The form that the kernel reads.
+    pub(super) fn pack(&self) -> Result<Adapter> {
+        let sites = Sites::pack(&self.values())?;
+        Ok(Adapter { hash: self.hash, sites: Arc::new(sites) })
+    }
+}
+
+/// The header of a safetensors file.
+struct Tensors<'a> {
+    bytes: &'a [u8],
+    metadata: Metadata,
+    /// Where the values begin.
+    start: usize,
+}
+
+impl<'a> Tensors<'a> {
+    fn parse(bytes: &'a [u8], limits: &AdapterLimits) -> Result<Self> {
+        let damaged = |reason: String| bad(format!("{WEIGHTS_FILE}: {reason}"));
+        let header = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
+        if header.is_some_and(|header| header > limits.header_bytes as u64) {
+            let (header, most) = (header.unwrap_or_default(), limits.header_bytes);
+            return Err(damaged(format!("a header of {header} bytes, more than {most}")));
+        }
+        let (header, metadata) =
+            SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+        let count = metadata.offset_keys().len();
+        if count > limits.tensors {
+            return Err(damaged(format!("{count} tensors, more than {}", limits.tensors)));
+        }
+        Ok(Self { bytes, metadata, start: 8 + header })
+    }
+
+    fn take(&self, name: &str, shape: [usize; 2]) -> Result<(Dtype, Range<usize>)> {
+        let info =
+            self.metadata.info(name).ok_or_else(|| bad(format!("tensor {name} is missing")))?;
+        if info.shape != shape {
+            return Err(bad(format!("tensor {name} has shape {:?}, not {shape:?}", info.shape)));
+        }
+        if !matches!(info.dtype, Dtype::F32 | Dtype::BF16 | Dtype::F16) {
+            return Err(bad(format!("tensor {name} has type {:?}", info.dtype)));
+        }
+        let (start, end) = info.data_offsets;
+        let range = self.start + start..self.start + end;
+        let size = if info.dtype == Dtype::F32 { 4 } else { 2 };
+        let expected = shape[0].checked_mul(shape[1]).and_then(|count| count.checked_mul(size));
+        if expected != Some(range.len()) || range.end > self.bytes.len() {
+            return Err(bad(format!("tensor {name} has {} bytes", range.len())));
+        }
+        Ok((info.dtype, range))
+    }
+}
+
+impl Adapter {
+    /// Reads the PEFT folder `dir` for a decoder with these `sites`.
+    ///
+    /// `max_bytes` bounds the weights' file. Files must lie under `root` (or, without one, in `dir`
+    /// itself) after links are followed.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] if the configuration is not supported, a file is too large, damaged or
+    /// outside the root, or a tensor is missing, unknown, of another shape than the decoder and the
+    /// configuration say, of another type than f32, bf16 and f16, or not finite. [`Error::Io`] if a
+    /// file cannot be read.
+    pub fn load(dir: &Path, root: Option<&Path>, sites: &[Site], max_bytes: usize) -> Result<Self> {
+        let limits = AdapterLimits { weights_bytes: max_bytes, ..AdapterLimits::default() };
+        let files = FolderSource::new(dir, root.map(Arc::from)).fetch(&limits)?;
+        let hash = files.hash();
+        HostAdapter::parse(files, hash, sites, &limits)?.pack()
+    }
+
+    /// An adapter from the bytes of its two files; see [`Self::load`].
+    ///
+    /// # Errors
+    /// [`Error::Adapter`].
+    pub fn parse(config: &[u8], weights: &[u8], sites: &[Site]) -> Result<Self> {
+        let files = AdapterFiles { config: config.to_vec(), weights: weights.to_vec() };
+        let hash = files.hash();
+        HostAdapter::parse(files, hash, sites, &AdapterLimits::default())?.pack()
+    }
+}

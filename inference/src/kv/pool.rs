@@ -1,0 +1,320 @@
+//! The pool of blocks and the sequences' tables of them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    BLOCK_TOKENS, CacheId, KvShape, KvStore, KvView,
+    blocks::{BlockId, Blocks},
+    paged::Arena,
+    prefix::{NodeId, PrefixKey, Prefixes},
+    unknown,
+};
+use crate::{Error, Result};
+
+/// Keys and values of all running sequences in blocks of 16 tokens from one budget.
+///
+/// A sequence takes blocks as it grows ([`Self::grow`]) and wastes less than one. Full blocks can be
+/// registered under their tokens ([`Self::register`]); a later sequence that begins with the same
+/// tokens shares them ([`Self::open`]). A block that several hold is copied before one writes to it.
+/// Registered blocks that no sequence uses count as available: they are evicted when room is
+/// needed, those unused for longest first.
+#[derive(Debug)]
+pub struct KvPool {
+    shape: KvShape,
+    arena: Arena,
+    blocks: Blocks,
+    prefixes: Prefixes,
+    tables: HashMap<CacheId, Table>,
+    next: u64,
+    /// Ids whose lease was dropped; their blocks are freed at the next use of the pool.
+    dropped: Arc<Mutex<Vec<CacheId>>>,
+}
+
+/// One sequence's blocks in order.
+#[derive(Debug)]
+struct Table {
+    key: PrefixKey,
+    blocks: Vec<BlockId>,
+    /// Tokens appended in each layer.
+    lengths: Vec<usize>,
+    /// How many of the blocks are in the tree, and the last one's node.
+    registered: usize,
+    node: Option<NodeId>,
+}
+
+impl Table {
+    fn length(&self) -> usize {
+        self.lengths.iter().copied().min().unwrap_or(0)
+    }
+}
+
+/// The right to one cache of a [`KvPool`]. Dropping it frees the cache.
+#[derive(Debug)]
+pub struct CacheLease {
+    id: CacheId,
+    dropped: Arc<Mutex<Vec<CacheId>>>,
+}
+
+impl CacheLease {
+    /// The cache's name in steps.
+    pub const fn id(&self) -> CacheId {
+        self.id
+    }
+}
+
+impl Drop for CacheLease {
+    fn drop(&mut self) {
+        self.dropped.lock().unwrap_or_else(PoisonError::into_inner).push(self.id);
+    }
+}
+
+impl KvPool {
+    /// A pool for at most `tokens` tokens, rounded down to whole blocks: [`KvShape::bytes`] of them.
+    /// Memory is touched as blocks are used for the first time.
+    pub fn new(shape: KvShape, tokens: usize) -> Self {
+        let count = tokens / BLOCK_TOKENS;
+        Self {
+            shape,
+            arena: Arena::new(shape, count),
+            blocks: Blocks::new(count),
+            prefixes: Prefixes::default(),
+            tables: HashMap::new(),
+            next: 0,
+            dropped: Arc::default(),
+        }
+    }
+
+    /// Tokens in all.
+    pub const fn tokens(&self) -> usize {
+        self.blocks.count() * BLOCK_TOKENS
+    }
+
+    /// Blocks that [`Self::grow`] could take now, registered ones that no sequence uses included.
+    pub fn available(&mut self) -> usize {
+        self.collect();
+        self.blocks.free() + self.prefixes.unused()
+    }
+
+    /// Registered blocks.
+    pub fn registered(&self) -> usize {
+        self.prefixes.held()
+    }
+
+    /// An empty cache of a sequence whose blocks are not shared.
+    pub fn open_empty(&mut self) -> CacheLease {
+        self.open(&PrefixKey::default(), &[])
+    }
+
+    /// An empty cache with room for `capacity` tokens; `None` while too little is available.
+    pub fn reserve(&mut self, capacity: usize) -> Option<CacheLease> {
+        let lease = self.open_empty();
+        self.grow(lease.id, capacity).then_some(lease)
+    }
+
+    /// A cache for a sequence that begins with `tokens`, holding as many of them as are registered
+    /// but never the last one, whose result the caller wants. [`Self::length`] tells how many.
+    pub fn open(&mut self, key: &PrefixKey, tokens: &[u32]) -> CacheLease {
+        self.collect();
+        let (mut blocks, mut node) = (Vec::new(), None);
+        for tokens in tokens.chunks_exact(BLOCK_TOKENS) {
+            let Some((id, block)) = self.prefixes.find(key, node, tokens) else { break };
+            node = Some(id);
+            self.hold(block);
+            blocks.push(block);
+        }
+        let length = (blocks.len() * BLOCK_TOKENS).min(tokens.len().saturating_sub(1));
+        let registered = blocks.len();
+        let lengths = vec![length; self.shape.layers];
+        self.insert(Table { key: key.clone(), blocks, lengths, registered, node })
+    }
+
+    /// Another cache with the same tokens: all blocks are shared until one of the two writes.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the cache is unknown.
+    pub fn fork(&mut self, cache: CacheId) -> Result<CacheLease> {
+        self.collect();
+        let table = self.tables.get(&cache).ok_or_else(|| unknown(cache))?;
+        let held = table.length().div_ceil(BLOCK_TOKENS);
+        let table = Table {
+            key: table.key.clone(),
+            blocks: table.blocks[..held].to_vec(),
+            lengths: vec![table.length(); self.shape.layers],
+            registered: table.registered,
+            node: table.node,
+        };
+        table.blocks.iter().for_each(|block| self.blocks.share(*block));
+        Ok(self.insert(table))
+    }
+
+    /// Tokens that a cache holds.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if it is unknown.
+    pub fn length(&self, cache: CacheId) -> Result<usize> {
+        Ok(self.tables.get(&cache).ok_or_else(|| unknown(cache))?.length())
+    }
+
+    /// Makes room for `tokens` tokens in all, and copies the block that comes next to be written if
+    /// others hold it. False, with nothing changed, if too few blocks are available or the cache is
+    /// unknown.
+    pub fn grow(&mut self, cache: CacheId, tokens: usize) -> bool {
+        self.grow_leaving(cache, tokens, 0)
+    }
+
+    /// [`Self::grow`], but only if `spare` blocks are still available afterwards.
+    pub fn grow_leaving(&mut self, cache: CacheId, tokens: usize, spare: usize) -> bool {
+        let available = self.available().saturating_sub(spare);
+        let Some(table) = self.tables.get(&cache) else { return false };
+        let missing = tokens.div_ceil(BLOCK_TOKENS).saturating_sub(table.blocks.len());
+        let next = table.length() / BLOCK_TOKENS;
+        let shared = table
+            .blocks
+            .get(next)
+            .copied()
+            .filter(|block| tokens > table.length() && self.blocks.references(*block) > 1);
+        if missing + usize::from(shared.is_some()) > available {
+            return false;
+        }
+        let mut taken: Vec<BlockId> = (0..missing).map(|_| self.take()).collect();
+        let copy = shared.map(|block| (block, self.take()));
+        if let Some((from, to)) = copy {
+            self.arena.copy(from, to);
+            self.let_go(from);
+        }
+        let table = self.tables.get_mut(&cache).expect("looked up above");
+        table.blocks.append(&mut taken);
+        if let Some((_, to)) = copy {
+            table.blocks[next] = to;
+            // Its node is not this sequence's any more; the blocks before it are found again.
+            if table.registered > next {
+                (table.registered, table.node) = (0, None);
+            }
+        }
+        true
+    }
+
+    /// Registers the full blocks of a cache whose first tokens are `tokens`, so that later sequences
+    /// share them. Where the tree already has a block for the same tokens, that one takes the place
+    /// of the cache's own: its contents are the same.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the cache is unknown.
+    pub fn register(&mut self, cache: CacheId, tokens: &[u32]) -> Result<()> {
+        let mut table = self.tables.remove(&cache).ok_or_else(|| unknown(cache))?;
+        let full = table.length().min(tokens.len()) / BLOCK_TOKENS;
+        for index in table.registered..full {
+            let (chunks, _) = tokens.as_chunks::<BLOCK_TOKENS>();
+            let own = table.blocks[index];
+            let node = match self.prefixes.find(&table.key, table.node, &chunks[index]) {
+                Some((node, block)) => {
+                    if block != own {
+                        self.hold(block);
+                        self.let_go(own);
+                        table.blocks[index] = block;
+                    }
+                    node
+                }
+                None => {
+                    self.blocks.share(own);
+                    self.prefixes.insert(&table.key, table.node, chunks[index], own)
+                }
+            };
+            (table.registered, table.node) = (index + 1, Some(node));
+        }
+        self.tables.insert(cache, table);
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn table(&self, cache: CacheId) -> &[BlockId] {
+        &self.tables[&cache].blocks
+    }
+
+    fn insert(&mut self, table: Table) -> CacheLease {
+        let id = CacheId(self.next);
+        self.next += 1;
+        self.tables.insert(id, table);
+        CacheLease { id, dropped: Arc::clone(&self.dropped) }
+    }
+
+    /// Frees what dropped leases held.
+    fn collect(&mut self) {
+        let dropped =
+            std::mem::take(&mut *self.dropped.lock().unwrap_or_else(PoisonError::into_inner));
+        for table in dropped.iter().filter_map(|id| self.tables.remove(id)).collect::<Vec<_>>() {
+            // Last block first, so that it counts as unused for longer than those before it.
+            table.blocks.iter().rev().for_each(|block| self.let_go(*block));
+        }
+    }
+
+    /// A sequence begins to use a block of the tree.
+    fn hold(&mut self, block: BlockId) {
+        if self.blocks.references(block) == 1 {
+            self.prefixes.acquire(block);
+        }
+        self.blocks.share(block);
+    }
+
+    /// A sequence stops using a block.
+    fn let_go(&mut self, block: BlockId) {
+        if self.blocks.release(block) == 1 {
+            self.prefixes.release(block);
+        }
+    }
+
+    /// A block to write to. The caller has seen that one is available.
+    fn take(&mut self) -> BlockId {
+        if self.blocks.free() == 0 {
+            let unused = self.prefixes.evict(&self.blocks);
+            self.blocks.release(unused.expect("available blocks are free or unused"));
+        }
+        self.blocks.take().expect("a block is free")
+    }
+
+    fn check(&self, table: &Table, layer: usize, tokens: usize, first: usize) -> Result<()> {
+        let room = table.blocks.len() * BLOCK_TOKENS;
+        if first + tokens > room {
+            return Err(Error::Request(format!("a cache is full at {room} tokens")));
+        }
+        let written = first / BLOCK_TOKENS..(first + tokens).div_ceil(BLOCK_TOKENS);
+        if table.blocks[written].iter().any(|block| self.blocks.references(*block) > 1) {
+            return Err(Error::Request(format!("layer {layer} of a shared block is written")));
+        }
+        Ok(())
+    }
+}
+
+impl KvStore for KvPool {
+    fn append(
+        &mut self,
+        cache: CacheId,
+        layer: usize,
+        tokens: usize,
+        keys: &[f32],
+        values: &[f32],
+    ) -> Result<()> {
+        let KvShape { key_width, value_width, layers } = self.shape;
+        let (k, v) = (keys.len(), values.len());
+        if k != tokens * key_width || v != tokens * value_width || layer >= layers {
+            return Err(Error::Shape(format!("{k} keys and {v} values in layer {layer}")));
+        }
+        let table = self.tables.get(&cache).ok_or_else(|| unknown(cache))?;
+        let first = table.lengths[layer];
+        self.check(table, layer, tokens, first)?;
+        self.arena.write(&table.blocks, layer, first..first + tokens, keys, values);
+        let table = self.tables.get_mut(&cache).expect("looked up above");
+        table.lengths[layer] += tokens;
+        Ok(())
+    }
+
+    fn view(&self, cache: CacheId, layer: usize) -> Result<KvView<'_>> {
+        let table = self.tables.get(&cache).ok_or_else(|| unknown(cache))?;
+        let length = table.lengths.get(layer).copied();
+        let length = length.ok_or_else(|| Error::Shape(format!("layer {layer}")))?;
+        Ok(KvView::Paged(self.arena.view(&table.blocks, layer, length)))
+    }
+}
