@@ -6,7 +6,7 @@ mod rules;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use self::rules::{Layers, Names, Ordered, Pattern};
+use self::rules::{Layers, Names, Ordered, Pattern, ends};
 use crate::{Error, Result};
 
 /// Largest rank of an adapter.
@@ -45,6 +45,8 @@ pub struct PeftConfig {
     targets: Targets,
     excluded: Option<Names>,
     layers: Option<Layers>,
+    /// Stacked experts, as paths or ends of paths.
+    parameters: Vec<String>,
     rank_pattern: Vec<(Pattern, usize)>,
     alpha_pattern: Vec<(Pattern, f64)>,
 }
@@ -95,6 +97,7 @@ impl PeftConfig {
                 _ => None,
             },
             layers: Layers::parse(&mut fields)?,
+            parameters: parameters(&mut fields)?,
             rank_pattern: pattern("rank_pattern", patterns.rank_pattern, rank)?,
             alpha_pattern: pattern("alpha_pattern", patterns.alpha_pattern, alpha)?,
         };
@@ -115,10 +118,24 @@ impl PeftConfig {
         if !self.targets(path) || self.excluded.as_ref().is_some_and(|names| names.fit(path)) {
             return Ok(None);
         }
+        Ok(Some(self.shape(path)))
+    }
+
+    /// The stacked experts that have an adapter, as `target_parameters` names them.
+    pub(super) fn parameters(&self) -> &[String] {
+        &self.parameters
+    }
+
+    /// As [`Self::at`] for a stacked parameter.
+    pub(super) fn parameter_at(&self, path: &str) -> Option<(usize, f32)> {
+        self.parameters.iter().any(|name| ends(path, name)).then(|| self.shape(path))
+    }
+
+    fn shape(&self, path: &str) -> (usize, f32) {
         let rank = lookup(&self.rank_pattern, path).unwrap_or(self.rank);
         let alpha = lookup(&self.alpha_pattern, path).unwrap_or(self.alpha);
         let divisor = if self.rank_stabilised { (rank as f64).sqrt() } else { rank as f64 };
-        Ok(Some((rank, (alpha / divisor) as f32)))
+        (rank, (alpha / divisor) as f32)
     }
 
     fn targets(&self, path: &str) -> bool {
@@ -163,6 +180,22 @@ fn flag(fields: &mut Map<String, Value>, name: &str) -> Result<bool> {
         Some(Value::Bool(flag)) => Ok(flag),
         Some(other) => Err(bad(format!("{name} is {}", shown(Some(&other))))),
     }
+}
+
+/// `target_parameters`: only those of stacked experts are known.
+fn parameters(fields: &mut Map<String, Value>) -> Result<Vec<String>> {
+    let list = match fields.remove("target_parameters") {
+        Some(Value::Array(list)) if list.len() <= MAX_ENTRIES => list,
+        Some(value) if !is_off(&value) => {
+            return Err(bad(format!("target_parameters {}", shown(Some(&value)))));
+        }
+        _ => Vec::new(),
+    };
+    let name = |value: &Value| match value.as_str() {
+        Some(name) if ends(name, "gate_up_proj") || ends(name, "down_proj") => Ok(name.to_owned()),
+        _ => Err(bad(format!("target_parameters holds {}", shown(Some(value))))),
+    };
+    list.iter().map(name).collect()
 }
 
 fn pattern<T>(

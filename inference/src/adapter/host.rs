@@ -6,7 +6,7 @@ use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 
 use super::{
     Adapter, AdapterFiles, AdapterHash, AdapterLimits, FolderSource, Source, WEIGHTS_FILE,
-    config::PeftConfig,
+    config::PeftConfig, experts::stacked,
 };
 use crate::{
     Error, Result,
@@ -17,7 +17,7 @@ use crate::{
 /// What PEFT puts before the base model's own module paths.
 pub(super) const PREFIX: &str = "base_model.model.";
 
-fn bad(message: impl Into<String>) -> Error {
+pub(super) fn bad(message: impl Into<String>) -> Error {
     Error::Adapter(message.into())
 }
 
@@ -32,14 +32,14 @@ pub(super) struct HostAdapter {
 
 /// One site's tensors.
 #[derive(Clone, Debug)]
-struct View {
-    site: SiteId,
-    rank: usize,
-    d_in: usize,
-    d_out: usize,
-    scale: f32,
-    a: (Dtype, Range<usize>),
-    b: (Dtype, Range<usize>),
+pub(super) struct View {
+    pub(super) site: SiteId,
+    pub(super) rank: usize,
+    pub(super) d_in: usize,
+    pub(super) d_out: usize,
+    pub(super) scale: f32,
+    pub(super) a: (Dtype, Range<usize>),
+    pub(super) b: (Dtype, Range<usize>),
 }
 
 impl HostAdapter {
@@ -74,6 +74,15 @@ impl HostAdapter {
             let (a, b) = (take("A", [rank, d_in])?, take("B", [d_out, rank])?);
             views.push(View { site: id, rank, d_in, d_out, scale, a, b });
         }
+        let mut tail = Vec::new();
+        let (stacked, names) = stacked(&config, &tensors, sites, &mut tail)?;
+        names.iter().for_each(|name| {
+            unread.remove(name);
+        });
+        if let Some(view) = stacked.iter().find(|view| view.rank > limits.rank) {
+            return Err(bad(format!("rank {} is more than {}", view.rank, limits.rank)));
+        }
+        views.extend(stacked);
         if let Some(name) = unread.first() {
             let name: String = name.chars().take(200).collect();
             return Err(bad(format!("tensor {name:?} belongs to no targeted module of the model")));
@@ -81,6 +90,8 @@ impl HostAdapter {
         if views.is_empty() {
             return Err(bad("target_modules fits no module of the model"));
         }
+        let mut weights = weights;
+        weights.extend_from_slice(&tail);
         let adapter = Self { hash, weights, views };
         adapter.check_finite(sites)?;
         Ok(adapter)
@@ -145,8 +156,8 @@ impl HostAdapter {
 }
 
 /// The header of a safetensors file.
-struct Tensors<'a> {
-    bytes: &'a [u8],
+pub(super) struct Tensors<'a> {
+    pub(super) bytes: &'a [u8],
     metadata: Metadata,
     /// Where the values begin.
     start: usize,
@@ -169,7 +180,12 @@ impl<'a> Tensors<'a> {
         Ok(Self { bytes, metadata, start: 8 + header })
     }
 
-    fn take(&self, name: &str, shape: [usize; 2]) -> Result<(Dtype, Range<usize>)> {
+    /// Whether there is a tensor of this shape.
+    pub(super) fn has(&self, name: &str, shape: [usize; 2]) -> bool {
+        self.metadata.info(name).is_some_and(|info| info.shape == shape)
+    }
+
+    pub(super) fn take(&self, name: &str, shape: [usize; 2]) -> Result<(Dtype, Range<usize>)> {
         let info =
             self.metadata.info(name).ok_or_else(|| bad(format!("tensor {name} is missing")))?;
         if info.shape != shape {

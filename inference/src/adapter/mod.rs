@@ -3,6 +3,7 @@
 mod base;
 pub mod config;
 mod disk;
+mod experts;
 mod host;
 mod lease;
 mod limits;

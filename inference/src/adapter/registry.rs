@@ -143,6 +143,12 @@ impl Registry {
         if self.entries.len() >= max && !self.entries.contains_key(&hash) {
             return Err(Error::Adapter(format!("{max} adapters are registered already")));
         }
+        if name.is_some() && self.names.len() >= max.saturating_mul(2) {
+            return Err(Error::Adapter(format!(
+                "adapters have {} names already",
+                self.names.len()
+            )));
+        }
         let entry = self.entries.entry(hash).or_insert_with(|| Entry {
             source: Arc::clone(&source),
             digest,
