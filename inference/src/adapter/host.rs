@@ -91,6 +91,7 @@ impl HostAdapter {
             return Err(bad("target_modules fits no module of the model"));
         }
         let mut weights = weights;
+        weights.reserve_exact(tail.len());
         weights.extend_from_slice(&tail);
         let adapter = Self { hash, weights, views };
         adapter.check_finite(sites)?;
@@ -139,7 +140,7 @@ impl HostAdapter {
     }
 
     /// Bytes that it holds.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) const fn bytes(&self) -> usize {
         self.weights.capacity() + self.views.capacity() * size_of::<View>() + size_of::<Self>()
     }
 
