@@ -3,7 +3,7 @@ pragma solidity 0.8.30;
 
 import {IEarnerRegistry} from "../contracts/interfaces/IEarnerRegistry.sol";
 import {ISettlement} from "../contracts/interfaces/ISettlement.sol";
-import {BatchId, ChannelId, EarnerIndex} from "../contracts/types/Ids.sol";
+import {BatchId, ChannelId} from "../contracts/types/Ids.sol";
 import {ProvenBatchBase} from "./ProvenBatchBase.sol";
 
 /// @notice A batch of which only the sums are true, beside an honest one of another operator, that nobody challenges.
@@ -104,9 +104,5 @@ abstract contract DishonestBatch is ProvenBatchBase {
 
     function _honestChannel(uint256 i) internal view returns (ChannelId) {
         return honestChannels[i];
-    }
-
-    function _claimed(uint32 earner) internal view returns (uint64) {
-        return settlement.claimed(EarnerIndex.wrap(earner));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    model::{AdapterDelta, Decoder},
+    model::{AdapterDelta, Decoder, NoAdapter},
     train::{Example, held_out_loss},
 };
 
@@ -31,6 +31,25 @@ pub fn model_loss(
     examples: &[Example],
 ) -> Result<Loss> {
     Ok(Loss { nats: held_out_loss(decoder, delta, examples)? })
+}
+
+/// Perplexity per counted token of a model without adapters.
+///
+/// # Errors
+/// As [`model_loss`].
+pub fn perplexity(decoder: &Decoder, examples: &[Example]) -> Result<f64> {
+    Ok(model_loss(decoder, &NoAdapter, examples)?.perplexity())
+}
+
+/// A stream of tokens cut into rows of `length`; a shorter rest is left out.
+///
+/// # Errors
+/// [`Error::Training`] if `length` is below 2 or not even one row is full.
+pub fn rows(tokens: &[u32], length: usize) -> Result<Vec<Example>> {
+    if length < 2 || tokens.len() < length {
+        return Err(Error::Training(format!("{} tokens in rows of {length}", tokens.len())));
+    }
+    Ok(tokens.chunks_exact(length).map(|row| Example::whole(row.to_vec())).collect())
 }
 
 /// Token frequencies with one added to every count: what a model without context can know.
@@ -85,6 +104,19 @@ impl Unigram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn perplexity_of_an_even_guess_is_the_vocabulary() {
+        // All weights zero: every logit is zero.
+        let spec = crate::model::fixture::spec();
+        let zeros = |p: &crate::model::Parameter| Ok(vec![0.0; p.shape.iter().product()]);
+        let decoder = Decoder::with_values(spec.clone(), false, zeros).unwrap();
+        let rows = rows(&[1, 9, 4, 33, 7, 7, 12], 3).unwrap();
+        assert_eq!(rows.len(), 2);
+        let perplexity = perplexity(&decoder, &rows).unwrap();
+        assert!((perplexity - spec.vocab_size as f64).abs() < 1e-3, "{perplexity}");
+        assert!(super::rows(&[1, 2], 3).is_err() && super::rows(&[1, 2], 1).is_err());
+    }
 
     #[test]
     fn unigram_loss_is_the_entropy_of_smoothed_counts() {

@@ -6,7 +6,8 @@ mod rules;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use self::rules::{Layers, Names, Ordered, Pattern, ends};
+use self::rules::{Layers, Names, Ordered, Pattern};
+use super::stacked::PARAMETERS;
 use crate::{Error, Result};
 
 /// Largest rank of an adapter.
@@ -45,7 +46,7 @@ pub struct PeftConfig {
     targets: Targets,
     excluded: Option<Names>,
     layers: Option<Layers>,
-    /// Stacked experts, as paths or ends of paths.
+    /// Ends of paths of stacked parameters.
     parameters: Vec<String>,
     rank_pattern: Vec<(Pattern, usize)>,
     alpha_pattern: Vec<(Pattern, f64)>,
@@ -97,7 +98,7 @@ impl PeftConfig {
                 _ => None,
             },
             layers: Layers::parse(&mut fields)?,
-            parameters: parameters(&mut fields)?,
+            parameters: parameters(fields.remove("target_parameters"))?,
             rank_pattern: pattern("rank_pattern", patterns.rank_pattern, rank)?,
             alpha_pattern: pattern("alpha_pattern", patterns.alpha_pattern, alpha)?,
         };
@@ -121,14 +122,15 @@ impl PeftConfig {
         Ok(Some(self.shape(path)))
     }
 
-    /// The stacked experts that have an adapter, as `target_parameters` names them.
-    pub(super) fn parameters(&self) -> &[String] {
-        &self.parameters
+    /// As [`Self::at`] for the stacked parameter at `path` (`model.layers.1.mlp.experts.down_proj`).
+    pub(super) fn at_parameter(&self, path: &str) -> Option<(usize, f32)> {
+        let named = self.parameters.iter().any(|name| rules::ends(path, name));
+        named.then(|| self.shape(path))
     }
 
-    /// As [`Self::at`] for a stacked parameter.
-    pub(super) fn parameter_at(&self, path: &str) -> Option<(usize, f32)> {
-        self.parameters.iter().any(|name| ends(path, name)).then(|| self.shape(path))
+    /// Whether stacked parameters are named.
+    pub(super) const fn has_parameters(&self) -> bool {
+        !self.parameters.is_empty()
     }
 
     fn shape(&self, path: &str) -> (usize, f32) {
@@ -182,20 +184,20 @@ fn flag(fields: &mut Map<String, Value>, name: &str) -> Result<bool> {
     }
 }
 
-/// `target_parameters`: only those of stacked experts are known.
-fn parameters(fields: &mut Map<String, Value>) -> Result<Vec<String>> {
-    let list = match fields.remove("target_parameters") {
-        Some(Value::Array(list)) if list.len() <= MAX_ENTRIES => list,
-        Some(value) if !is_off(&value) => {
-            return Err(bad(format!("target_parameters {}", shown(Some(&value)))));
-        }
-        _ => Vec::new(),
+/// `target_parameters`: names of stacked experts, or ends of their paths.
+fn parameters(value: Option<Value>) -> Result<Vec<String>> {
+    let value = value.filter(|value| !is_off(value));
+    let Some(value) = value else { return Ok(Vec::new()) };
+    let odd = || bad(format!("target_parameters {} is not supported", shown(Some(&value))));
+    let names = value.as_array().filter(|names| names.len() <= MAX_ENTRIES).ok_or_else(odd)?;
+    let name = |value: &Value| {
+        let name = value.as_str().filter(|name| {
+            let last = name.rsplit('.').next().unwrap_or_default();
+            PARAMETERS.contains(&last)
+        });
+        name.map(str::to_owned).ok_or_else(odd)
     };
-    let name = |value: &Value| match value.as_str() {
-        Some(name) if ends(name, "gate_up_proj") || ends(name, "down_proj") => Ok(name.to_owned()),
-        _ => Err(bad(format!("target_parameters holds {}", shown(Some(value))))),
-    };
-    list.iter().map(name).collect()
+    names.iter().map(name).collect()
 }
 
 fn pattern<T>(

@@ -3,7 +3,6 @@
 mod base;
 pub mod config;
 mod disk;
-mod experts;
 mod host;
 mod lease;
 mod limits;
@@ -12,6 +11,7 @@ mod queue;
 mod registry;
 mod set;
 mod source;
+mod stacked;
 mod store;
 mod tiers;
 

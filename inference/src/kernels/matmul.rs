@@ -1,16 +1,10 @@
 //! Matrix product of packed activations with a packed matrix.
 
-use rayon::prelude::*;
-
 use super::{
     dispatch::{Kernel, Level, dispatch_at},
-    tile::{LANES, tiles},
+    share::{Output, Task, shared},
+    tile::{LANES, Panel, tiles_from},
 };
-
-/// Rows that one task computes when rows are shared out among threads.
-const TASK_ROWS: usize = 64;
-/// Products below which a second thread costs more than it gains.
-const SERIAL_PRODUCTS: usize = 1 << 18;
 
 /// Rows of a row-major matrix, possibly some columns of a wider one.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +88,11 @@ impl Packed {
         self.columns
     }
 
+    /// Bytes held.
+    pub const fn bytes(&self) -> usize {
+        4 * self.panels.len()
+    }
+
     /// One panel, `(depth, 16)`.
     #[inline(always)]
     pub(super) fn panel(&self, index: usize) -> &[f32] {
@@ -113,6 +112,40 @@ impl Packed {
     }
 }
 
+/// A `(depth, columns)` matrix in panels of 16 columns.
+pub(crate) trait Panels: Sync {
+    /// One panel.
+    type Panel<'a>: Panel
+    where
+        Self: 'a;
+
+    /// Rows of the matrix.
+    fn depth(&self) -> usize;
+
+    /// Columns of the matrix.
+    fn columns(&self) -> usize;
+
+    /// Columns `16 index..` of the matrix.
+    fn panel(&self, index: usize) -> Self::Panel<'_>;
+}
+
+impl Panels for Packed {
+    type Panel<'a> = &'a [f32];
+
+    fn depth(&self) -> usize {
+        self.depth
+    }
+
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    #[inline(always)]
+    fn panel(&self, index: usize) -> &[f32] {
+        Self::panel(self, index)
+    }
+}
+
 /// `a B` for `a (rows, depth)` and `B (depth, columns)`, row-major.
 ///
 /// Element `(i, j)` is the sum over `k = 0, 1, ...` in this order of the rounded products
@@ -121,73 +154,57 @@ impl Packed {
 /// # Panics
 /// If `a` is not `depth` wide.
 pub fn matmul(a: Rows<'_>, b: &Packed) -> Vec<f32> {
-    matmul_at(Level::detect(), a, b)
+    product(a, b)
 }
 
-fn matmul_at(level: Level, a: Rows<'_>, b: &Packed) -> Vec<f32> {
-    assert_eq!(a.width, b.depth, "inner sizes of a matrix product differ");
-    let width = b.columns;
-    let mut out = vec![0.0f32; a.rows * width];
-    if out.is_empty() {
-        return out;
-    }
-    let panels = width.div_ceil(LANES);
-    if a.rows * width * b.depth < SERIAL_PRODUCTS {
-        dispatch_at(level, Block { a, b, panels: 0..panels, out: &mut out, width });
-    } else if a.rows > TASK_ROWS {
-        out.par_chunks_mut(TASK_ROWS * width).enumerate().for_each(|(task, out)| {
-            let first = task * TASK_ROWS;
-            let a = Rows { values: &a.values[first * a.stride..], rows: out.len() / width, ..a };
-            dispatch_at(level, Block { a, b, panels: 0..panels, out, width });
-        });
-    } else {
-        by_panels(level, a, b, &mut out);
-    }
+/// [`matmul`] with a matrix in any form.
+pub(crate) fn product<B: Panels>(a: Rows<'_>, b: &B) -> Vec<f32> {
+    let mut out = vec![0.0f32; a.rows * b.columns()];
+    add_product(Level::detect(), a, b, &mut out);
     out
 }
 
-/// Shares the columns out among threads: for few rows, as in decoding.
-fn by_panels(level: Level, a: Rows<'_>, b: &Packed, out: &mut [f32]) {
-    let panels = b.columns.div_ceil(LANES);
-    let share = panels.div_ceil(4 * rayon::current_num_threads()).max(1);
-    let parts: Vec<(usize, usize, Vec<f32>)> = (0..panels.div_ceil(share))
-        .into_par_iter()
-        .map(|part| {
-            let range = part * share..panels.min((part + 1) * share);
-            let first = range.start * LANES;
-            let width = b.columns.min(range.end * LANES) - first;
-            let mut out = vec![0.0; a.rows * width];
-            dispatch_at(level, Block { a, b, panels: range, out: &mut out, width });
-            (first, width, out)
-        })
-        .collect();
-    for (first, width, part) in parts {
-        for (row, values) in part.chunks(width).enumerate() {
-            out[row * b.columns + first..][..width].copy_from_slice(values);
-        }
-    }
+/// `out += a b`, each sum going on from the element of `out`: adding the parts of a long sum one
+/// after another gives the bits of the whole.
+///
+/// # Panics
+/// If `a` is not `depth` wide or `out` not `(rows, columns)`.
+pub(crate) fn add_product<B: Panels>(level: Level, a: Rows<'_>, b: &B, out: &mut [f32]) {
+    assert_eq!(a.width, b.depth(), "inner sizes of a matrix product differ");
+    assert_eq!(out.len(), a.rows * b.columns(), "output of another size");
+    shared(out, b.columns(), b.depth(), |out, task| {
+        dispatch_at(level, Block { a, b, out, task });
+    });
 }
 
-/// All rows of `a` times some panels of `b`; `out` is `(rows, width)`.
-struct Block<'a> {
+/// Some rows of `a` times some panels of `b`.
+struct Block<'a, B> {
     a: Rows<'a>,
-    b: &'a Packed,
-    panels: std::ops::Range<usize>,
-    out: &'a mut [f32],
-    width: usize,
+    b: &'a B,
+    out: &'a Output<'a>,
+    task: Task,
 }
 
-impl Kernel for Block<'_> {
+impl<B: Panels> Kernel for Block<'_, B> {
     #[inline(always)]
     fn run<const ROWS: usize>(self) {
-        let Self { a, b, panels, out, width } = self;
-        let begin = panels.start;
+        let Self { a, b, out, task: Task { rows, panels } } = self;
+        let values = &a.values[rows.start * a.stride..];
         for panel in panels {
-            let first = (panel - begin) * LANES;
-            let count = LANES.min(width - first);
-            tiles::<ROWS>(a.values, a.stride, a.rows, b.depth, b.panel(panel), |row, sums| {
-                out[row * width + first..][..count].copy_from_slice(&sums[..count]);
-            });
+            let start = |row: usize| {
+                let mut sums = [0.0; LANES];
+                // SAFETY: the row and panel are this task's.
+                let part = unsafe { out.part(rows.start + row, panel) };
+                sums[..part.len()].copy_from_slice(part);
+                sums
+            };
+            let finish = |row: usize, sums: &[f32; LANES]| {
+                // SAFETY: the row and panel are this task's.
+                let part = unsafe { out.part(rows.start + row, panel) };
+                part.copy_from_slice(&sums[..part.len()]);
+            };
+            let matrix = b.panel(panel);
+            tiles_from::<ROWS>(values, a.stride, rows.len(), b.depth(), matrix, start, finish);
         }
     }
 }
@@ -249,7 +266,9 @@ mod tests {
             let packed = Packed::from_transposed(Rows::whole(&w, depth));
             let expected = plain(Rows::whole(&x, depth), &w);
             for level in [Level::Baseline, Level::Avx2, Level::Avx512] {
-                prop_assert_eq!(&matmul_at(level, Rows::whole(&x, depth), &packed), &expected);
+                let mut out = vec![0.0; rows * columns];
+                add_product(level, Rows::whole(&x, depth), &packed, &mut out);
+                prop_assert_eq!(&out, &expected);
             }
         }
     }

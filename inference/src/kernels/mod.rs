@@ -11,9 +11,15 @@ mod dispatch;
 mod elementary;
 pub(crate) mod lora;
 mod matmul;
+mod narrow;
+mod quant;
+mod share;
 mod tile;
+mod weight;
 
-pub(crate) use attention::{BlockValues, HeadBlocks, HeadShape, PackedHead, head_backward, head_forward};
+pub(crate) use attention::{
+    BlockValues, HeadBlocks, HeadShape, PackedHead, head_backward, head_forward,
+};
 pub use dispatch::Level;
 #[cfg(test)]
 pub(crate) use dispatch::at_every_level;
@@ -22,4 +28,7 @@ pub(crate) use dispatch::dispatch_at;
 pub(crate) use dispatch::{Kernel, dispatch};
 pub(crate) use elementary::{exp, sigmoid, sum_lanes, tanh};
 pub use matmul::{Packed, Rows, matmul, transpose};
+pub(crate) use narrow::Half;
+pub(crate) use quant::Quant;
 pub(crate) use tile::LANES;
+pub use weight::{Weight, WeightFormat};

@@ -1,45 +1,28 @@
 //! The linear projection `x W^T + b`.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor, Var, bail};
 
 use crate::{
     Error, Result,
-    kernels::{Packed, Rows, matmul, transpose},
+    kernels::{Packed, Rows, Weight, WeightFormat, matmul, transpose},
     layers::{contiguous, elementwise::add_bias, row_width, tensor, with_values},
 };
 
 /// A projection. Its weight is frozen (packed once) or trainable (packed at each use).
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: Weight,
+    weight: Parameter,
     bias: Option<Tensor>,
     d_in: usize,
     d_out: usize,
 }
 
 #[derive(Clone, Debug)]
-enum Weight {
-    Frozen(Arc<FrozenWeight>),
+enum Parameter {
+    Frozen(Arc<Weight>),
     Trainable(Tensor),
-}
-
-#[derive(Debug)]
-struct FrozenWeight {
-    /// `W^T`, for `x W^T`.
-    forward: Packed,
-    /// `W`, for `dx = dy W`; made when a gradient is first asked for.
-    backward: OnceLock<Packed>,
-}
-
-impl FrozenWeight {
-    fn backward(&self) -> &Packed {
-        self.backward.get_or_init(|| {
-            let weight = self.forward.to_transposed();
-            Packed::from_rows(Rows::whole(&weight, self.forward.depth()))
-        })
-    }
 }
 
 impl Linear {
@@ -54,9 +37,13 @@ impl Linear {
                 weight.len()
             )));
         }
-        let forward = Packed::from_transposed(Rows::whole(weight, d_in));
-        let weight = FrozenWeight { forward, backward: OnceLock::new() };
-        Ok(Self { weight: Weight::Frozen(Arc::new(weight)), bias: None, d_in, d_out })
+        Ok(Self::of_weight(Arc::new(Weight::from_values(weight, d_in, WeightFormat::F32)?)))
+    }
+
+    /// A projection with a weight that never changes, in whatever form.
+    pub fn of_weight(weight: Arc<Weight>) -> Self {
+        let (d_in, d_out) = (weight.d_in(), weight.d_out());
+        Self { weight: Parameter::Frozen(weight), bias: None, d_in, d_out }
     }
 
     /// A projection whose weight `(d_out, d_in)` is a variable that gradients are taken of.
@@ -65,7 +52,8 @@ impl Linear {
     /// [`Error::Tensor`] if `weight` is not a matrix.
     pub fn trainable(weight: &Var) -> Result<Self> {
         let (d_out, d_in) = weight.dims2()?;
-        Ok(Self { weight: Weight::Trainable(weight.as_tensor().clone()), bias: None, d_in, d_out })
+        let weight = Parameter::Trainable(weight.as_tensor().clone());
+        Ok(Self { weight, bias: None, d_in, d_out })
     }
 
     /// The same projection with this bias `(d_out,)`, a variable if it is trained.
@@ -95,14 +83,22 @@ impl Linear {
         self.d_out
     }
 
-    /// The weight `(d_out, d_in)`, row-major.
+    /// Bytes of memory that a frozen weight takes; 0 for a variable.
+    pub fn weight_bytes(&self) -> usize {
+        match &self.weight {
+            Parameter::Frozen(weight) => weight.bytes(),
+            Parameter::Trainable(_) => 0,
+        }
+    }
+
+    /// The weight `(d_out, d_in)`, row-major, widened to f32.
     ///
     /// # Errors
     /// [`Error::Tensor`] if it cannot be read.
     pub fn weight(&self) -> Result<Vec<f32>> {
         match &self.weight {
-            Weight::Frozen(weight) => Ok(weight.forward.to_transposed()),
-            Weight::Trainable(weight) => Ok(with_values(weight, <[f32]>::to_vec)?),
+            Parameter::Frozen(weight) => Ok(weight.to_values()),
+            Parameter::Trainable(weight) => Ok(with_values(weight, <[f32]>::to_vec)?),
         }
     }
 
@@ -113,8 +109,8 @@ impl Linear {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let x = x.contiguous()?;
         let y = match &self.weight {
-            Weight::Frozen(weight) => x.apply_op1(FrozenProduct(Arc::clone(weight)))?,
-            Weight::Trainable(weight) => x.apply_op2(weight, Product)?,
+            Parameter::Frozen(weight) => x.apply_op1(FrozenProduct(Arc::clone(weight)))?,
+            Parameter::Trainable(weight) => x.apply_op2(weight, Product)?,
         };
         match &self.bias {
             Some(bias) => add_bias(&y, bias),
@@ -124,7 +120,7 @@ impl Linear {
 }
 
 /// `x W^T` as an operation on `x` alone.
-struct FrozenProduct(Arc<FrozenWeight>);
+struct FrozenProduct(Arc<Weight>);
 
 impl CustomOp1 for FrozenProduct {
     fn name(&self) -> &'static str {
@@ -132,18 +128,19 @@ impl CustomOp1 for FrozenProduct {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let weight = &self.0.forward;
+        let weight = &self.0;
         let (rows, width) = l.shape().dims2()?;
-        if width != weight.depth() {
-            bail!("input of width {width} for a projection of {}", weight.depth());
+        if width != weight.d_in() {
+            bail!("input of width {width} for a projection of {}", weight.d_in());
         }
-        let out = matmul(Rows::whole(contiguous(x, l)?, width), weight);
-        Ok((CpuStorage::F32(out), (rows, weight.columns()).into()))
+        let out = weight.product(Rows::whole(contiguous(x, l)?, width));
+        Ok((CpuStorage::F32(out), (rows, weight.d_out()).into()))
     }
 
+    /// `dx = dy W` with the widened weight.
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let width = self.0.forward.columns();
-        let dx = with_values(dy, |dy| matmul(Rows::whole(dy, width), self.0.backward()))?;
+        let width = self.0.d_out();
+        let dx = with_values(dy, |dy| self.0.backward(Rows::whole(dy, width)))?;
         Ok(Some(tensor(dx, x.shape())?))
     }
 }

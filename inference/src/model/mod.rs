@@ -20,7 +20,7 @@ use candle_core::{Tensor, Var};
 use self::{
     block::Map,
     layer::{Layer, Pass},
-    parameters::{Export, InitialValues, Projection, Read, Source},
+    parameters::{Export, Form, InitialValues, Projection, Read, Source, WeightBytes},
     plan::Plan,
 };
 pub use self::{
@@ -30,11 +30,19 @@ pub use self::{
 use crate::{
     Error, Result,
     config::{ModelSpec, PositionSpec},
+    kernels::WeightFormat,
     kv::{KvShape, KvStore},
-    layers::{elementwise::softcap, embedding::embed, norm::Norm, rope::Rope},
+    layers::{elementwise::softcap, embedding::Embedding, norm::Norm, rope::Rope},
     step::Step,
     weights::{Checkpoint, NamedTensor},
 };
+
+/// How a model is loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Form of the embedding table and of every projection; other weights are not quantised.
+    pub weights: WeightFormat,
+}
 
 /// A decoder on the CPU in f32, of the form that its [`ModelSpec`] says, as `transformers` computes
 /// it.
@@ -45,8 +53,8 @@ use crate::{
 pub struct Decoder {
     spec: ModelSpec,
     sites: Vec<Site>,
-    embedding: Tensor,
-    positions: Option<Tensor>,
+    embedding: Embedding,
+    positions: Option<Embedding>,
     embedding_norm: Option<Norm>,
     layers: Vec<Layer>,
     norm: Norm,
@@ -58,13 +66,22 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Loads a model folder (`config.json`, `model.safetensors` or its shards), frozen.
+    /// Loads a model folder (`config.json`, `model.safetensors` or its shards; or a GGUF file, or a
+    /// folder with one), frozen.
     ///
     /// # Errors
     /// [`Error::Config`] or [`Error::Weights`] if the folder is not a model that this decoder
     /// computes exactly, down to missing and unknown tensors; [`Error::Io`] if it cannot be read.
     pub fn load(dir: &Path) -> Result<Self> {
-        Self::from_checkpoint(dir, false)
+        Self::load_with(dir, &LoadOptions::default())
+    }
+
+    /// Loads a model as [`Self::load`] does, with weights in the format that `options` name.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(dir: &Path, options: &LoadOptions) -> Result<Self> {
+        Self::from_checkpoint(dir, Form::Frozen(options.weights))
     }
 
     /// Loads a model folder with every weight a variable, for full-parameter training.
@@ -72,7 +89,7 @@ impl Decoder {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_trainable(dir: &Path) -> Result<Self> {
-        Self::from_checkpoint(dir, true)
+        Self::from_checkpoint(dir, Form::Trainable)
     }
 
     /// A model with random weights drawn from `seed`, every weight a variable.
@@ -81,7 +98,7 @@ impl Decoder {
     /// [`Error::Config`] if the specification is out of bounds.
     pub fn random(spec: ModelSpec, seed: u64) -> Result<Self> {
         let mut values = InitialValues::new(seed, spec.layers);
-        Self::build(spec, true, &mut |parameter| Ok(values.draw(parameter)))
+        Self::build(spec, Form::Trainable, &mut |parameter| Ok(values.draw(parameter).into()))
     }
 
     /// A model with these weights: `read` gives the row-major values of each parameter.
@@ -93,26 +110,30 @@ impl Decoder {
         trainable: bool,
         mut read: impl FnMut(&Parameter) -> Result<Vec<f32>>,
     ) -> Result<Self> {
-        Self::build(spec, trainable, &mut read)
+        let form = if trainable { Form::Trainable } else { Form::Frozen(WeightFormat::F32) };
+        Self::build(spec, form, &mut |parameter| Ok(read(parameter)?.into()))
     }
 
-    fn from_checkpoint(dir: &Path, trainable: bool) -> Result<Self> {
-        let spec = ModelSpec::load(dir)?;
+    fn from_checkpoint(dir: &Path, form: Form) -> Result<Self> {
         let checkpoint = Checkpoint::open(dir)?;
+        let spec = match checkpoint.config()? {
+            Some(text) => ModelSpec::parse(&text)?,
+            None => ModelSpec::load(dir)?,
+        };
         let names = StoredNames::new(&spec, &checkpoint)?;
-        Self::build(spec, trainable, &mut |parameter| {
-            checkpoint.read(names.of(&parameter.name), &parameter.shape)
+        Self::build(spec, form, &mut |parameter| {
+            checkpoint.values(names.of(&parameter.name), &parameter.shape)
         })
     }
 
-    fn build(spec: ModelSpec, trainable: bool, read: Read<'_>) -> Result<Self> {
+    fn build(spec: ModelSpec, form: Form, read: Read<'_>) -> Result<Self> {
         spec.validate()?;
         let plan = Plan::new(&spec);
         let sites = parameters::sites(&plan);
-        let mut source = Source::new(trainable, read);
-        let (embedding, tied_head) = source.table(&plan.embedding, spec.tied_embeddings)?;
+        let mut source = Source::new(form, read);
+        let (embedding, tied_head) = source.embedding(&plan.embedding, spec.tied_embeddings)?;
         let positions = match &plan.positions {
-            Some(table) => Some(source.table(table, false)?.0),
+            Some(table) => Some(source.table(table)?),
             None => None,
         };
         let embedding_norm = plan.embedding_norm.map(|norm| source.norm(norm)).transpose()?;
@@ -158,6 +179,18 @@ impl Decoder {
         &self.variables
     }
 
+    /// Bytes of memory that the frozen tables and projections take, a tied table once; 0 for
+    /// variables.
+    pub fn weight_bytes(&self) -> usize {
+        let mut bytes = WeightBytes::default();
+        for layer in &self.layers {
+            layer.block.clone().map(&mut bytes).expect("counting does not fail");
+        }
+        let table = if self.spec.tied_embeddings { 0 } else { self.embedding.weight_bytes() };
+        let positions = self.positions.as_ref().map_or(0, Embedding::weight_bytes);
+        bytes.0 + table + positions + self.head.linear.weight_bytes()
+    }
+
     /// Every LoRA site, in the order of [`SiteId`]: site `i` of the slice has the id `i`.
     pub fn sites(&self) -> &[Site] {
         &self.sites
@@ -193,12 +226,12 @@ impl Decoder {
     }
 
     fn embed(&self, step: &Step) -> Result<Tensor> {
-        let mut hidden = embed(&self.embedding, &step.tokens)?;
+        let mut hidden = self.embedding.forward(&step.tokens)?;
         if let Some(scale) = self.spec.embedding_scale {
             hidden = (hidden * f64::from(scale))?;
         }
         if let Some(table) = &self.positions {
-            hidden = (hidden + embed(table, &step.positions)?)?;
+            hidden = (hidden + table.forward(&step.positions)?)?;
         }
         match &self.embedding_norm {
             Some(norm) => norm.forward(&hidden),
@@ -229,8 +262,8 @@ impl Decoder {
     /// [`Error::Tensor`] if a value cannot be read.
     pub fn export(&self) -> Result<Vec<NamedTensor>> {
         let mut export = Export::default();
-        export.tensor(&self.embedding)?;
-        self.positions.iter().try_for_each(|table| export.tensor(table))?;
+        export.table(&self.embedding)?;
+        self.positions.iter().try_for_each(|table| export.table(table))?;
         self.embedding_norm.iter().cloned().try_for_each(|norm| export.norm(norm))?;
         for layer in &self.layers {
             layer.block.clone().map(&mut export)?;

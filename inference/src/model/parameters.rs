@@ -1,5 +1,7 @@
 //! Names, shapes, initial values and construction of a model's weights.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -10,13 +12,15 @@ use super::{
     plan::{LinearPlan, NormPlan, Plan, TablePlan},
 };
 use crate::{
-    Result,
+    Error, Result,
     config::ModelSpec,
-    kernels::{Rows, transpose},
+    kernels::{Rows, WeightFormat, transpose},
     layers::{
         Linear,
+        embedding::Embedding,
         norm::{Norm, NormKind},
     },
+    weights::Values,
 };
 
 /// What a weight is for.
@@ -202,19 +206,28 @@ pub(super) struct Projection {
 }
 
 /// Reads the values of one weight, row-major as in the checkpoint.
-pub(super) type Read<'a> = &'a mut dyn FnMut(&Parameter) -> Result<Vec<f32>>;
+pub(super) type Read<'a> = &'a mut dyn FnMut(&Parameter) -> Result<Values>;
+
+/// What a model's weights become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Variables.
+    Trainable,
+    /// Frozen; the embedding table and projections in this format.
+    Frozen(WeightFormat),
+}
 
 /// Builds modules out of named values.
 pub(super) struct Source<'a> {
     read: Read<'a>,
-    trainable: bool,
+    form: Form,
     variables: Vec<(String, Var)>,
     next_site: u32,
 }
 
 impl<'a> Source<'a> {
-    pub(super) const fn new(trainable: bool, read: Read<'a>) -> Self {
-        Self { read, trainable, variables: Vec::new(), next_site: 0 }
+    pub(super) const fn new(form: Form, read: Read<'a>) -> Self {
+        Self { read, form, variables: Vec::new(), next_site: 0 }
     }
 
     fn variable(&mut self, name: String, shape: &[usize], values: Vec<f32>) -> Result<Var> {
@@ -225,36 +238,48 @@ impl<'a> Source<'a> {
 
     /// A tensor that is a variable if the model is trained.
     fn tensor(&mut self, parameter: Parameter) -> Result<Tensor> {
-        let values = (self.read)(&parameter)?;
-        if self.trainable {
+        let values = (self.read)(&parameter)?.widened()?;
+        if self.form == Form::Trainable {
             let variable = self.variable(parameter.name, &parameter.shape, values)?;
             return Ok(variable.as_tensor().clone());
         }
         Ok(Tensor::from_vec(values, parameter.shape, &Device::Cpu)?)
     }
 
-    /// A table, and the output projection if that is the same weight.
-    pub(super) fn table(
+    /// The embedding table, and the output projection if that is the same weight.
+    pub(super) fn embedding(
         &mut self,
         plan: &TablePlan,
         tied: bool,
-    ) -> Result<(Tensor, Option<Projection>)> {
-        let shape = [plan.rows, plan.width];
-        let parameter = Parameter {
-            name: format!("{}.weight", plan.path),
-            shape: shape.into(),
-            kind: ParameterKind::Table,
-        };
+    ) -> Result<(Embedding, Option<Projection>)> {
         let head = |linear| Projection { site: None, linear, fan_in_fan_out: false };
-        if self.trainable {
-            let values = (self.read)(&parameter)?;
-            let table = self.variable(parameter.name, &shape, values)?;
-            let linear = tied.then(|| Linear::trainable(&table)).transpose()?;
-            return Ok((table.as_tensor().clone(), linear.map(head)));
+        match self.form {
+            Form::Trainable => {
+                let parameter = table_parameter(plan);
+                let values = (self.read)(&parameter)?.widened()?;
+                let table = self.variable(parameter.name, &parameter.shape, values)?;
+                let linear = tied.then(|| Linear::trainable(&table)).transpose()?;
+                Ok((Embedding::Trainable(table.as_tensor().clone()), linear.map(head)))
+            }
+            Form::Frozen(format) => {
+                let values = (self.read)(&table_parameter(plan))?;
+                let table = Arc::new(values.into_weight(plan.width, format)?);
+                let linear = tied.then(|| Linear::of_weight(Arc::clone(&table)));
+                Ok((Embedding::Frozen(table), linear.map(head)))
+            }
         }
-        let values = (self.read)(&parameter)?;
-        let linear = tied.then(|| Linear::frozen(&values, plan.width, plan.rows)).transpose()?;
-        Ok((Tensor::from_vec(values, &shape, &Device::Cpu)?, linear.map(head)))
+    }
+
+    /// A table that is not quantised.
+    pub(super) fn table(&mut self, plan: &TablePlan) -> Result<Embedding> {
+        match self.form {
+            Form::Trainable => Ok(Embedding::Trainable(self.tensor(table_parameter(plan))?)),
+            Form::Frozen(_) => {
+                let values = (self.read)(&table_parameter(plan))?;
+                let table = values.into_weight(plan.width, WeightFormat::AsStored)?;
+                Ok(Embedding::Frozen(Arc::new(table)))
+            }
+        }
     }
 
     pub(super) fn layer(
@@ -279,13 +304,22 @@ impl Map<LinearPlan, NormPlan> for Source<'_> {
         let weight = parameters.next().expect("a projection has a weight");
         let mut values = (self.read)(&weight)?;
         if plan.fan_in_fan_out {
-            values = transpose(Rows::whole(&values, d_out));
+            values = values.transposed(d_out)?;
         }
-        let linear = if self.trainable {
-            Linear::trainable(&self.variable(weight.name, &[d_out, d_in], values)?)?
-        } else {
-            Linear::frozen(&values, d_in, d_out)?
+        let linear = match self.form {
+            Form::Trainable => {
+                let values = values.widened()?;
+                Linear::trainable(&self.variable(weight.name, &[d_out, d_in], values)?)?
+            }
+            Form::Frozen(format) => {
+                let format = if plan.exact { WeightFormat::AsStored } else { format };
+                Linear::of_weight(Arc::new(values.into_weight(d_in, format)?))
+            }
         };
+        if linear.d_out() != d_out {
+            let found = linear.d_out();
+            return Err(Error::Shape(format!("{} has {found} outputs, not {d_out}", plan.path)));
+        }
         let bias = parameters.next().map(|bias| self.tensor(bias)).transpose()?;
         let site = plan.is_site.then_some(SiteId(self.next_site));
         self.next_site += u32::from(plan.is_site);
@@ -301,12 +335,43 @@ impl Map<LinearPlan, NormPlan> for Source<'_> {
     }
 }
 
+fn table_parameter(plan: &TablePlan) -> Parameter {
+    Parameter {
+        name: format!("{}.weight", plan.path),
+        shape: vec![plan.rows, plan.width],
+        kind: ParameterKind::Table,
+    }
+}
+
+/// Bytes of frozen projections.
+#[derive(Default)]
+pub(super) struct WeightBytes(pub(super) usize);
+
+impl Map<Projection, Norm> for WeightBytes {
+    type L = ();
+    type N = ();
+
+    fn linear(&mut self, projection: Projection) -> Result<()> {
+        self.0 += projection.linear.weight_bytes();
+        Ok(())
+    }
+
+    fn norm(&mut self, _: Norm) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Collects the values of modules in the order of [`parameters`], as the checkpoint holds them.
 #[derive(Default)]
 pub(super) struct Export(pub(super) Vec<Vec<f32>>);
 
 impl Export {
-    pub(super) fn tensor(&mut self, tensor: &Tensor) -> Result<()> {
+    pub(super) fn table(&mut self, table: &Embedding) -> Result<()> {
+        self.0.push(table.values()?);
+        Ok(())
+    }
+
+    fn tensor(&mut self, tensor: &Tensor) -> Result<()> {
         self.0.push(tensor.flatten_all()?.to_vec1()?);
         Ok(())
     }

@@ -216,6 +216,13 @@ impl HfTokenizerConfig {
         texts.filter(|text| !text.is_empty()).collect()
     }
 
+    /// Whether a text from outside must not hold this token: the named ones, and listed ones that
+    /// look like markup (lists may hold ordinary text too, such as several line breaks).
+    pub(super) fn guards(&self, token: &str) -> bool {
+        let markup = token.starts_with('<') && token.ends_with('>');
+        markup || self.named().iter().any(|(_, text)| text == token)
+    }
+
     /// Tokens that are added to the vocabulary, by id.
     pub(super) fn added_tokens(&self) -> impl Iterator<Item = (usize, &SpecialToken)> {
         self.added_tokens_decoder.iter().filter_map(|(id, token)| Some((id.parse().ok()?, token)))

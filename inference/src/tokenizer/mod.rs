@@ -2,6 +2,7 @@
 //!
 //! A folder's `tokenizer.json` is used as it is. Folders that ship only a SentencePiece
 //! `tokenizer.model`, or `vocab.json` with `merges.txt`, are turned into one first.
+//! `qwen.tiktoken` and WordPiece vocabularies are not read.
 
 mod chat;
 mod config;
@@ -16,6 +17,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokenizers::AddedToken;
 
 use self::{chat::Templates, config::HfTokenizerConfig, files::TokenizerText, pieces::Pieces};
 pub use self::{
@@ -51,7 +53,8 @@ pub struct Tokenizer {
     bos: String,
     eos: String,
     pieces: Pieces,
-    special: Vec<String>,
+    /// Tokens that no text from outside may hold.
+    guarded: Vec<String>,
     /// Tokens before every prompt; `None` leaves it to the file's own post-processor.
     prefix: Option<Vec<u32>>,
     ends: bool,
@@ -84,11 +87,15 @@ impl Tokenizer {
 
     fn build(text: &TokenizerText, config: &HfTokenizerConfig) -> Result<Self> {
         let (mut inner, decoder) = parse_inner(&text.json)?;
-        let named = config.special_texts();
-        let known = named.iter().filter(|token| inner.token_to_id(token).is_some());
-        let known: Vec<_> =
-            known.map(|token| tokenizers::AddedToken::from(token.clone(), true)).collect();
-        inner.add_special_tokens(known).map_err(failed)?;
+        let listed = config.special_texts();
+        let added = inner.get_added_tokens_decoder();
+        // What the file itself adds keeps its flags.
+        let missing = listed.iter().filter(|token| {
+            let added = added.values().any(|known| known.content == **token);
+            !added && inner.token_to_id(token).is_some()
+        });
+        let missing: Vec<_> = missing.map(|token| AddedToken::from(token.clone(), true)).collect();
+        inner.add_special_tokens(missing).map_err(failed)?;
         let added = inner.get_added_tokens_decoder().into_values();
         let special: Vec<String> =
             added.filter(|token| token.special).map(|token| token.content).collect();
@@ -96,8 +103,10 @@ impl Tokenizer {
         let tokens = config.named();
         let (bos, eos) = (tokens[0].1.clone(), tokens[1].1.clone());
         let templates = Templates::new(config.templates(), tokens);
+        let guarded = listed.into_iter().filter(|token| config.guards(token)).chain(special);
+        let guarded = guarded.collect();
         let mut tokenizer =
-            Self { inner, templates, bos, eos, pieces, special, prefix: None, ends: false };
+            Self { inner, templates, bos, eos, pieces, guarded, prefix: None, ends: false };
         tokenizer.ends = config.add_eos_token == Some(true);
         tokenizer.prefix = tokenizer.prefix_of(config, text.sentencepiece);
         Ok(tokenizer)
@@ -209,7 +218,7 @@ impl Tokenizer {
 
     fn refuse_special(&self, text: &str) -> Result<()> {
         check_length(text)?;
-        match self.special.iter().find(|token| text.contains(token.as_str())) {
+        match self.guarded.iter().find(|token| text.contains(token.as_str())) {
             Some(token) => Err(Error::Tokenizer(format!("text holds the special token {token:?}"))),
             None => Ok(()),
         }

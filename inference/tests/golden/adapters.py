@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.utils import transformers_weight_conversion as conversion
 from safetensors.torch import load_file, save_file
 
 from models import load
@@ -23,9 +24,11 @@ FUSED = {
     "glm": ("q_proj", "gate_up_proj"),
     "glm4": ("q_proj", "gate_up_proj"),
 }
-# `all-linear` would also take the stacked experts, which PEFT names in a way of its own.
+# Attention, the dense layer and the shared experts; not the experts, which transformers stacks.
 MLA = ["q_proj", "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
 DENSE = [f"{part}.{name}_proj" for part in ("mlp", "shared_experts") for name in ("gate", "up", "down")]
+# PEFT would take the names of modules here for those of the stacked experts.
+conversion._convert_peft_config_moe = lambda config, model: None
 LAYERS = {"bloom": "h", "gpt2": "h"} | {
     name: "h" for name in ("falcon_7b", "falcon_40b", "falcon_11b", "falcon_rw")
 }

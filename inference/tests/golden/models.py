@@ -63,10 +63,12 @@ def make_base(name: str, config: dict, folder: Path) -> None:
 
 
 def load(base: Path, adapter: Path | None = None) -> torch.nn.Module:
+    # Falcon's eager attention adds the ALiBi bias twice: to the mask and to the scores.
+    alibi = json.loads((base / "config.json").read_text()).get("alibi")
     model, info = AutoModelForCausalLM.from_pretrained(
         base,
         dtype=torch.float32,
-        attn_implementation="eager",
+        attn_implementation="sdpa" if alibi else "eager",
         experts_implementation="eager",
         output_loading_info=True,
     )

@@ -11,6 +11,9 @@ from transformers import AutoTokenizer, GPT2Tokenizer, Qwen2Tokenizer
 
 from models import clear
 
+# The tokenizers library looks up whole graphemes in the rules of normalisation, SentencePiece code
+# points, so they differ here where marks are composed.
+PILE = "e\u0301\u0301\u0301\u0301"
 HOSTILE = [
     "",
     " ",
@@ -33,7 +36,7 @@ HOSTILE = [
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "function transfer(address to, uint256 amount) external returns (bool);",
     "\u00a0\u2003\u3000\ufeff",
-    "e\u0301\u0301\u0301\u0301",
+    PILE,
     "\ud7ff\ue000\ufffd",
 ]
 
@@ -50,7 +53,7 @@ def corpus() -> list[str]:
         words += [rng.choice(["the", "its", "each", "12", "2024"]), rng.choice(nouns) + rng.choice([".", "!", "?"])]
         lines.append(" ".join(words))
         lines.append(f"{rng.choice(code)} {rng.choice(nouns)}({rng.choice(code)} {rng.choice(nouns)}) {rng.choice(code)};")
-    lines += ["caf\u00e9 na\u00efve \u00fcber", "\u6f22\u5b57 \u3068 \u304b\u306a"] * 20
+    lines += ["<0x41><0xFF> F(x) < 4 > 1", "caf\u00e9 na\u00efve \u00fcber", "\u6f22\u5b57 \u3068 \u304b\u306a"] * 20
     return lines
 
 
@@ -131,7 +134,13 @@ def sentencepiece_folders(root: Path) -> None:
         folder = root / name
         model = train(folder / "tokenizer.model", **settings)
         write(folder, config=config)
-        write(folder, **{"cases.json": cases_of(model.encode, model.decode)})
+        cases = cases_of(model.encode, model.decode)
+        if name == "spm_unigram":
+            cases = [case for case in cases if case["text"] != PILE]
+        for case in cases if name == "spm_unigram_unknown" else []:
+            # <unk> is a special token to transformers: it has no text, so the text begins after it.
+            case["decoded"] = case["decoded"].replace(" \u2047 ", "").lstrip(" ")
+        write(folder, **{"cases.json": cases})
 
 
 def byte_level_folders(root: Path) -> None:
@@ -178,12 +187,13 @@ def json_folders(root: Path) -> None:
         write(folder, **{"cases.json": cases})
     folder = root / "json_unigram"
     folder.mkdir()
-    tokenizer = Tokenizer(models.Unigram())
+    model = spm.SentencePieceProcessor(str(root / "spm_unigram_unknown" / "tokenizer.model"))
+    pieces = [(model.id_to_piece(i), model.get_score(i)) for i in range(model.vocab_size())]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0))
+    tokenizer.add_special_tokens(["<unk>", "</s>"])
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("``", '"')])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=["<unk>", "</s>"], unk_token="<unk>", show_progress=False)
-    tokenizer.train_from_iterator(corpus(), trainer)
     tokenizer.save(str(folder / "tokenizer.json"))
     encode = lambda text: tokenizer.encode(text, add_special_tokens=False).ids
     write(folder, **{"cases.json": cases_of(encode, tokenizer.decode)})

@@ -1,7 +1,10 @@
 //! Tokenizers of every kind of folder agree with `sentencepiece` and `transformers`
 //! (`tests/golden/vocabularies.py`), and chat templates with `transformers` (`chats.py`).
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use inference::tokenizer::{ChatInput, IncrementalDecoder, TemplateValue, Tokenizer};
 use proptest::prelude::*;
@@ -34,6 +37,7 @@ fn streamed(tokenizer: &Tokenizer, ids: &[u32]) -> String {
 
 /// Checks every case of a folder; `lossless` is whether decoding gives the text back.
 fn check(folder: &str, lossless: bool) -> Tokenizer {
+    let sentencepiece = !folder.starts_with("files");
     let folder = golden("tokenizers").join(folder);
     let tokenizer = Tokenizer::load(&folder).unwrap();
     let cases: Vec<Case> = read(&folder.join("cases.json"));
@@ -43,7 +47,9 @@ fn check(folder: &str, lossless: bool) -> Tokenizer {
         assert_eq!(tokenizer.decode(&ids), decoded, "{text:?}");
         assert_eq!(streamed(&tokenizer, &ids), decoded, "{text:?}");
         if lossless {
-            assert_eq!(decoded, text);
+            // SentencePiece writes a space as this character, so it reads it back as one.
+            let read = if sentencepiece { text.replace('\u{2581}', " ") } else { text.clone() };
+            assert_eq!(decoded, read);
         }
         if let Some(prompt) = prompt {
             assert_eq!(tokenizer.encode_prompt(&text).unwrap(), prompt, "{text:?}");
@@ -146,7 +152,6 @@ proptest! {
             let tokenizer = Tokenizer::load(&golden("tokenizers").join(folder)).unwrap();
             let ids = tokenizer.encode(&text).unwrap();
             let expected = match folder {
-                // SentencePiece writes a space as this character, so it reads it back as one.
                 "spm_bpe" | "spm_gemma" => text.replace('\u{2581}', " "),
                 _ => text.clone(),
             };
@@ -162,7 +167,8 @@ struct Chat {
     template: String,
     about: String,
     tokens: serde_json::Value,
-    input: serde_json::Map<String, serde_json::Value>,
+    /// Values of the template, not by way of a JSON value: that would sort their keys.
+    input: HashMap<String, TemplateValue>,
     rendered: Option<String>,
     refused: Option<String>,
 }
@@ -179,17 +185,11 @@ fn published_chat_templates_render_as_in_transformers() {
             json!([{"name": "default", "template": std::fs::read_to_string(path).unwrap()}]);
         let tokenizer = Tokenizer::parse(&file, Some(&config.to_string())).unwrap();
         let mut fields = chat.input;
-        let mut value = |name: &str| -> Option<TemplateValue> {
-            fields.remove(name).map(|value| serde_json::from_value(value).unwrap())
-        };
         let mut input = ChatInput::new(&[]);
-        input.messages = value("messages").unwrap();
-        input.tools = value("tools");
-        input.generation_prompt = value("add_generation_prompt").unwrap().is_true();
-        input.variables = fields
-            .into_iter()
-            .map(|(name, value)| (name, serde_json::from_value(value).unwrap()))
-            .collect();
+        input.messages = fields.remove("messages").unwrap();
+        input.tools = fields.remove("tools");
+        input.generation_prompt = fields.remove("add_generation_prompt").unwrap().is_true();
+        input.variables = fields.into_iter().collect();
         let rendered = tokenizer.render(&input);
         match (chat.rendered, chat.refused) {
             (Some(expected), _) => assert_eq!(rendered.unwrap(), expected, "{about}"),

@@ -401,6 +401,73 @@ sol! {
         bytes32 right;
     }
     struct ContributorProof { IndexContributor contributor; bytes32[] proof; }
+    struct IndexNode { uint32 count; bytes32 sumsHash; bytes32 left; bytes32 right; }
+    struct NodeProof { ContributorProof contributor; uint256 turns; IndexNode[] path; }
+    struct IndexRow { uint8 datanet; uint64 rowIndex; bytes32 rowHash; bytes32 clusterHash; }
+    struct RowProof { NodeProof node; IndexRow row; }
+
+    #[sol(rpc, abi)]
+    interface IIndexDisputes {
+        enum Fault {
+            Contributors,
+            Ordinal,
+            Node,
+            Count,
+            LeafCount,
+            Sums,
+            Sketch,
+            Range,
+            Row,
+            Canonical,
+            Cluster,
+            Order,
+            LeftOut
+        }
+        struct DatanetRow { uint8 datanet; Row row; bytes32[] proof; }
+        struct Gap { RowProof[] lower; RowProof[] upper; }
+        struct LeftOutClaim { bytes32 model; address challenger; uint64 deadline; IndexRow row; }
+
+        error NoFault();
+        error NotDisputable(bytes32 model);
+        error NotInDatanet(uint8 datanet, uint64 rowIndex);
+        error NotAGap();
+        error WrongClaimBond(uint256 given, uint256 claimBond);
+        error ClaimExists(bytes32 claim);
+        error UnknownClaim(bytes32 claim);
+        error TooLate(uint64 deadline);
+        error TooEarly(uint64 deadline);
+
+        event FaultProven(bytes32 indexed model, uint8 indexed fault, address indexed challenger);
+        event LeftOutClaimed(
+            bytes32 indexed model,
+            bytes32 indexed claim,
+            address indexed challenger,
+            uint64 deadline,
+            IndexRow row
+        );
+        event LeftOutAnswered(bytes32 indexed claim, address indexed answerer, IndexRow earlier);
+
+        function claimBond() external view returns (uint256);
+        function claimOf(bytes32 claim) external view returns (LeftOutClaim memory);
+        function proveContributors(bytes32 model, ContributorProof calldata a, ContributorProof calldata b) external;
+        function proveOrdinal(bytes32 model, ContributorProof calldata contributor) external;
+        function proveNode(bytes32 model, NodeProof calldata node) external;
+        function proveSketch(bytes32 model, NodeProof calldata leaf, bytes calldata sketch, uint256 coordinate) external;
+        function proveRange(bytes32 model, RowProof calldata row) external;
+        function proveRow(bytes32 model, RowProof calldata row, DatanetRow calldata actual) external;
+        function proveNotCanonical(bytes32 model, RowProof calldata row) external;
+        function proveEarlier(bytes32 model, RowProof calldata row, DatanetRow calldata earlier) external;
+        function proveCluster(bytes32 model, RowProof calldata a, RowProof calldata b) external;
+        function proveOrder(bytes32 model, RowProof calldata a, RowProof calldata b) external;
+        function claimLeftOutRow(
+            bytes32 model, DatanetRow calldata row, ContributorProof calldata contributor, Gap calldata gap
+        ) external payable returns (bytes32 claim);
+        function claimLeftOutContributor(
+            bytes32 model, DatanetRow calldata row, ContributorProof[] calldata lower, ContributorProof[] calldata upper
+        ) external payable returns (bytes32 claim);
+        function answer(bytes32 claim, DatanetRow calldata earlier) external;
+        function conclude(bytes32 claim) external;
+    }
 
     #[sol(rpc, abi)]
     interface IRowFaults {
@@ -578,6 +645,9 @@ sol! {
             external payable returns (uint256 vote);
         function answer(uint256 vote, bytes calldata request, bytes calldata text) external;
         function strikeSilent(uint256 vote) external;
+        function ABANDON_DELAY() external view returns (uint256);
+        function abandon(uint256 vote) external;
+        function releaseHold(uint256 vote) external;
         function commit(uint256 vote, bytes32 commitment) external;
         function reveal(uint256 vote, Choice choice, bytes32 salt) external;
         function resolve(uint256 vote) external;

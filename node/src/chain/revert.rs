@@ -7,8 +7,8 @@ use alloy::{
 };
 
 use super::bindings::{
-    IDaCertVerifier, IEarningsArchive, IInfluenceIndexes, IModelRegistry, IPaymentChannels,
-    IRecordSamples, ISettlement, ISketchVotes, IValidatorRoll,
+    IDaCertVerifier, IEarningsArchive, IIndexDisputes, IInfluenceIndexes, IModelRegistry,
+    IPaymentChannels, IRecordSamples, ISettlement, ISketchVotes, IValidatorRoll,
 };
 use crate::Error;
 
@@ -36,5 +36,6 @@ fn name(data: &[u8]) -> String {
         .or_else(|| decode::<IValidatorRoll::IValidatorRollErrors>(data))
         .or_else(|| decode::<IRecordSamples::IRecordSamplesErrors>(data))
         .or_else(|| decode::<IInfluenceIndexes::IInfluenceIndexesErrors>(data))
+        .or_else(|| decode::<IIndexDisputes::IIndexDisputesErrors>(data))
         .unwrap_or_else(|| hex::encode_prefixed(data))
 }

@@ -107,7 +107,8 @@ impl Indexes {
 }
 
 impl Index {
-    fn new(published: &attribution::estimate::PublishedIndex) -> Self {
+    /// What disputes need of a published index.
+    pub(super) fn new(published: &attribution::estimate::PublishedIndex) -> Self {
         let leaves = published.leaves();
         let hashes = leaves.iter().map(ContributorLeaf::hash).collect();
         let contributors = leaves

@@ -10,6 +10,7 @@ mod evidence;
 mod facts;
 mod indexes;
 mod pauses;
+mod published;
 mod receipts;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tracing::{error, info, warn};
 
 pub use dossier::Dossier;
 pub use indexes::Indexes;
+pub use published::{IndexAnswerer, IndexChallenger, IndexExamination, index_examination};
 
 use crate::{
     Error, Result,

@@ -6,7 +6,7 @@ use super::pipeline::{Stage, stage};
 use crate::{
     Error, Result,
     chain::ChainClient,
-    challenger::{Challenger, Indexes},
+    challenger::{Challenger, IndexAnswerer, IndexChallenger, Indexes},
     committer::Kzg,
     config::{Config, ShoppingConfig, read_key, read_small},
     da::SharedAvailability,
@@ -14,7 +14,8 @@ use crate::{
     registry::Registry,
     store::SharedStore,
     votes::{
-        Answerer, Auditor, Closer, Judge, Pruner, Reruns, Roll, Sampler, Shopper, Shopping, Watcher,
+        Answerer, Auditor, Closer, Judge, Pruner, Releaser, Reruns, Roll, Sampler, Shopper,
+        Shopping, Watcher,
     },
 };
 
@@ -56,22 +57,33 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
         let answerer = Answerer::new(of, view, by, votes);
         let (of, view, by) = own();
         let closer = Closer::new(of, view, by, votes);
-        prompt.extend([stage!(watcher), stage!(answerer), stage!(closer)]);
+        let (of, view, by) = own();
+        let releaser = Releaser::new(of, view, by, votes);
+        prompt.extend([stage!(watcher), stage!(answerer), stage!(closer), stage!(releaser)]);
         let (of, view, by) = own();
         let judge = Judge::new(of, view, by, votes, reruns.clone());
         lines.push(vec![stage!(judge)]);
         let (of, view, by) = own();
-        let indexes =
-            Indexes::new(view.clone(), IndexPublisher::new(Arc::clone(&layer), kzg.clone()));
+        let publisher = IndexPublisher::new(Arc::clone(&layer), kzg.clone());
+        let indexes = Indexes::new(view.clone(), publisher.clone());
         let challenger = Challenger::new(of, view, by, layer, kzg, indexes);
         if config.challenger.enabled {
             let challenger = challenger.clone();
             lines.push(vec![stage!(challenger)]);
+            let (of, view, by) = own();
+            let index_challenger =
+                IndexChallenger::new(of, view, by, publisher, &config.node.datanets);
+            lines.push(vec![stage!(index_challenger)]);
         }
         let auditor = Auditor::new(challenger, votes, reruns.clone());
         lines.push(vec![stage!(auditor)]);
     } else if config.validator.enabled || config.challenger.shopping.is_some() {
         return Err(Error::Config("SketchVotes is not in the deployment".into()));
+    }
+    if !config.node.datanets.is_empty() {
+        let (of, view) = (Arc::clone(&store), registry.clone());
+        let index_answerer = IndexAnswerer::new(of, view, client.clone(), &config.node.datanets);
+        lines.push(vec![stage!(index_answerer)]);
     }
     if config.challenger.draw_samples {
         let samples = deployment

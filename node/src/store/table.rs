@@ -87,11 +87,13 @@ pub enum Table {
     ExaminedThrough,
     /// `model -> IndexView`, from the chain.
     Indexes,
+    /// `model -> IndexExamination` of others' indexes.
+    IndexExaminations,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Meta,
         Self::Calls,
         Self::Answers,
@@ -133,6 +135,7 @@ impl Table {
         Self::Examinations,
         Self::ExaminedThrough,
         Self::Indexes,
+        Self::IndexExaminations,
     ];
 
     /// The table's name on disk; it never changes.
@@ -179,6 +182,7 @@ impl Table {
             Self::Examinations => "examinations",
             Self::ExaminedThrough => "examined_through",
             Self::Indexes => "indexes",
+            Self::IndexExaminations => "index_examinations",
         }
     }
 

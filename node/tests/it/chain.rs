@@ -13,8 +13,8 @@ use node::{
         ChainClient, Contracts, Deployment,
         bindings::{
             IDaCertVerifier, IDatanetRegistry, IDisputes, IEarnerRegistry, IEarningsArchive,
-            IFeeSchedule, IInfluenceIndexes, IModelRegistry, IPaymentChannels, IPayoutVerifier,
-            ISettlement, IStaking, Price,
+            IFeeSchedule, IIndexDisputes, IInfluenceIndexes, IModelRegistry, IPaymentChannels,
+            IPayoutVerifier, ISettlement, ISketchVotes, IStaking, Price,
         },
     },
     indexer::Indexer,
@@ -89,6 +89,9 @@ fn functions_and_errors_are_those_of_the_abi() {
     check_calls(&IStaking::abi::contract(), "Staking");
     check_calls(&IInfluenceIndexes::abi::contract(), "InfluenceIndexes");
     check_errors::<IInfluenceIndexes::IInfluenceIndexesErrors>("InfluenceIndexes");
+    check_calls(&IIndexDisputes::abi::contract(), "IndexDisputes");
+    check_errors::<IIndexDisputes::IIndexDisputesErrors>("IndexDisputes");
+    check_calls(&ISketchVotes::abi::contract(), "SketchVotes");
 }
 
 #[test]

@@ -1,11 +1,13 @@
-//! An influence index from its rows to earning, and one that is struck, on a local chain.
+//! An influence index from its rows to earning, and those that are struck, on a local chain.
+
+mod challenger;
+mod plants;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use alloy::{
     primitives::{Address, B256, Bytes, U256},
     signers::local::PrivateKeySigner,
-    sol,
 };
 use attribution::estimate::{
     IndexBuilder, IndexConfig, InfluenceIndex, ProjectorConfig, RowSource, SiteGradient, SiteShape,
@@ -13,9 +15,14 @@ use attribution::estimate::{
 use node::{
     Error,
     catalog::{DatanetVersion, INDEX_FILE},
-    chain::{Contracts, Deployment, bindings::IInfluenceIndexes},
+    chain::{
+        ChainClient, Contracts, Deployment,
+        bindings::{
+            ContributorProof, IIndexDisputes, IInfluenceIndexes, IndexContributor, NodeProof,
+        },
+    },
     committer::Kzg,
-    da::{Attestor, LocalAvailability},
+    da::{Attestor, LocalAvailability, SharedAvailability},
     datanet::{Contribution, Datanet, assemble},
     factory::{EarnerMap, IndexPublisher, RegisterSettings, Registrar, earners_on_chain},
     indexer::Indexer,
@@ -28,30 +35,12 @@ use crate::anvil::{self, Anvil, KEYS, PAGE_SIZE};
 const WINDOW: u64 = 5;
 const SHAPE: SiteShape = SiteShape { rank: 1, d_in: 16, d_out: 16 };
 
-sol! {
-    struct IndexContributor {
-        uint32 ordinal;
-        uint32 earner;
-        uint32 acceptedRows;
-        bytes32 sumsHash;
-        bytes32 left;
-        bytes32 right;
-    }
-    struct ContributorProof { IndexContributor contributor; bytes32[] proof; }
-    struct IndexNode { uint32 count; bytes32 sumsHash; bytes32 left; bytes32 right; }
-    struct NodeProof { ContributorProof contributor; uint256 turns; IndexNode[] path; }
-
-    interface IIndexDisputes {
-        function proveOrdinal(bytes32 model, ContributorProof calldata contributor) external;
-        function proveNode(bytes32 model, NodeProof calldata node) external;
-    }
-}
-
 /// A chain with a Datanet and a base model on it, and where indexes are published.
 struct World {
     anvil: Anvil,
     contracts: Contracts,
     owner: Registrar,
+    layer: SharedAvailability,
     publisher: IndexPublisher,
     registry: Registry,
     indexer: Indexer,
@@ -82,9 +71,9 @@ fn write(dir: &Path, files: &[&str]) {
 }
 
 impl World {
-    async fn new() -> Self {
+    async fn new(window: u64) -> Self {
         let anvil = Anvil::start(anvil::free_port()).await;
-        let deployment = anvil.deploy(10, WINDOW);
+        let deployment = anvil.deploy(10, window);
         let contracts = anvil.client(None).contracts(deployment.clone()).await.unwrap();
         let owner = registrar(&anvil, &deployment, 1).await;
         let mut accounts: Vec<Address> = vec![];
@@ -113,8 +102,10 @@ impl World {
         let base = owner.base(&at("base"), &settings("base")).await.unwrap().id;
         // The deployer is the attestor.
         let attestor = Attestor::new(signer(0), contracts.certificate_domain());
-        let layer = Arc::new(LocalAvailability::open(&at("blobs"), attestor).unwrap());
-        let publisher = IndexPublisher::new(layer, Kzg::new(anvil::srs(), PAGE_SIZE).unwrap());
+        let layer: SharedAvailability =
+            Arc::new(LocalAvailability::open(&at("blobs"), attestor).unwrap());
+        let publisher =
+            IndexPublisher::new(Arc::clone(&layer), Kzg::new(anvil::srs(), PAGE_SIZE).unwrap());
         let store: SharedStore = Arc::new(MemoryStore::default());
         let registry = Registry::new(Arc::clone(&store), contracts.clone()).unwrap();
         let interval = Duration::from_millis(50);
@@ -123,6 +114,7 @@ impl World {
             anvil,
             contracts,
             owner,
+            layer,
             publisher,
             registry,
             indexer,
@@ -188,7 +180,7 @@ impl World {
 
 #[tokio::test]
 async fn an_index_is_published_once_and_earns_after_its_window() {
-    let world = World::new().await;
+    let world = World::new(WINDOW).await;
     let (model, dir, index) = world.model("adapter").await;
     world.sync().await;
     let view = world.registry.model(model).unwrap().unwrap();
@@ -225,7 +217,7 @@ async fn an_index_is_published_once_and_earns_after_its_window() {
 
 #[tokio::test]
 async fn a_wrong_index_is_struck_and_its_model_never_earns() {
-    let world = World::new().await;
+    let world = World::new(WINDOW).await;
     let (model, dir, index) = world.model("adapter").await;
     let head = world.anvil.client(None).block(None).await.unwrap().unwrap();
     let stored = world.publisher.store(&index, head.timestamp).await.unwrap();

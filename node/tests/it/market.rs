@@ -101,8 +101,14 @@ impl Market {
 
     /// A market whose operator has a stake of so many coins.
     pub(crate) async fn with_stake(stake: u64) -> Self {
+        Self::with(stake, WINDOW).await
+    }
+
+    /// A market whose operator has a stake of so many coins, and whose batches are open to disputes for
+    /// so many seconds.
+    pub(crate) async fn with(stake: u64, window: u64) -> Self {
         let anvil = Anvil::start(anvil::free_port()).await;
-        let deployment = anvil.deploy(EPOCH_SECONDS, WINDOW);
+        let deployment = anvil.deploy(EPOCH_SECONDS, window);
         let operator: PrivateKeySigner = KEYS[1].parse().unwrap();
         let client = anvil.client(Some(operator.clone()));
         let contracts = client.contracts(deployment.clone()).await.unwrap();

@@ -1,5 +1,7 @@
 //! Challenged records, run again on the model of this repository and voted on.
 
+mod holds;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use alloy::{
