@@ -24,7 +24,7 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 
 use crate::{
     earnings::Earnings,
-    metrics::{EngineMetrics, PipelineMetrics},
+    metrics::{ChallengerMetrics, EngineMetrics, PipelineMetrics, VoteMetrics},
     serving::Serving,
     settler::Waits,
     store::SharedStore,
@@ -45,6 +45,10 @@ pub struct Api {
     pub metrics: Arc<MetricsRegistry>,
     /// Its part that is read from the store.
     pub pipeline: PipelineMetrics,
+    /// Its part about votes.
+    pub votes: VoteMetrics,
+    /// Its part about other operators' batches.
+    pub challenger: ChallengerMetrics,
     /// Its part that the engine counts.
     pub engine: EngineMetrics,
     /// Largest request body, in bytes.

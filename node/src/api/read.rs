@@ -162,9 +162,14 @@ pub(super) async fn health(State(api): State<Api>) -> Response {
 }
 
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, ApiError> {
-    let pipeline = api.pipeline.clone();
-    let waiting = api.waits.get();
-    read(&api, move |store| pipeline.refresh(store, waiting)).await?;
+    let (pipeline, waiting) = (api.pipeline.clone(), api.waits.get());
+    let (votes, challenger) = (api.votes.clone(), api.challenger.clone());
+    let refresh = move |store: &dyn Store| {
+        pipeline.refresh(store, waiting)?;
+        votes.refresh(store)?;
+        challenger.refresh(store)
+    };
+    read(&api, refresh).await?;
     api.engine.refresh();
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], metrics::expose(&api.metrics)).into_response())

@@ -1,10 +1,11 @@
 //! A running node: every part wired to the others, and stopped in order.
 
 mod pipeline;
+mod setup;
 mod start;
 mod votes;
 
-pub(crate) use start::{availability, powers};
+pub(crate) use setup::{availability, powers};
 
 use std::net::SocketAddr;
 

@@ -4,6 +4,7 @@ mod adversary;
 mod anvil;
 mod archive;
 mod batcher;
+mod binary;
 mod chain;
 mod claims;
 mod damage;

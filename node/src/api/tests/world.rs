@@ -41,7 +41,7 @@ use crate::{
     datanet::{Contribution, Datanet, assemble},
     earnings::Earnings,
     factory::{EarnerMap, IndexSettings, build_index, model_id},
-    metrics::{EngineMetrics, PipelineMetrics, ServingMetrics},
+    metrics::{ChallengerMetrics, EngineMetrics, PipelineMetrics, ServingMetrics, VoteMetrics},
     recorder::{RecorderConfig, RecorderHandle},
     registry::{
         ChainState, ChannelView, DatanetRef, EarnerView, HEAD_KEY, Head, IndexView, ModelView,
@@ -132,9 +132,9 @@ fn deployment() -> Deployment {
         receipt_faults: address(23),
         carry_faults: address(24),
         credit_faults: address(25),
-        sketch_votes: None,
-        validator_roll: None,
-        record_samples: None,
+        sketch_votes: address(26),
+        validator_roll: address(27),
+        record_samples: address(28),
     }
 }
 
@@ -341,6 +341,8 @@ impl World {
         let earnings = Earnings::new(Arc::clone(&store), registry.clone(), kzg, layer);
         let mut metrics = MetricsRegistry::default();
         let pipeline = PipelineMetrics::register(&mut metrics);
+        let votes = VoteMetrics::register(&mut metrics);
+        let challenger = ChallengerMetrics::register(&mut metrics);
         let counted = EngineMetrics::register(&mut metrics, engine.clone());
         let serving = Serving::new(ServingParts {
             catalog: Arc::new(catalog),
@@ -366,6 +368,8 @@ impl World {
             waits: Waits::default(),
             metrics,
             pipeline,
+            votes,
+            challenger,
             engine: counted,
             max_body_bytes: 4096,
         };

@@ -15,8 +15,8 @@ use attribution::{
 use node::{
     chain::bindings::{
         DatanetVersion as ChainVersion, G1Point,
-        IIndexDisputes::{DatanetRow, Fault, FaultProven, Gap},
-        IModelRegistry, IndexNode, IndexRow as ChainIndexRow, Price, Row as ChainRow, RowProof,
+        IIndexDisputes::{DatanetRow, Fault, FaultProven, Gap, Row as DisputedRow},
+        IModelRegistry, IndexNode, IndexRow as ChainIndexRow, Price, RowProof,
     },
     challenger::{IndexAnswerer, IndexChallenger, IndexExamination, index_examination},
 };
@@ -211,7 +211,7 @@ async fn claim_falsely(world: &World, model: B256, index: &InfluenceIndex) {
         model,
         row: DatanetRow {
             datanet: 0,
-            row: ChainRow {
+            row: DisputedRow {
                 index: 7,
                 rowHash: copy.row_hash,
                 contributor: copy.contributor,
