@@ -17,7 +17,7 @@ use super::{
     Arguments, Failure,
     peer::Peer,
     serve::{request, together},
-    sheet::{Row, Sheet, Target, paired},
+    sheet::{Row, Sheet, Target, paired, processor_seconds},
 };
 
 /// What `make_model.py` wrote beside the model.
@@ -151,7 +151,10 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Sheet, Failure> {
         let runner = Runner::Peer(peer.as_ref()?, case);
         Some(Case { name: name.to_owned(), runner })
     });
-    let cases: Vec<Case<'_>> = ours.chain(peers).collect();
+    let mut cases: Vec<Case<'_>> = ours.chain(peers).collect();
+    if let Some(only) = &arguments.only {
+        cases.retain(|case| case.name.contains(only));
+    }
     let measured = in_rounds(&cases, rounds, tokens)?;
     let mut sheet = Sheet::default();
     rows(&mut sheet, &measured);
@@ -171,8 +174,18 @@ fn in_rounds(cases: &[Case<'_>], rounds: usize, tokens: usize) -> Result<Measure
         for Case { name, runner } in cases {
             // Threads of the one before have gone to sleep by then.
             std::thread::sleep(Duration::from_millis(300));
+            let processors = processor_seconds();
             let (rate, answers) = runner.run(tokens)?;
-            println!("  round {round}: {name}: {rate:.1} tokens/s");
+            // What tells more than the clock where a machine is shared; peers have processes of their own.
+            let of_ours = match runner {
+                Runner::Ours(..) => {
+                    let tokens: usize = answers.iter().map(Vec::len).sum();
+                    let seconds = processor_seconds() - processors;
+                    format!(", {:.1} in a second of a processor", tokens as f64 / seconds)
+                }
+                Runner::Peer(..) => String::new(),
+            };
+            println!("  round {round}: {name}: {rate:.1} tokens/s{of_ours}");
             let entry = measured.entry(name.clone()).or_default();
             entry.0.push(rate);
             entry.1 = answers;

@@ -1,5 +1,5 @@
 //! Measures serving with adapters, and reports it: `bench_inference <part> <cache> <results>
-//! [--quick] [--python PATH]`, where `<cache>` holds what `bench/inference/make_model.py` made.
+//! [--quick] [--only TEXT] [--python PATH]`, where `<cache>` holds what `bench/inference/make_model.py` made.
 //!
 //! - `compare`: tokens per second, beside transformers with PEFT and llama.cpp, taking turns
 //! - `registered`, `slots`, `memory`, `soak`: ten thousand adapters on a model of 1 M weights
@@ -38,21 +38,24 @@ pub(crate) struct Arguments {
     pub(crate) results: PathBuf,
     /// Fewer repeats, to see that everything works.
     pub(crate) quick: bool,
+    /// Of the comparison, only cases whose name has this in it.
+    pub(crate) only: Option<String>,
     /// Interpreter of the peers; without one they are left out.
     pub(crate) python: Option<PathBuf>,
 }
 
 const USAGE: &str = "usage: bench_inference compare|switch|registered|slots|memory|soak|weights|report \
-                     <cache> <results> [--quick] [--python PATH]";
+                     <cache> <results> [--quick] [--only TEXT] [--python PATH]";
 
 fn arguments() -> Result<(String, Arguments), Failure> {
     let mut given = std::env::args().skip(1);
     let mut next = || given.next().ok_or(USAGE);
     let (part, cache, results) = (next()?, next()?.into(), next()?.into());
-    let mut arguments = Arguments { cache, results, quick: false, python: None };
+    let mut arguments = Arguments { cache, results, quick: false, only: None, python: None };
     while let Some(option) = given.next() {
         match option.as_str() {
             "--quick" => arguments.quick = true,
+            "--only" => arguments.only = Some(given.next().ok_or(USAGE)?),
             "--python" => arguments.python = Some(given.next().ok_or(USAGE)?.into()),
             _ => return Err(USAGE.into()),
         }

@@ -15,9 +15,12 @@ use super::{
 };
 
 const MEBIBYTE: usize = 1 << 20;
-const RESIDENT: usize = 16 * MEBIBYTE;
-const HOST: usize = 48 * MEBIBYTE;
+/// Less than all adapters take: both tiers fill.
+const RESIDENT: usize = 64 * MEBIBYTE;
+const HOST: usize = 192 * MEBIBYTE;
 const CLIENTS: usize = 16;
+/// Keys and values take memory as they come into use; a small pool is in use as a whole from the start.
+const KV_TOKENS: usize = 1 << 12;
 
 pub(crate) fn measure(arguments: &Arguments) -> Result<Sheet, Failure> {
     let small = Small::open(&arguments.cache)?;
@@ -27,11 +30,11 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Sheet, Failure> {
         host_bytes: HOST,
         ..StoreConfig::default()
     };
-    let config = EngineConfig { adapters, ..EngineConfig::default() };
+    let config = EngineConfig { adapters, kv_tokens: KV_TOKENS, ..EngineConfig::default() };
     let engine = small.engine(config, 0)?;
     let count = if arguments.quick { 2_000 } else { 20_000 };
-    // As many requests of the base: the same caches fill.
-    in_turn(&engine, &requests(&small, count / 4, false), CLIENTS)?;
+    // The same requests to the base: whatever fills with use is full.
+    in_turn(&engine, &requests(&small, count.min(4_000), false), CLIENTS)?;
     let base = resident_mebibytes();
     small.register(&engine, ADAPTERS)?;
     let registered = resident_mebibytes();

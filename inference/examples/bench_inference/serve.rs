@@ -61,7 +61,6 @@ pub(crate) fn together(
     Ok((served, start.elapsed().as_secs_f64()))
 }
 
-
 /// `clients` that each ask for the next of `requests` when they have their answer. Returns answers in
 /// order of `requests`, and the seconds until the last end.
 pub(crate) fn in_turn(

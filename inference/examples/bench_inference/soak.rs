@@ -30,6 +30,8 @@ const CLIENTS: usize = 32;
 const PROMPTS: usize = 4;
 const PROMPT: usize = 24;
 const MOST_TOKENS: usize = 8;
+/// Fewer than all clients could use at once, so that blocks run out as well.
+const KV_TOKENS: usize = 768;
 /// Part of the requests whose client goes away.
 const GIVEN_UP: f64 = 0.05;
 
@@ -69,7 +71,8 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Sheet, Failure> {
         numbers.par_iter().map(alone).collect::<Result<_, Failure>>()?;
     let different: BTreeSet<&Vec<u32>> = expected.values().collect();
 
-    let config = EngineConfig { adapters: store(), ..EngineConfig::default() };
+    let config =
+        EngineConfig { adapters: store(), kv_tokens: KV_TOKENS, ..EngineConfig::default() };
     let engine = small.engine(config, ADAPTERS)?;
     let (tally, start) = (Tally::default(), Instant::now());
     let next = AtomicUsize::new(0);
