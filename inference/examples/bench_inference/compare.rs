@@ -117,7 +117,7 @@ impl Runner<'_> {
 
 pub(crate) fn measure(arguments: &Arguments) -> Result<Sheet, Failure> {
     let workload = Workload::load(&arguments.cache)?;
-    let (rounds, tokens) = if arguments.quick { (1, 8) } else { (3, workload.new_tokens) };
+    let (rounds, tokens) = if arguments.quick { (1, 32) } else { (3, workload.new_tokens) };
     let threads = rayon::current_num_threads();
     println!("  {} weights, {threads} threads, {rounds} rounds", workload.parameters);
     let start = |format, adapters| Ours::start(&arguments.cache, format, adapters);
