@@ -75,8 +75,9 @@ impl Step {
     ///
     /// # Errors
     /// [`Error::Request`] if spans do not tile the tokens, are empty, have positions that are not
-    /// consecutive (or, where [`Self::sparse`], do not increase), a position is not below `max_positions` or a token not below `vocab`, or
-    /// segments or wanted tokens are out of order or out of range.
+    /// consecutive (or, where [`Self::sparse`], do not increase), a position is not below
+    /// `max_positions` or a token not below `vocab`, or segments or wanted tokens are out of order or
+    /// out of range.
     pub fn validate(&self, vocab: usize, max_positions: usize) -> Result<()> {
         let mut next = 0;
         if self.positions.len() != self.tokens.len() {

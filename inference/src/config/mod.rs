@@ -162,8 +162,10 @@ impl ModelSpec {
         let source: Map<String, Value> =
             serde_json::from_str(text).map_err(|error| Error::Config(error.to_string()))?;
         let fields = Fields::new(&source);
-        let first = |name| Ok::<_, Error>(fields.tokens(name)?.first().copied());
-        let (bos, pad) = (first("bos_token_id")?, first("pad_token_id")?);
+        let bos = fields.tokens("bos_token_id")?.first().copied();
+        // Some configurations write -1 for none.
+        let none = fields.get("pad_token_id").is_some_and(|pad| pad.as_i64() == Some(-1));
+        let pad = if none { None } else { fields.tokens("pad_token_id")?.first().copied() };
         let eos = fields.tokens("eos_token_id")?;
         let spec = Self { bos, eos, pad, ..family::read(fields)? };
         let spec = Self { source, ..spec };

@@ -311,7 +311,10 @@ impl Map<LinearPlan, NormPlan> for Source<'_> {
                 let values = values.widened()?;
                 Linear::trainable(&self.variable(weight.name, &[d_out, d_in], values)?)?
             }
-            Form::Frozen(format) => Linear::of_weight(Arc::new(values.into_weight(d_in, format)?)),
+            Form::Frozen(format) => {
+                let format = if plan.exact { WeightFormat::AsStored } else { format };
+                Linear::of_weight(Arc::new(values.into_weight(d_in, format)?))
+            }
         };
         if linear.d_out() != d_out {
             let found = linear.d_out();

@@ -25,6 +25,8 @@ pub(super) struct LinearPlan {
     pub(super) residual: bool,
     /// Whether adapters may act on it.
     pub(super) is_site: bool,
+    /// Whether it is kept as it is stored when others are quantised.
+    pub(super) exact: bool,
 }
 
 /// One norm.
@@ -70,6 +72,7 @@ impl Plan {
             fan_in_fan_out: false,
             residual: false,
             is_site: false,
+            exact: false,
         };
         Self {
             embedding: table(names.embedding, *vocab_size),
@@ -82,7 +85,7 @@ impl Plan {
     }
 }
 
-fn norm_plan(spec: &ModelSpec, path: String) -> NormPlan {
+const fn norm_plan(spec: &ModelSpec, path: String) -> NormPlan {
     NormPlan { path, kind: spec.norm.kind, width: spec.hidden_size, eps: spec.norm.eps }
 }
 
@@ -110,6 +113,7 @@ impl<'a> LayerPlanner<'a> {
             fan_in_fan_out: self.names.fan_in_fan_out,
             residual: false,
             is_site: true,
+            exact: false,
         }
     }
 
@@ -205,8 +209,9 @@ impl<'a> LayerPlanner<'a> {
             self.dense(&format!("{mlp}.shared_experts"), MlpForm::Gated, experts.shared_width)
         });
         Mlp::Experts {
-            // A parameter of its own in the model's code, not a linear module.
-            router: LinearPlan { is_site: false, ..router },
+            // A parameter of its own in the model's code, not a linear module; rounding it would
+            // change which experts are chosen.
+            router: LinearPlan { is_site: false, exact: true, ..router },
             experts: (0..experts.count).map(expert).collect(),
             shared,
         }

@@ -48,7 +48,7 @@ fn check(folder: &str, lossless: bool) -> Tokenizer {
         assert_eq!(streamed(&tokenizer, &ids), decoded, "{text:?}");
         if lossless {
             // SentencePiece writes a space as this character, so it reads it back as one.
-            let read = if sentencepiece { text.replace('\u{2581}', " ") } else { text };
+            let read = if sentencepiece { text.replace('\u{2581}', " ") } else { text.clone() };
             assert_eq!(decoded, read);
         }
         if let Some(prompt) = prompt {
