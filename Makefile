@@ -9,7 +9,7 @@ BIN := $(CARGO_TARGET_DIR)/debug
 FORGE := tools/forge
 
 .PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi gas bench-prover golden
-.PHONY: pretrain
+.PHONY: pretrain bench-inference
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -60,6 +60,9 @@ gas: setup ## regenerate snapshots/
 
 bench-prover: setup ## measure the payout proof: times, memory, gas (bench/results/)
 	bench/prover/run.sh
+
+bench-inference: ## measure serving with adapters beside transformers, PEFT and llama.cpp (bench/results/)
+	bench/inference/run.sh $(if $(QUICK),--quick)
 
 golden: ## remake the golden logits (installs torch, transformers and peft in a virtual environment)
 	inference/tests/golden/make.sh
