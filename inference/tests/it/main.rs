@@ -9,6 +9,7 @@ mod fixture;
 mod gguf;
 mod golden;
 mod merges;
+mod parallel;
 mod quantised;
 mod residency;
 mod server;
