@@ -8,8 +8,8 @@ export CANDLE_NUM_THREADS ?= 1
 BIN := $(CARGO_TARGET_DIR)/debug
 FORGE := tools/forge
 
-.PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi gas bench-prover golden
-.PHONY: pretrain bench-inference
+.PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi openapi gas bench-prover
+.PHONY: golden pretrain bench-inference
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,7 @@ test-rust: setup eigenda
 
 test-e2e: build
 	node/tests/e2e.sh
+	node/tests/clients/run.sh
 
 eigenda: ## build EigenDA's proxy
 	@tools/eigenda.sh
@@ -54,6 +55,9 @@ fmt: setup ## format everything
 
 abi: setup ## regenerate abi/ from the contracts
 	tools/abi.sh
+
+openapi: setup ## regenerate docs/openapi.json from the API's types
+	OPENLEDGER_WRITE_OPENAPI=1 cargo test --workspace --lib -- api::openapi
 
 gas: setup ## regenerate snapshots/
 	tools/forge-test.sh

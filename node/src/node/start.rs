@@ -15,13 +15,13 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Node, availability,
+    Node, access, availability,
     pipeline::{self, Stage, stage},
     powers, votes,
 };
 use crate::{
     Error, Result,
-    api::{self, Api},
+    api::{self, About, Api},
     attributor::AttributorHandle,
     batcher::Batcher,
     catalog::{Catalog, load_rows},
@@ -35,11 +35,12 @@ use crate::{
     earnings::{Archiver, Earnings},
     finaliser::Finaliser,
     indexer::Indexer,
+    keys::Keys,
     metrics::{ChallengerMetrics, EngineMetrics, PipelineMetrics, ServingMetrics, VoteMetrics},
     proofs::Proofs,
     recorder::{RecorderConfig, RecorderHandle},
     registry::Registry,
-    serving::{Serving, ServingConfig, ServingParts},
+    serving::{AdapterPlaces, Serving, ServingConfig, ServingParts},
     settler::{Settler, Waits},
     standing::Standing,
     store::{RocksStore, SharedStore},
@@ -143,6 +144,7 @@ impl Parts {
 
     async fn engine(&self) -> Result<EngineHandle> {
         let model = self.config.model.clone();
+        let adapters = access::store_config(&self.config);
         blocking(move || {
             let decoder = Arc::new(Decoder::load(&model.base)?);
             let tokenizer = Arc::new(Tokenizer::load(&model.base)?);
@@ -154,10 +156,11 @@ impl Parts {
                     max_running: model.max_batch,
                     step_tokens: default.step_tokens.max(2 * model.max_batch),
                     max_waiting: model.queue,
+                    max_tenant_waiting: model.queue,
                     ..default
                 },
                 kv_tokens: model.max_batch * longest.next_multiple_of(BLOCK_TOKENS),
-                ..EngineConfig::default()
+                adapters,
             };
             Ok(Engine::start(decoder, tokenizer, config)?)
         })
@@ -314,6 +317,10 @@ impl Parts {
             registry: self.registry.clone(),
             operator: self.operator,
             metrics: ServingMetrics::register(&mut metrics),
+            places: AdapterPlaces {
+                root: self.config.adapters.root.clone(),
+                hosts: self.config.adapters.hosts.clone(),
+            },
             config: ServingConfig {
                 max_prompt_tokens: model.max_prompt_tokens,
                 max_new_tokens: model.max_new_tokens,
@@ -322,8 +329,13 @@ impl Parts {
                 max_head_age: Duration::from_secs(self.config.chain.max_head_age_seconds),
             },
         });
+        let keys = Keys::new(&self.config.keys, &self.store, &self.registry)?;
+        access::private_adapters(&self.config.keys, engine).await?;
+        access::fill_channels(&self.config, &self.registry, self.operator).await;
         let api = Api {
             serving,
+            keys,
+            about: About::default(),
             store: Arc::clone(&self.store),
             earnings,
             waits,
