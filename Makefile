@@ -9,7 +9,7 @@ BIN := $(CARGO_TARGET_DIR)/debug
 FORGE := tools/forge
 
 .PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi openapi gas bench-prover
-.PHONY: golden pretrain bench-inference
+.PHONY: golden pretrain bench-inference fuzz
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -73,3 +73,7 @@ golden: ## remake the golden logits (installs torch, transformers and peft in a 
 
 pretrain: setup ## retrain the base model from the sources that it was trained on
 	models/pretrain/run.sh
+
+SECONDS_PER_TARGET ?= 60
+fuzz: ## fuzz every loader for SECONDS_PER_TARGET=60 (installs a nightly toolchain and cargo-fuzz)
+	@tools/fuzz.sh $(SECONDS_PER_TARGET)

@@ -8,6 +8,7 @@ mod families;
 mod fixture;
 mod gguf;
 mod golden;
+mod hostile;
 mod merges;
 mod parallel;
 mod quantised;
