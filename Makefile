@@ -8,8 +8,8 @@ export CANDLE_NUM_THREADS ?= 1
 BIN := $(CARGO_TARGET_DIR)/debug
 FORGE := tools/forge
 
-.PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi openapi gas bench-prover golden
-.PHONY: pretrain
+.PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi openapi gas bench-prover
+.PHONY: golden pretrain bench-inference fuzz
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -65,8 +65,15 @@ gas: setup ## regenerate snapshots/
 bench-prover: setup ## measure the payout proof: times, memory, gas (bench/results/)
 	bench/prover/run.sh
 
+bench-inference: ## measure serving with adapters beside transformers, PEFT and llama.cpp (bench/results/)
+	bench/inference/run.sh $(if $(QUICK),--quick)
+
 golden: ## remake the golden logits (installs torch, transformers and peft in a virtual environment)
 	inference/tests/golden/make.sh
 
 pretrain: setup ## retrain the base model from the sources that it was trained on
 	models/pretrain/run.sh
+
+SECONDS_PER_TARGET ?= 60
+fuzz: ## fuzz every loader for SECONDS_PER_TARGET=60 (installs a nightly toolchain and cargo-fuzz)
+	@tools/fuzz.sh $(SECONDS_PER_TARGET)

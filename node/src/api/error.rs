@@ -22,8 +22,8 @@ pub struct ApiError {
     pub message: String,
     /// The field or header that it is about.
     pub param: Option<String>,
-    /// Further fields of the answer's top level.
-    pub details: Value,
+    /// Further fields of the answer's top level; boxed, so that results stay small.
+    pub details: Box<Value>,
     /// After how many seconds the same request may be accepted.
     pub retry_after: Option<u64>,
 }
@@ -36,7 +36,7 @@ impl ApiError {
             code,
             message: message.into(),
             param: None,
-            details: Value::Null,
+            details: Box::default(),
             retry_after: None,
         }
     }
@@ -91,7 +91,7 @@ impl ApiError {
 
     /// Adds fields (a JSON object) beside `error`.
     pub fn with(mut self, details: Value) -> Self {
-        self.details = details;
+        self.details = Box::new(details);
         self
     }
 
@@ -111,7 +111,7 @@ impl ApiError {
 
     /// The answer's body.
     pub fn body(&self) -> Value {
-        let mut body = match &self.details {
+        let mut body = match &*self.details {
             Value::Object(fields) => fields.clone(),
             _ => serde_json::Map::new(),
         };
