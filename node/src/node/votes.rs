@@ -49,6 +49,8 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
         let roll = Roll::new(registry.clone(), client.clone(), roll, enabled);
         prompt.push(stage!(roll));
     }
+    let publisher = IndexPublisher::new(Arc::clone(&layer), kzg.clone());
+    let indexes = Indexes::new(registry.clone(), publisher.clone());
     if let Some(votes) = deployment.sketch_votes {
         let own = || (Arc::clone(&store), registry.clone(), client.clone());
         let (of, view, by) = own();
@@ -64,9 +66,7 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
         let judge = Judge::new(of, view, by, votes, reruns.clone());
         lines.push(vec![stage!(judge)]);
         let (of, view, by) = own();
-        let publisher = IndexPublisher::new(Arc::clone(&layer), kzg.clone());
-        let indexes = Indexes::new(view.clone(), publisher.clone());
-        let challenger = Challenger::new(of, view, by, layer, kzg, indexes);
+        let challenger = Challenger::new(of, view, by, layer, kzg, indexes.clone());
         if config.challenger.enabled {
             let challenger = challenger.clone();
             lines.push(vec![stage!(challenger)]);
@@ -80,11 +80,9 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
     } else if config.validator.enabled || config.challenger.shopping.is_some() {
         return Err(Error::Config("SketchVotes is not in the deployment".into()));
     }
-    if !config.node.datanets.is_empty() {
-        let (of, view) = (Arc::clone(&store), registry.clone());
-        let index_answerer = IndexAnswerer::new(of, view, client.clone(), &config.node.datanets);
-        lines.push(vec![stage!(index_answerer)]);
-    }
+    let (of, view, by) = (Arc::clone(&store), registry.clone(), client.clone());
+    let index_answerer = IndexAnswerer::new(of, view, by, indexes, &config.node.datanets);
+    lines.push(vec![stage!(index_answerer)]);
     if config.challenger.draw_samples {
         let samples = deployment
             .record_samples
