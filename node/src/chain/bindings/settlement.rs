@@ -255,7 +255,7 @@ sol! {
         struct Row { uint64 index; bytes32 rowHash; address contributor; bytes32 clusterHash; }
         struct DatanetRow { uint8 datanet; Row row; bytes32[] proof; }
         struct Gap { RowProof[] lower; RowProof[] upper; }
-        struct Claim {
+        struct IndexClaim {
             bytes32 model;
             address challenger;
             uint64 deadline;
@@ -297,7 +297,7 @@ sol! {
 
         function claimBond() external view returns (uint256);
         function openClaims(bytes32 model) external view returns (uint256);
-        function claimOf(bytes32 claim) external view returns (Claim memory);
+        function claimOf(bytes32 claim) external view returns (IndexClaim memory);
         function proveContributors(bytes32 model, ContributorProof calldata a, ContributorProof calldata b) external;
         function proveOrdinal(bytes32 model, ContributorProof calldata contributor) external;
         function proveNode(bytes32 model, NodeProof calldata node) external;
