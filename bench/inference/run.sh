@@ -15,7 +15,8 @@ parts="${BENCH_PARTS:-compare registered switch slots memory soak weights}"
 mkdir -p "$results" "$cache"
 
 export RAYON_NUM_THREADS="${BENCH_THREADS:-2}" CANDLE_NUM_THREADS=1
-cargo build -p inference --example bench_inference
+# As everything else is built: fewer packages would mean other features and a second build.
+cargo build --workspace --bins --examples
 bench=${CARGO_TARGET_DIR:-target}/debug/examples/bench_inference
 
 python="$(bench/inference/setup.sh)"

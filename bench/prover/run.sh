@@ -6,7 +6,8 @@ cd "$(dirname "$0")/../.."
 
 results=bench/results
 mkdir -p "$results"
-cargo build -p prover --example bench_prover --example check_srs
+# As everything else is built: fewer packages would mean other features and a second build.
+cargo build --workspace --bins --examples
 bench=${CARGO_TARGET_DIR:-target}/debug/examples/bench_prover
 
 # EigenDA's powers where Go can get them, else powers of a known secret: they take the same time.

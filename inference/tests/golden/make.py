@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 
 import torch
+from peft import LoraConfig, PeftModel, load_peft_weights, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 from adapters import expert_adapter, family_adapters, rule_adapters, save_adapter
@@ -80,6 +81,25 @@ def add_expert_adapter(base: Path, folder: Path, tokens: torch.Tensor) -> None:
     save_file(tensors, folder / "golden.safetensors")
 
 
+def make_exports(folder: Path) -> None:
+    """Logits with the adapters that training saved: PEFT must know every tensor and miss none."""
+    stored = {}
+    for adapter in sorted(path for path in folder.iterdir() if path.is_dir()):
+        base = HERE / adapter.name / "base"
+        config = LoraConfig.from_pretrained(adapter)
+        config.inference_mode = True
+        model = PeftModel(load(base), config)
+        result = set_peft_model_state_dict(model, load_peft_weights(adapter, device="cpu"))
+        missing = [key for key in result.missing_keys if "lora_" in key]
+        assert not missing and not result.unexpected_keys, (adapter.name, missing, result)
+        tokens = load_file(HERE / adapter.name / "golden.safetensors")["tokens"].long()
+        stored[adapter.name] = logits(model.eval(), tokens)
+        moved = (stored[adapter.name] - logits(load(base), tokens)).abs().max().item()
+        print(f"{adapter.name}: the adapter moves logits by up to {moved:.3f}")
+        assert moved > 0.1, "an adapter that hardly acts tests nothing"
+    save_file(stored, folder / "logits.safetensors")
+
+
 def make_for(base: Path) -> None:
     torch.manual_seed(1612)
     folder = clear(HERE / base.name)
@@ -95,6 +115,7 @@ def make_all() -> None:
     make_merges(HERE / "llama3" / "base", HERE / "merge")
     make_tokenizers(HERE / "tokenizers")
     make_chats()
+    make_exports(HERE / "exports")
 
 
 if __name__ == "__main__":
@@ -112,5 +133,7 @@ if __name__ == "__main__":
             make_tokenizers(HERE / "tokenizers")
         elif argument == "chats":
             make_chats()
+        elif argument == "exports":
+            make_exports(HERE / "exports")
         else:
             make_for(Path(argument).resolve())

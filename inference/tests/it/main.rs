@@ -4,6 +4,7 @@ mod adapters;
 mod batching;
 mod chatglm;
 mod engine;
+mod exports;
 mod families;
 mod fixture;
 mod gguf;

@@ -86,7 +86,12 @@ impl ChainClient {
             .with_poll_interval(Duration::from_millis(150));
         let sender = signer.as_ref().map(PrivateKeySigner::address);
         let provider = match signer {
-            Some(signer) => ProviderBuilder::new()
+            // A nonce that is counted here would be missed for ever by a transaction that was refused
+            // after it was given one, and every later transaction would wait for that one.
+            Some(signer) => ProviderBuilder::default()
+                .with_gas_estimation()
+                .with_simple_nonce_management()
+                .fetch_chain_id()
                 .wallet(EthereumWallet::from(signer))
                 .connect_client(rpc)
                 .erased(),
