@@ -228,7 +228,11 @@ impl ChainClient {
         Ok(block.header.gas_limit)
     }
 
-    async fn simulate(&self, request: TransactionRequest, at: BlockId) -> Result<Bytes> {
+    /// What a transaction would return on top of a block.
+    ///
+    /// # Errors
+    /// [`Error::Reverted`] if it would revert, [`Error::Chain`].
+    pub(crate) async fn simulate(&self, request: TransactionRequest, at: BlockId) -> Result<Bytes> {
         self.provider.call(request).block(at).await.map_err(revert::error)
     }
 }

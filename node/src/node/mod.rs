@@ -2,6 +2,7 @@
 
 mod pipeline;
 mod setup;
+mod stages;
 mod start;
 mod votes;
 

@@ -113,7 +113,7 @@ fn serve(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_openledger"));
     command.arg("serve").arg("--config").arg(config);
     // What the environment of whoever runs the tests says must not win over the files.
-    for name in ["OPERATOR", "ATTESTOR", "SHOPPER"] {
+    for name in ["OPERATOR", "ATTESTOR", "SHOPPER", "RELAY"] {
         command.env_remove(format!("OPENLEDGER_{name}_KEY"));
     }
     command.env_remove("RUST_LOG").env("NO_COLOR", "1");
