@@ -6,7 +6,11 @@ use crate::{
     Error, Result,
     layers::with_values,
     model::{Decoder, SiteId},
-    train::{Example, TrainableLora, data::Batch, trainer::batch_loss},
+    train::{
+        Example, TrainableLora,
+        data::Batch,
+        trainer::{batch_loss, fill_idle_experts},
+    },
 };
 
 /// One site's gradient.
@@ -44,7 +48,9 @@ pub fn row_gradient(
     let example = Example { tokens: tokens.to_vec(), loss_from };
     let batch = Batch::new([&example])?;
     let log_likelihood = batch_loss(decoder, adapter, &batch)?.neg()?;
-    let gradients = log_likelihood.backward()?;
+    let mut gradients = log_likelihood.backward()?;
+    let variables = adapter.site_variables().flat_map(|(_, path, a, b)| [(path, a), (path, b)]);
+    fill_idle_experts(&mut gradients, variables)?;
     adapter
         .site_variables()
         .map(|(site, path, a, b)| site_gradient(&gradients, site, path, a, b))

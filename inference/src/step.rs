@@ -75,8 +75,9 @@ impl Step {
     ///
     /// # Errors
     /// [`Error::Request`] if spans do not tile the tokens, are empty, have positions that are not
-    /// consecutive (or, where [`Self::sparse`], do not increase), a position is not below `max_positions` or a token not below `vocab`, or
-    /// segments or wanted tokens are out of order or out of range.
+    /// consecutive (or, where [`Self::sparse`], do not increase), a position is not below
+    /// `max_positions` or a token not below `vocab`, or segments or wanted tokens are out of order or
+    /// out of range.
     pub fn validate(&self, vocab: usize, max_positions: usize) -> Result<()> {
         let mut next = 0;
         if self.positions.len() != self.tokens.len() {
@@ -166,7 +167,7 @@ mod tests {
             Step { wanted: vec![3], ..good.clone() },
         ];
         assert!(good.validate(100, 10).is_ok());
-        let sparse = Step { positions: vec![1, 4, 9], sparse: true, ..good.clone() };
+        let sparse = Step { positions: vec![1, 4, 9], sparse: true, ..good };
         assert!(sparse.validate(100, 10).is_ok());
         for step in bad {
             assert!(matches!(step.validate(100, 10), Err(Error::Request(_))), "{step:?}");

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use self::rules::{Layers, Names, Ordered, Pattern};
+use super::stacked::PARAMETERS;
 use crate::{Error, Result};
 
 /// Largest rank of an adapter.
@@ -45,6 +46,8 @@ pub struct PeftConfig {
     targets: Targets,
     excluded: Option<Names>,
     layers: Option<Layers>,
+    /// Ends of paths of stacked parameters.
+    parameters: Vec<String>,
     rank_pattern: Vec<(Pattern, usize)>,
     alpha_pattern: Vec<(Pattern, f64)>,
 }
@@ -95,6 +98,7 @@ impl PeftConfig {
                 _ => None,
             },
             layers: Layers::parse(&mut fields)?,
+            parameters: parameters(fields.remove("target_parameters"))?,
             rank_pattern: pattern("rank_pattern", patterns.rank_pattern, rank)?,
             alpha_pattern: pattern("alpha_pattern", patterns.alpha_pattern, alpha)?,
         };
@@ -115,10 +119,25 @@ impl PeftConfig {
         if !self.targets(path) || self.excluded.as_ref().is_some_and(|names| names.fit(path)) {
             return Ok(None);
         }
+        Ok(Some(self.shape(path)))
+    }
+
+    /// As [`Self::at`] for the stacked parameter at `path` (`model.layers.1.mlp.experts.down_proj`).
+    pub(super) fn at_parameter(&self, path: &str) -> Option<(usize, f32)> {
+        let named = self.parameters.iter().any(|name| rules::ends(path, name));
+        named.then(|| self.shape(path))
+    }
+
+    /// Whether stacked parameters are named.
+    pub(super) const fn has_parameters(&self) -> bool {
+        !self.parameters.is_empty()
+    }
+
+    fn shape(&self, path: &str) -> (usize, f32) {
         let rank = lookup(&self.rank_pattern, path).unwrap_or(self.rank);
         let alpha = lookup(&self.alpha_pattern, path).unwrap_or(self.alpha);
         let divisor = if self.rank_stabilised { (rank as f64).sqrt() } else { rank as f64 };
-        Ok(Some((rank, (alpha / divisor) as f32)))
+        (rank, (alpha / divisor) as f32)
     }
 
     fn targets(&self, path: &str) -> bool {
@@ -163,6 +182,22 @@ fn flag(fields: &mut Map<String, Value>, name: &str) -> Result<bool> {
         Some(Value::Bool(flag)) => Ok(flag),
         Some(other) => Err(bad(format!("{name} is {}", shown(Some(&other))))),
     }
+}
+
+/// `target_parameters`: names of stacked experts, or ends of their paths.
+fn parameters(value: Option<Value>) -> Result<Vec<String>> {
+    let value = value.filter(|value| !is_off(value));
+    let Some(value) = value else { return Ok(Vec::new()) };
+    let odd = || bad(format!("target_parameters {} is not supported", shown(Some(&value))));
+    let names = value.as_array().filter(|names| names.len() <= MAX_ENTRIES).ok_or_else(odd)?;
+    let name = |value: &Value| {
+        let name = value.as_str().filter(|name| {
+            let last = name.rsplit('.').next().unwrap_or_default();
+            PARAMETERS.contains(&last)
+        });
+        name.map(str::to_owned).ok_or_else(odd)
+    };
+    names.iter().map(name).collect()
 }
 
 fn pattern<T>(

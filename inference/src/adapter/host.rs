@@ -7,6 +7,7 @@ use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 use super::{
     Adapter, AdapterFiles, AdapterHash, AdapterLimits, FolderSource, Source, WEIGHTS_FILE,
     config::PeftConfig,
+    stacked::{Experts, PARAMETERS, Part, Place},
 };
 use crate::{
     Error, Result,
@@ -17,7 +18,7 @@ use crate::{
 /// What PEFT puts before the base model's own module paths.
 pub(super) const PREFIX: &str = "base_model.model.";
 
-fn bad(message: impl Into<String>) -> Error {
+pub(super) fn bad(message: impl Into<String>) -> Error {
     Error::Adapter(message.into())
 }
 
@@ -50,7 +51,7 @@ impl HostAdapter {
         sites: &[Site],
         limits: &AdapterLimits,
     ) -> Result<Self> {
-        let AdapterFiles { config, weights } = files;
+        let AdapterFiles { config, mut weights } = files;
         if config.len() > limits.config_bytes || weights.len() > limits.weights_bytes {
             let (config, weights) = (config.len(), weights.len());
             return Err(bad(format!("files of {config} and {weights} bytes are too large")));
@@ -74,12 +75,25 @@ impl HostAdapter {
             let (a, b) = (take("A", [rank, d_in])?, take("B", [d_out, rank])?);
             views.push(View { site: id, rank, d_in, d_out, scale, a, b });
         }
+        let stacked = stacked(&config, sites, &tensors, &mut unread, limits)?;
         if let Some(name) = unread.first() {
             let name: String = name.chars().take(200).collect();
             return Err(bad(format!("tensor {name:?} belongs to no targeted module of the model")));
         }
+        for (experts, parameter, rank, scale, places) in stacked {
+            let cut = experts.cut(parameter, rank, places, &mut weights)?;
+            views.extend(cut.into_iter().map(|Part { site, a, b }| {
+                let &Site { id, d_in, d_out, .. } = site;
+                View { site: id, rank, d_in, d_out, scale, a, b }
+            }));
+        }
         if views.is_empty() {
             return Err(bad("target_modules fits no module of the model"));
+        }
+        views.sort_by_key(|view| view.site);
+        if let Some(pair) = views.windows(2).find(|pair| pair[0].site == pair[1].site) {
+            let path = &sites[pair[0].site.0 as usize].path;
+            return Err(bad(format!("{path} has an adapter alone and one of all experts")));
         }
         let adapter = Self { hash, weights, views };
         adapter.check_finite(sites)?;
@@ -128,7 +142,7 @@ impl HostAdapter {
     }
 
     /// Bytes that it holds.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) const fn bytes(&self) -> usize {
         self.weights.capacity() + self.views.capacity() * size_of::<View>() + size_of::<Self>()
     }
 
@@ -142,6 +156,47 @@ impl HostAdapter {
         let sites = Sites::pack(&self.values())?;
         Ok(Adapter { hash: self.hash, sites: Arc::new(sites) })
     }
+}
+
+/// The stacked parameters that an adapter acts on: experts, name, rank, scale, places of `A` and `B`.
+type StackedViews<'a> = Vec<(Experts<'a>, &'static str, usize, f32, (Place, Place))>;
+
+fn stacked<'a>(
+    config: &PeftConfig,
+    sites: &'a [Site],
+    tensors: &Tensors<'_>,
+    unread: &mut BTreeSet<String>,
+    limits: &AdapterLimits,
+) -> Result<StackedViews<'a>> {
+    let mut views = Vec::new();
+    if !config.has_parameters() {
+        return Ok(views);
+    }
+    for path in Experts::of(sites).iter().map(|experts| experts.path) {
+        let at = |name: &&str| config.at_parameter(&format!("{path}.{name}")).is_some();
+        let named: Vec<&'static str> = PARAMETERS.iter().copied().filter(|name| at(name)).collect();
+        for (index, parameter) in named.iter().copied().enumerate() {
+            let shape = config.at_parameter(&format!("{path}.{parameter}"));
+            let (rank, scale) = shape.expect("it was found above");
+            if rank > limits.rank {
+                let most = limits.rank;
+                return Err(bad(format!("rank {rank} at {path} is more than {most}")));
+            }
+            let experts = Experts::of(sites).into_iter().find(|experts| experts.path == path);
+            let experts = experts.expect("it is one of them");
+            // Wrappers are nested: all but the last are inside another one's base layer.
+            let inside = "base_layer.".repeat(named.len() - 1 - index);
+            let mut take = |side: &str, shape: [usize; 2]| {
+                let name = format!("{PREFIX}{path}.{inside}lora_{side}.weight");
+                unread.remove(&name);
+                tensors.take(&name, shape)
+            };
+            let [a, b] = experts.shapes(parameter, rank)?;
+            let places = (take("A", a)?, take("B", b)?);
+            views.push((experts, parameter, rank, scale, places));
+        }
+    }
+    Ok(views)
 }
 
 /// The header of a safetensors file.

@@ -11,6 +11,7 @@ mod queue;
 mod registry;
 mod set;
 mod source;
+mod stacked;
 mod store;
 mod tiers;
 

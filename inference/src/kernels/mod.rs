@@ -17,7 +17,9 @@ mod share;
 mod tile;
 mod weight;
 
-pub(crate) use attention::{BlockValues, HeadBlocks, HeadShape, PackedHead, head_backward, head_forward};
+pub(crate) use attention::{
+    BlockValues, HeadBlocks, HeadShape, PackedHead, head_backward, head_forward,
+};
 pub use dispatch::Level;
 #[cfg(test)]
 pub(crate) use dispatch::at_every_level;

@@ -63,7 +63,7 @@ impl Arena {
         self.values.copy_within(from..from + len, to);
     }
 
-    pub(super) fn view<'a>(
+    pub(super) const fn view<'a>(
         &'a self,
         table: &'a [BlockId],
         layer: usize,

@@ -3,6 +3,7 @@
 use super::{
     Site, SiteId,
     block::{Attention, Block, Dense, LatentQuery, Mlp, Norms, Qkv},
+    shard::Split,
 };
 use crate::config::{
     AttentionSpec, ExpertSpec, MlpForm, ModelSpec, Names, PositionSpec, QkvForm, ResidualForm,
@@ -25,6 +26,10 @@ pub(super) struct LinearPlan {
     pub(super) residual: bool,
     /// Whether adapters may act on it.
     pub(super) is_site: bool,
+    /// Whether it is kept as it is stored when others are quantised.
+    pub(super) exact: bool,
+    /// Which part of it a rank has.
+    pub(super) split: Split,
 }
 
 /// One norm.
@@ -70,6 +75,8 @@ impl Plan {
             fan_in_fan_out: false,
             residual: false,
             is_site: false,
+            exact: false,
+            split: Split::Whole,
         };
         Self {
             embedding: table(names.embedding, *vocab_size),
@@ -82,7 +89,7 @@ impl Plan {
     }
 }
 
-fn norm_plan(spec: &ModelSpec, path: String) -> NormPlan {
+const fn norm_plan(spec: &ModelSpec, path: String) -> NormPlan {
     NormPlan { path, kind: spec.norm.kind, width: spec.hidden_size, eps: spec.norm.eps }
 }
 
@@ -110,6 +117,8 @@ impl<'a> LayerPlanner<'a> {
             fan_in_fan_out: self.names.fan_in_fan_out,
             residual: false,
             is_site: true,
+            exact: false,
+            split: Split::Whole,
         }
     }
 
@@ -205,8 +214,9 @@ impl<'a> LayerPlanner<'a> {
             self.dense(&format!("{mlp}.shared_experts"), MlpForm::Gated, experts.shared_width)
         });
         Mlp::Experts {
-            // A parameter of its own in the model's code, not a linear module.
-            router: LinearPlan { is_site: false, ..router },
+            // A parameter of its own in the model's code, not a linear module; rounding it would
+            // change which experts are chosen.
+            router: LinearPlan { is_site: false, exact: true, ..router },
             experts: (0..experts.count).map(expert).collect(),
             shared,
         }

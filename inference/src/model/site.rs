@@ -58,7 +58,7 @@ pub struct SiteWeights {
 ///
 /// An implementation must compute each row from that row's input alone and in a fixed order:
 /// otherwise an answer would depend on what else is in the batch.
-pub trait AdapterDelta {
+pub trait AdapterDelta: Sync {
     /// Returns `y` with the adapter's part added.
     ///
     /// - `x`: `(tokens, d_in)`, the projection's input

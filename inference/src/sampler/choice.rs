@@ -1,7 +1,7 @@
 //! The tokens that may be drawn, and the draw.
 
 use super::Sampling;
-use crate::kernels::exp;
+use crate::kernels::{Kernel, dispatch, exp};
 
 /// Tokens with their unnormalised probabilities after temperature, top-k, top-p and min-p.
 #[derive(Debug, Default)]
@@ -13,56 +13,52 @@ pub(super) struct Candidates {
 impl Candidates {
     /// Fills in what `sampling` leaves of `logits`, whose largest is `top`.
     pub(super) fn fill(&mut self, sampling: &Sampling, logits: &[f32], top: f32) {
-        let weight = |id: u32| {
-            // Masked tokens: exp clamps its argument and would give them a little.
-            let logit = logits[id as usize];
-            let weight = exp((logit - top) / sampling.temperature);
-            if logit == f32::NEG_INFINITY { 0.0 } else { f64::from(weight) }
-        };
+        let temperature = sampling.temperature;
         let likelier =
             |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
-        let Self { ids, weights } = self;
-        ids.clear();
-        ids.extend(0..logits.len() as u32);
-        if sampling.top_k > 0 && sampling.top_k < ids.len() {
-            ids.select_nth_unstable_by(sampling.top_k - 1, likelier);
-            ids.truncate(sampling.top_k);
-            ids.sort_unstable();
+        self.ids.clear();
+        self.ids.extend(0..logits.len() as u32);
+        self.weights.clear();
+        self.weights.resize(logits.len(), 0.0);
+        dispatch(Weights { logits, top, temperature, weights: &mut self.weights });
+        if sampling.top_k > 0 && sampling.top_k < self.ids.len() {
+            self.ids.select_nth_unstable_by(sampling.top_k - 1, likelier);
+            self.ids.truncate(sampling.top_k);
+            self.ids.sort_unstable();
+            let kept = self.ids.iter().map(|id| self.weights[*id as usize]).collect();
+            self.weights = kept;
         }
-        weights.clear();
-        weights.extend(ids.iter().map(|id| weight(*id)));
         if sampling.top_p < 1.0 {
-            self.nucleus(f64::from(sampling.top_p), likelier, weight);
+            self.nucleus(f64::from(sampling.top_p), likelier);
         }
         // The likeliest token's weight is 1.
         let least = f64::from(sampling.min_p);
         if least > 0.0 {
-            let kept = self.ids.iter().copied().zip(self.weights.iter().copied());
-            (self.ids, self.weights) = kept.filter(|(_, weight)| *weight >= least).unzip();
+            self.retain(|weight| weight >= least);
         }
     }
 
+    /// Keeps the tokens with these weights.
+    fn retain(&mut self, keep: impl Fn(f64) -> bool) {
+        let mut weights = self.weights.iter();
+        self.ids.retain(|_| weights.next().is_some_and(|weight| keep(*weight)));
+        self.weights.retain(|weight| keep(*weight));
+    }
+
     /// Keeps the fewest likeliest tokens that have the fraction `top_p` of all weight.
-    fn nucleus(
-        &mut self,
-        top_p: f64,
-        likelier: impl Fn(&u32, &u32) -> std::cmp::Ordering,
-        weight: impl Fn(u32) -> f64,
-    ) {
+    fn nucleus(&mut self, top_p: f64, likelier: impl Fn(&u32, &u32) -> std::cmp::Ordering) {
         let total: f64 = self.weights.iter().sum();
         // Tokens below this have less than what may be left out, all together, so the sort need not
         // see them. The factor keeps rounding out of it.
         let least = 0.5 * (1.0 - top_p) * total / self.ids.len() as f64;
-        let mut kept = std::mem::take(&mut self.ids);
-        let mut weights = self.weights.iter();
-        kept.retain(|_| weights.next().is_some_and(|weight| *weight >= least));
-        kept.sort_unstable_by(likelier);
-        self.weights.clear();
-        self.weights.extend(kept.iter().map(|id| weight(*id)));
+        self.retain(|weight| weight >= least);
+        let mut kept: Vec<(u32, f64)> =
+            self.ids.iter().copied().zip(self.weights.iter().copied()).collect();
+        kept.sort_unstable_by(|(a, _), (b, _)| likelier(a, b));
+        (self.ids, self.weights) = kept.into_iter().unzip();
         let enough = reach(&self.weights, |sum| sum >= top_p * total);
-        kept.truncate(enough + 1);
+        self.ids.truncate(enough + 1);
         self.weights.truncate(enough + 1);
-        self.ids = kept;
     }
 
     /// The token at the fraction `part` of all weight.
@@ -80,6 +76,25 @@ impl Candidates {
             probabilities[*id as usize] = weight / total;
         }
         probabilities
+    }
+}
+
+/// `e^((logit - top) / temperature)`; nothing for tokens that a mask has forbidden.
+struct Weights<'a> {
+    logits: &'a [f32],
+    top: f32,
+    temperature: f32,
+    weights: &'a mut [f64],
+}
+
+impl Kernel for Weights<'_> {
+    #[inline(always)]
+    fn run<const ROWS: usize>(self) {
+        for (weight, logit) in self.weights.iter_mut().zip(self.logits) {
+            let value = exp((logit - self.top) / self.temperature);
+            // The kernels' exp clamps its argument.
+            *weight = if *logit == f32::NEG_INFINITY { 0.0 } else { f64::from(value) };
+        }
     }
 }
 

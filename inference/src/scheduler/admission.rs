@@ -50,9 +50,8 @@ impl Scheduler {
                 let held_back = drain.as_ref().is_some_and(|drain| drain.holds_back(waiting));
                 !held_back && !passed.contains(&waiting.id)
             };
-            let Some(id) = self.waiting.in_turn().find(may_start).map(|waiting| waiting.id) else {
-                return;
-            };
+            let next = self.waiting.in_turn().find(may_start).map(|waiting| waiting.id);
+            let Some(id) = next else { break };
             if !self.try_start(id, kv, adapters, now, planned, &mut passed) {
                 break;
             }

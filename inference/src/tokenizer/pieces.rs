@@ -13,6 +13,9 @@ use crate::{Error, Result};
 /// Largest token id.
 const MAX_ID: usize = 1 << 22;
 
+/// Most spaces that may be dropped where a text begins.
+pub(super) const MAX_DROPPED: u64 = 16;
+
 /// Bytes of each token.
 #[derive(Debug)]
 pub(super) struct Pieces {
@@ -119,7 +122,7 @@ impl Pieces {
     }
 
     fn strip(&mut self, rule: &Value) -> Result<()> {
-        let number = |name: &str| rule[name].as_u64().filter(|&count| count <= 16);
+        let number = |name: &str| rule[name].as_u64().filter(|&count| count <= MAX_DROPPED);
         match (rule["content"].as_str(), number("start"), number("stop")) {
             (Some(" "), Some(start), Some(0)) => {
                 self.dropped_spaces = start as usize;

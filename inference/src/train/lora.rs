@@ -42,6 +42,7 @@ const MAX_RANK: usize = 512;
 #[derive(Debug)]
 struct SiteVariables {
     path: String,
+    fan_in_fan_out: bool,
     a: Var,
     b: Var,
     shrink: Linear,
@@ -50,14 +51,15 @@ struct SiteVariables {
 }
 
 impl SiteVariables {
-    fn new(path: String, weights: &SiteWeights) -> Result<Self> {
+    fn new(site: &Site, weights: &SiteWeights) -> Result<Self> {
         let SiteWeights { rank, d_in, d_out, a, b, scale, .. } = weights;
         let variable = |values: &[f32], shape: (usize, usize)| {
             Var::from_tensor(&Tensor::from_slice(values, shape, &Device::Cpu)?)
         };
         let (a, b) = (variable(a, (*rank, *d_in))?, variable(b, (*d_out, *rank))?);
         let (shrink, expand) = (Linear::trainable(&a)?, Linear::trainable(&b)?);
-        Ok(Self { path, a, b, shrink, expand, scale: f64::from(*scale) })
+        let Site { path, fan_in_fan_out, .. } = site.clone();
+        Ok(Self { path, fan_in_fan_out, a, b, shrink, expand, scale: f64::from(*scale) })
     }
 }
 
@@ -104,8 +106,9 @@ impl TrainableLora {
         let mut sites = BTreeMap::new();
         for weight in weights {
             let known = decoder.sites().get(weight.site.0 as usize);
-            let path = known.map_or_else(|| format!("{:?}", weight.site), |site| site.path.clone());
-            let fits = known.is_some_and(|s| (s.d_in, s.d_out) == (weight.d_in, weight.d_out))
+            let known = known.ok_or_else(|| Error::Adapter(format!("{:?}", weight.site)))?;
+            let path = &known.path;
+            let fits = (known.d_in, known.d_out) == (weight.d_in, weight.d_out)
                 && (1..=MAX_RANK).contains(&weight.rank)
                 && weight.a.len() == weight.rank * weight.d_in
                 && weight.b.len() == weight.d_out * weight.rank;
@@ -115,7 +118,7 @@ impl TrainableLora {
             if sites.contains_key(&weight.site) {
                 return Err(Error::Adapter(format!("{path} is listed twice")));
             }
-            sites.insert(weight.site, SiteVariables::new(path, weight)?);
+            sites.insert(weight.site, SiteVariables::new(known, weight)?);
         }
         if sites.is_empty() {
             return Err(Error::Adapter("it has no sites".into()));
@@ -201,7 +204,7 @@ impl TrainableLora {
             "lora_dropout": 0.0,
             "target_modules": self.target_modules(config),
             "bias": "none",
-            "fan_in_fan_out": false,
+            "fan_in_fan_out": self.sites.values().any(|site| site.fan_in_fan_out),
             "use_rslora": false,
             "inference_mode": true,
         });

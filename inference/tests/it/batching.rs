@@ -111,7 +111,8 @@ fn mixed_batch_equals_each_request_alone() {
 fn preempted_sequences_keep_their_answers() {
     let ask = |hashes: [AdapterHash; 4], i: usize| {
         let prompt = (0..20 + i as u32).map(|at| at * 7 % 250).collect();
-        let adapters = if i % 3 == 0 { AdapterSet::base() } else { AdapterSet::one(hashes[i % 3]) };
+        let adapters =
+            if i.is_multiple_of(3) { AdapterSet::base() } else { AdapterSet::one(hashes[i % 3]) };
         let sampling = Sampling {
             temperature: 0.8,
             min_p: 0.01,

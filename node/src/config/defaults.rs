@@ -57,3 +57,6 @@ pub(super) const fn shopping_tokens() -> u64 {
 pub(super) fn level() -> String {
     "info".into()
 }
+pub(super) fn hub() -> String {
+    "https://huggingface.co".into()
+}

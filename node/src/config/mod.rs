@@ -1,5 +1,6 @@
 //! The configuration file, checked on load.
 
+mod access;
 mod defaults;
 mod keys;
 mod sections;
@@ -8,6 +9,7 @@ mod tests;
 
 use std::path::Path;
 
+pub use access::{AdapterConfig, AdaptersConfig, KeyConfig};
 use alloy::signers::local::PrivateKeySigner;
 pub use keys::read_key;
 pub(crate) use keys::read_small;
@@ -71,6 +73,12 @@ pub struct Config {
     /// Checks of other operators' batches.
     #[serde(default)]
     pub challenger: ChallengerConfig,
+    /// Callers that need no vouchers of their own.
+    #[serde(default)]
+    pub keys: Vec<KeyConfig>,
+    /// Adapters besides those of models.
+    #[serde(default)]
+    pub adapters: AdaptersConfig,
     /// Logs.
     #[serde(default)]
     pub log: LogConfig,
@@ -116,6 +124,8 @@ impl Config {
         if let Some(relay) = &self.da.relay {
             relay.validate()?;
         }
+        self.keys.iter().try_for_each(KeyConfig::validate)?;
+        self.adapters.validate()?;
         self.da.eigenda.validate()
     }
 
@@ -188,13 +198,19 @@ impl Config {
             &mut self.da.attestor_key_file,
             &mut self.srs.path,
             &mut self.srs.cache_dir,
+            &mut self.adapters.root,
         ];
         let optional =
             optional.into_iter().chain(self.da.relay.iter_mut().map(|relay| &mut relay.key_file));
+        let keys = self.keys.iter_mut().flat_map(|key| {
+            let adapters = key.adapters.iter_mut().map(|adapter| &mut adapter.path);
+            key.payer_key_file.iter_mut().chain(adapters)
+        });
         let shopping = self.challenger.shopping.iter_mut();
         let shopping =
             shopping.flat_map(|shopping| [&mut shopping.key_file, &mut shopping.prompts]);
-        let listed = self.model.models.iter_mut().chain(&mut self.node.datanets).chain(shopping);
+        let listed =
+            self.model.models.iter_mut().chain(&mut self.node.datanets).chain(shopping).chain(keys);
         for path in fixed.into_iter().chain(optional.flatten()).chain(listed) {
             *path = folder.join(&*path);
         }

@@ -46,7 +46,7 @@ pub struct NodeConfig {
     /// Largest request body, in bytes.
     #[serde(default = "defaults::max_body_bytes")]
     pub max_body_bytes: usize,
-    /// Requests answered at once; more are refused with 503.
+    /// Requests answered at once; more are refused with 429.
     #[serde(default = "defaults::max_requests")]
     pub max_requests: usize,
     /// Seconds that one call may take, from its body to its record.
@@ -75,7 +75,7 @@ pub struct ModelConfig {
     /// Sequences decoded together.
     #[serde(default = "defaults::max_batch")]
     pub max_batch: usize,
-    /// Calls that may wait for the engine; more are refused with 503.
+    /// Calls that may wait for the engine; more are refused with 429.
     #[serde(default = "defaults::queue")]
     pub queue: usize,
     /// Threads that attribute answers.

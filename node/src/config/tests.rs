@@ -31,6 +31,11 @@ fn settings(text: &str) -> Vec<String> {
             let name = format!("{prefix}{key}");
             match value {
                 toml::Value::Table(table) => walk(&format!("{name}."), table, found),
+                toml::Value::Array(list) if list.iter().all(toml::Value::is_table) => {
+                    for table in list.iter().filter_map(toml::Value::as_table) {
+                        walk(&format!("{name}."), table, found);
+                    }
+                }
                 _ => found.push(name),
             }
         }
@@ -89,14 +94,21 @@ fn every_setting_is_in_the_example_and_none_else_is_known() {
             "challenger.shopping",
             "endpoints key_file prompts budget_gwei deposit_gwei calls_per_epoch max_tokens",
         ),
+        ("adapters", "root hosts hub registered resident_mib host_mib disk_mib"),
+        (
+            "[keys]",
+            "name sha256 payer_key_file deposit_gwei daily_limit_gwei admin unrecorded adapters",
+        ),
+        ("[keys.adapters]", "name path"),
         ("log", "format level"),
     ] {
+        let (header, section) = (format!("[{section}]\n"), section.trim_matches(['[', ']']));
         for key in keys.split_whitespace() {
-            let name = format!("{section}.{key}");
-            assert!(names.contains(&name), "{name} is not documented");
+            let (name, table) = (format!("{section}.{key}"), format!("{section}.{key}."));
+            let is_there = names.iter().any(|n| *n == name || n.starts_with(&table));
+            assert!(is_there, "{name} is not documented");
         }
         // The section knows no other key.
-        let header = format!("[{section}]\n");
         assert!(whole.contains(&header), "{section}");
         let other = whole.replace(&header, &format!("{header}unknown_key = 1\n"));
         let error = Config::parse(&other).unwrap_err().to_string();
@@ -213,4 +225,21 @@ fn paths_are_relative_to_the_file() {
     let config = Config::load(&path).unwrap();
     assert!(config.model.base.starts_with(folder.path()));
     assert!(config.model.models[0].starts_with(folder.path()));
+}
+
+#[test]
+fn keys_that_cannot_work_are_refused_by_name() {
+    let whole = whole();
+    for (from, to, rule) in [
+        ("sha256 = \"ba78", "sha256 = \"78", "sha256 of key \"ana\" is not 32 bytes of hex"),
+        ("name = \"ana\"", "name = \"\"", "keys.name (bytes) 0 is not in 1..=64"),
+        ("daily_limit_gwei = 1000000", "daily_limit_gwei = 0", "keys.daily_limit_gwei 0"),
+        ("payer_key_file = \"keys/ana.hex\"", "", "has a deposit but no payer"),
+        ("registered = 65536", "registered = 0", "adapters.registered 0 is not in"),
+    ] {
+        let changed = whole.replacen(from, to, 1);
+        assert_ne!(changed, whole, "{from}");
+        let error = Config::parse(&changed).unwrap_err().to_string();
+        assert!(error.contains(rule), "{error}");
+    }
 }

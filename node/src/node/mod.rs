@@ -1,5 +1,6 @@
 //! A running node: every part wired to the others, and stopped in order.
 
+mod access;
 mod pipeline;
 mod setup;
 mod stages;

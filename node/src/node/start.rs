@@ -14,20 +14,21 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::Node;
+use super::{Node, access};
 use crate::{
     Error, Result,
-    api::{self, Api},
+    api::{self, About, Api},
     attributor::AttributorHandle,
     catalog::{Catalog, load_rows},
     chain::{ChainClient, Contracts, Deployment},
     config::Config,
     earnings::Earnings,
     indexer::Indexer,
+    keys::Keys,
     metrics::{ChallengerMetrics, EngineMetrics, PipelineMetrics, ServingMetrics, VoteMetrics},
     recorder::{RecorderConfig, RecorderHandle},
     registry::Registry,
-    serving::{Serving, ServingConfig, ServingParts},
+    serving::{AdapterPlaces, Serving, ServingConfig, ServingParts},
     settler::Waits,
     store::{RocksStore, SharedStore},
     worker::blocking,
@@ -128,6 +129,7 @@ impl Parts {
 
     async fn engine(&self) -> Result<EngineHandle> {
         let model = self.config.model.clone();
+        let adapters = access::store_config(&self.config);
         blocking(move || {
             let decoder = Arc::new(Decoder::load(&model.base)?);
             let tokenizer = Arc::new(Tokenizer::load(&model.base)?);
@@ -139,10 +141,11 @@ impl Parts {
                     max_running: model.max_batch,
                     step_tokens: default.step_tokens.max(2 * model.max_batch),
                     max_waiting: model.queue,
+                    max_tenant_waiting: model.queue,
                     ..default
                 },
                 kv_tokens: model.max_batch * longest.next_multiple_of(BLOCK_TOKENS),
-                ..EngineConfig::default()
+                adapters,
             };
             Ok(Engine::start(decoder, tokenizer, config)?)
         })
@@ -192,6 +195,10 @@ impl Parts {
             registry: self.registry.clone(),
             operator: self.operator,
             metrics: ServingMetrics::register(&mut metrics),
+            places: AdapterPlaces {
+                root: self.config.adapters.root.clone(),
+                hosts: self.config.adapters.hosts.clone(),
+            },
             config: ServingConfig {
                 max_prompt_tokens: model.max_prompt_tokens,
                 max_new_tokens: model.max_new_tokens,
@@ -200,8 +207,13 @@ impl Parts {
                 max_head_age: Duration::from_secs(self.config.chain.max_head_age_seconds),
             },
         });
+        let keys = Keys::new(&self.config.keys, &self.store, &self.registry)?;
+        access::private_adapters(&self.config.keys, engine).await?;
+        access::fill_channels(&self.config, &self.registry, self.operator).await;
         let api = Api {
             serving,
+            keys,
+            about: About::default(),
             store: Arc::clone(&self.store),
             earnings,
             waits,

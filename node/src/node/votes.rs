@@ -62,7 +62,7 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
     let (store, registry, client) = own();
     let publisher = IndexPublisher::new(Arc::clone(&layer), kzg.clone());
     let indexes = Indexes::new(registry.clone(), publisher.clone());
-    let challenger = Challenger::new(store, registry, client, layer, kzg, indexes);
+    let challenger = Challenger::new(store, registry, client, layer, kzg, indexes.clone());
     if config.challenger.enabled {
         let challenger = challenger.clone();
         lines.push(vec![stage!(challenger)]);
@@ -71,11 +71,10 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
             IndexChallenger::new(store, registry, client, publisher, &config.node.datanets);
         lines.push(vec![stage!(index_challenger)]);
     }
-    if !config.node.datanets.is_empty() {
-        let (store, registry, client) = own();
-        let index_answerer = IndexAnswerer::new(store, registry, client, &config.node.datanets);
-        lines.push(vec![stage!(index_answerer)]);
-    }
+    let (store, registry, client) = own();
+    let index_answerer =
+        IndexAnswerer::new(store, registry, client, indexes, &config.node.datanets);
+    lines.push(vec![stage!(index_answerer)]);
     let catalog = reruns.shared_catalog();
     // Also without shopping: what was bought before a restart is checked to its end.
     let auditor = Auditor::new(challenger, reruns, context.metrics.clone());

@@ -7,6 +7,7 @@ mod batcher;
 mod binary;
 mod chain;
 mod claims;
+mod clients;
 mod damage;
 mod eigenda;
 mod index;

@@ -41,7 +41,7 @@ fn plain(name: &str) -> bool {
 }
 
 /// Whether a path is `name` or ends in it after a dot.
-fn ends(path: &str, name: &str) -> bool {
+pub(super) fn ends(path: &str, name: &str) -> bool {
     path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 

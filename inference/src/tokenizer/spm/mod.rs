@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 pub(super) use self::proto::SentencePiece;
 use self::proto::{Kind, Piece, bad};
-use super::config::HfTokenizerConfig;
+use super::{config::HfTokenizerConfig, pieces::MAX_DROPPED};
 use crate::Result;
 
 /// Score of pieces that text must not spell, such as `<0x41>` in the letters of it: far below any
@@ -170,8 +170,10 @@ impl SentencePiece {
             parts.push(json!({"type": "ByteFallback"}));
         }
         parts.push(json!({"type": "Fuse"}));
-        if self.dummy_prefix {
-            parts.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
+        if self.dummy_prefix || self.remove_extra_spaces {
+            // Where extra spaces are removed, a text begins with none at all.
+            let start = if self.remove_extra_spaces { MAX_DROPPED } else { 1 };
+            parts.push(json!({"type": "Strip", "content": " ", "start": start, "stop": 0}));
         }
         json!({"type": "Sequence", "decoders": parts})
     }

@@ -27,7 +27,7 @@ pub(super) struct Piece {
 
 impl Piece {
     /// Whether text is cut into it.
-    pub(super) fn spelled(&self) -> bool {
+    pub(super) const fn spelled(&self) -> bool {
         matches!(self.kind, Kind::Normal | Kind::UserDefined)
     }
 }

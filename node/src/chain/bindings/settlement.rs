@@ -261,12 +261,20 @@ sol! {
             Canonical,
             Cluster,
             Order,
-            LeftOut
+            LeftOut,
+            MissingOrdinal
         }
         struct Row { uint64 index; bytes32 rowHash; address contributor; bytes32 clusterHash; }
         struct DatanetRow { uint8 datanet; Row row; bytes32[] proof; }
         struct Gap { RowProof[] lower; RowProof[] upper; }
-        struct LeftOutClaim { bytes32 model; address challenger; uint64 deadline; IndexRow row; }
+        struct IndexClaim {
+            bytes32 model;
+            address challenger;
+            uint64 deadline;
+            Fault fault;
+            uint32 ordinal;
+            IndexRow row;
+        }
 
         error NoFault();
         error NotDisputable(bytes32 model);
@@ -274,6 +282,9 @@ sol! {
         error NotAGap();
         error WrongClaimBond(uint256 given, uint256 claimBond);
         error ClaimExists(bytes32 claim);
+        error OrdinalOutOfRange(uint32 ordinal, uint32 contributors);
+        error WrongAnswer(uint8 claimed);
+        error WrongOrdinal(uint32 claimed, uint32 given);
         error UnknownClaim(bytes32 claim);
         error TooLate(uint64 deadline);
         error TooEarly(uint64 deadline);
@@ -287,9 +298,18 @@ sol! {
             IndexRow row
         );
         event LeftOutAnswered(bytes32 indexed claim, address indexed answerer, IndexRow earlier);
+        event OrdinalClaimed(
+            bytes32 indexed model,
+            bytes32 indexed claim,
+            address indexed challenger,
+            uint64 deadline,
+            uint32 ordinal
+        );
+        event OrdinalAnswered(bytes32 indexed claim, address indexed answerer);
 
         function claimBond() external view returns (uint256);
-        function claimOf(bytes32 claim) external view returns (LeftOutClaim memory);
+        function openClaims(bytes32 model) external view returns (uint256);
+        function claimOf(bytes32 claim) external view returns (IndexClaim memory);
         function proveContributors(bytes32 model, ContributorProof calldata a, ContributorProof calldata b) external;
         function proveOrdinal(bytes32 model, ContributorProof calldata contributor) external;
         function proveNode(bytes32 model, NodeProof calldata node) external;
@@ -306,7 +326,9 @@ sol! {
         function claimLeftOutContributor(
             bytes32 model, DatanetRow calldata row, ContributorProof[] calldata lower, ContributorProof[] calldata upper
         ) external payable returns (bytes32 claim);
+        function claimMissingOrdinal(bytes32 model, uint32 ordinal) external payable returns (bytes32 claim);
         function answer(bytes32 claim, DatanetRow calldata earlier) external;
+        function answerOrdinal(bytes32 claim, ContributorProof calldata contributor) external;
         function conclude(bytes32 claim) external;
     }
 

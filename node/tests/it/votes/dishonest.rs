@@ -5,8 +5,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use alloy::primitives::B256;
 use node::{
-    api::{Api, router},
+    api::{About, Api, router},
     catalog::{Catalog, INDEX_FILE, ModelManifest, adapter_hash},
+    keys::Keys,
     metrics::{ChallengerMetrics, EngineMetrics, PipelineMetrics, VoteMetrics},
     recorder::CallRecord,
     store::{MemoryStore, SharedStore, Table, WriteBatch, rows},
@@ -95,6 +96,8 @@ async fn api(world: &World, node: &Operator) -> Api {
     let serving = world.serving_of(node, catalog, &mut metrics);
     Api {
         serving,
+        keys: Keys::default(),
+        about: About::default(),
         store: Arc::clone(&node.store),
         earnings: node.earnings.clone(),
         waits: node.settler.waits(),

@@ -52,8 +52,14 @@ async fn serve(market: &Market, node: &Operator, seed: u64) -> Recorded {
         sketch: vec![1, -2, 3],
         scores: Vec::new(),
         request: seed.to_be_bytes().to_vec(),
-        answer: StoredAnswer { is_chat: true, model: "adapter".into(), text, finish: Finish::Stop }
-            .to_bytes(),
+        answer: StoredAnswer {
+            is_chat: true,
+            model: "adapter".into(),
+            text,
+            finish: Finish::Stop,
+            logprobs: None,
+        }
+        .to_bytes(),
     };
     node.recorder.record(reservation, served).await.unwrap()
 }

@@ -217,6 +217,7 @@ impl World {
             registry: node.registry.clone(),
             operator: self.market.operator.address(),
             metrics: ServingMetrics::register(metrics),
+            places: node::serving::AdapterPlaces::default(),
             config: ServingConfig {
                 max_prompt_tokens: 256,
                 max_new_tokens: 64,
@@ -243,7 +244,7 @@ pub(super) async fn serve_honestly(
     let Admitted::New(mut run) = serving.admit(call, voucher).await.unwrap() else { panic!() };
     loop {
         if let Progress::Finished(finished) = run.next().await.unwrap() {
-            return finished.recorded;
+            return finished.into_recorded().unwrap();
         }
     }
 }
@@ -285,8 +286,14 @@ pub(super) async fn serve_falsely(
         sketch: outcome.sketch,
         scores: index.contributors().iter().map(|c| c.earner).zip(scores).collect(),
         request: body.to_vec(),
-        answer: StoredAnswer { is_chat: true, model: "adapter".into(), text, finish: Finish::Stop }
-            .to_bytes(),
+        answer: StoredAnswer {
+            is_chat: true,
+            model: "adapter".into(),
+            text,
+            finish: Finish::Stop,
+            logprobs: None,
+        }
+        .to_bytes(),
     };
     node.recorder.record(reservation, served).await.unwrap()
 }
