@@ -86,7 +86,12 @@ impl ChainClient {
             .with_poll_interval(Duration::from_millis(150));
         let sender = signer.as_ref().map(PrivateKeySigner::address);
         let provider = match signer {
-            Some(signer) => ProviderBuilder::new()
+            // The default counts nonces by itself: one transaction that is refused after it was given
+            // one leaves a gap, behind which all later ones of the account wait for ever.
+            Some(signer) => ProviderBuilder::default()
+                .with_gas_estimation()
+                .with_simple_nonce_management()
+                .fetch_chain_id()
                 .wallet(EthereumWallet::from(signer))
                 .connect_client(rpc)
                 .erased(),

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use alloy::{
@@ -15,6 +15,8 @@ use alloy::{
 };
 use node::chain::{ChainClient, Deployment};
 use prover::{Srs, argument::VerifierKey, evm};
+
+use crate::binary::PATIENCE;
 
 /// Anvil's first keys, each with 10 000 coins.
 pub(crate) const KEYS: [&str; 4] = [
@@ -97,13 +99,12 @@ impl Anvil {
         let (url, file) = (format!("http://127.0.0.1:{port}"), OnceLock::new());
         let anvil = Self { child: Some(child), url, chain_id, file };
         let client = anvil.client(None);
-        for _ in 0..300 {
-            if client.block(None).await.is_ok() {
-                return anvil;
-            }
+        let begin = Instant::now();
+        while client.block(None).await.is_err() {
+            assert!(begin.elapsed() < PATIENCE, "anvil does not answer");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("anvil does not answer");
+        anvil
     }
 
     /// The same chain, which does not end with the new value.
