@@ -42,6 +42,9 @@ pub enum Error {
     /// Data availability failed.
     #[error("data availability: {0}")]
     Availability(String),
+    /// Something is on its way and not there yet; asking again goes on with it.
+    #[error("not yet: {0}")]
+    Pending(String),
     /// A call could not be attributed.
     #[error("attribution: {0}")]
     Attribution(String),

@@ -157,6 +157,18 @@ impl Registry {
         get_row(&*self.store, Table::Indexes, model.as_slice())
     }
 
+    /// The indexes that were published from a block on, with the blocks, in their order.
+    pub fn indexes_from(&self, block: u64) -> Result<Vec<(u64, B256)>> {
+        let from = block.to_be_bytes();
+        let entries = self.store.scan(Table::IndexOrder, &[], &from, usize::MAX)?.into_iter();
+        let parsed = entries.map(|(key, _)| {
+            let (block, model) = key.split_first_chunk()?;
+            Some((u64::from_be_bytes(*block), B256::try_from(model).ok()?))
+        });
+        let damaged = || Error::Store("table index_order: damaged key".into());
+        parsed.map(|entry| entry.ok_or_else(damaged)).collect()
+    }
+
     /// From when calls of the model may earn (seconds), by what the chain says now: 0 for a base
     /// model, `None` if its index is not published or struck.
     pub fn earning_from(&self, model: &ModelView) -> Result<Option<u64>> {
@@ -317,6 +329,11 @@ pub(crate) fn owner_key(model: B256, activation: u64) -> Vec<u8> {
 /// An operator and an epoch.
 pub(crate) fn operator_batch_key(operator: Address, epoch: u64) -> Vec<u8> {
     [operator.as_slice(), &epoch.to_be_bytes()].concat()
+}
+
+/// The block in which an index was published, and its model.
+pub(crate) fn index_order_key(block: u64, model: B256) -> Vec<u8> {
+    [&block.to_be_bytes()[..], model.as_slice()].concat()
 }
 
 /// A role and an account in it.

@@ -86,8 +86,8 @@ impl ChainClient {
             .with_poll_interval(Duration::from_millis(150));
         let sender = signer.as_ref().map(PrivateKeySigner::address);
         let provider = match signer {
-            // A nonce that is counted here would be missed for ever by a transaction that was refused
-            // after it was given one, and every later transaction would wait for that one.
+            // The default counts nonces by itself: one transaction that is refused after it was given
+            // one leaves a gap, behind which all later ones of the account wait for ever.
             Some(signer) => ProviderBuilder::default()
                 .with_gas_estimation()
                 .with_simple_nonce_management()
@@ -233,7 +233,11 @@ impl ChainClient {
         Ok(block.header.gas_limit)
     }
 
-    async fn simulate(&self, request: TransactionRequest, at: BlockId) -> Result<Bytes> {
+    /// What a transaction would return on top of a block.
+    ///
+    /// # Errors
+    /// [`Error::Reverted`] if it would revert, [`Error::Chain`].
+    pub(crate) async fn simulate(&self, request: TransactionRequest, at: BlockId) -> Result<Bytes> {
         self.provider.call(request).block(at).await.map_err(revert::error)
     }
 }

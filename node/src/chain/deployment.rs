@@ -10,9 +10,21 @@ use serde::Deserialize;
 
 use crate::{Error, Result, voucher};
 
+/// Who tells Settlement that a blob is available.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certification {
+    /// A development attestor, whose word DevCertVerifier takes.
+    Attested,
+    /// EigenDA's contract on L1, whose answers RelayedCertVerifier gets.
+    Relayed {
+        /// DaCertRelay on L1.
+        relay: Address,
+    },
+}
+
 /// Addresses of the contracts on one chain.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "File")]
+#[serde(try_from = "File")]
 pub struct Deployment {
     /// The chain.
     pub chain_id: u64,
@@ -54,6 +66,8 @@ pub struct Deployment {
     pub earnings_archive: Address,
     /// The verifier of data-availability certificates that Settlement asks.
     pub da_cert_verifier: Address,
+    /// What that verifier takes.
+    pub certification: Certification,
     /// SketchVotes, which settles what only running a call again shows.
     pub sketch_votes: Address,
     /// ValidatorRoll, whose stake votes.
@@ -69,6 +83,16 @@ struct File {
     chain_id: u64,
     from_block: u64,
     contracts: Addresses,
+    #[serde(default)]
+    parameters: Parameters,
+}
+
+/// Files from before there was a choice have neither.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Parameters {
+    da_verifier: Option<String>,
+    da_relay: Option<Address>,
 }
 
 #[derive(Deserialize)]
@@ -91,16 +115,55 @@ struct Addresses {
     carry_faults: Address,
     credit_faults: Address,
     earnings_archive: Address,
-    dev_cert_verifier: Address,
+    da_cert_verifier: Option<Address>,
+    dev_cert_verifier: Option<Address>,
+    relayed_cert_verifier: Option<Address>,
     sketch_votes: Address,
     validator_roll: Address,
     record_samples: Address,
 }
 
-impl From<File> for Deployment {
-    fn from(file: File) -> Self {
+impl Parameters {
+    fn certification(&self, at: &Addresses) -> std::result::Result<Certification, String> {
+        let is_relayed = match self.da_verifier.as_deref() {
+            Some("dev") => false,
+            Some("relayed") => true,
+            Some(other) => {
+                return Err(format!("parameters.daVerifier {other} is neither dev nor relayed"));
+            }
+            None => at.relayed_cert_verifier.is_some(),
+        };
+        match self.da_relay {
+            _ if !is_relayed => Ok(Certification::Attested),
+            Some(relay) if !relay.is_zero() => Ok(Certification::Relayed { relay }),
+            _ => Err("parameters.daRelay is missing, and certificates are relayed".into()),
+        }
+    }
+}
+
+/// The verifier, under its general name or under that of its kind; never two different ones.
+fn verifier(at: &Addresses, certification: Certification) -> std::result::Result<Address, String> {
+    let (name, of_kind) = match certification {
+        Certification::Attested => ("DevCertVerifier", at.dev_cert_verifier),
+        Certification::Relayed { .. } => ("RelayedCertVerifier", at.relayed_cert_verifier),
+    };
+    match (at.da_cert_verifier, of_kind) {
+        (Some(verifier), Some(other)) if verifier != other => {
+            Err(format!("contracts.DaCertVerifier {verifier} is not contracts.{name} {other}"))
+        }
+        (Some(verifier), _) | (None, Some(verifier)) => Ok(verifier),
+        (None, None) => Err(format!("contracts has neither DaCertVerifier nor {name}")),
+    }
+}
+
+impl TryFrom<File> for Deployment {
+    type Error = String;
+
+    fn try_from(file: File) -> std::result::Result<Self, String> {
         let at = file.contracts;
-        Self {
+        let certification = file.parameters.certification(&at)?;
+        let da_cert_verifier = verifier(&at, certification)?;
+        Ok(Self {
             chain_id: file.chain_id,
             // The script notes the block on which it runs, which may be the first contract's.
             block: file.from_block.saturating_sub(1),
@@ -121,11 +184,12 @@ impl From<File> for Deployment {
             carry_faults: at.carry_faults,
             credit_faults: at.credit_faults,
             earnings_archive: at.earnings_archive,
-            da_cert_verifier: at.dev_cert_verifier,
+            da_cert_verifier,
+            certification,
             sketch_votes: at.sketch_votes,
             validator_roll: at.validator_roll,
             record_samples: at.record_samples,
-        }
+        })
     }
 }
 
@@ -174,6 +238,102 @@ impl Contracts {
             version: "1",
             chain_id: self.deployment.chain_id,
             verifying_contract: self.deployment.da_cert_verifier,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    const NAMES: [&str; 20] = [
+        "EarnerRegistry",
+        "DatanetRegistry",
+        "ModelRegistry",
+        "InfluenceIndexes",
+        "IndexDisputes",
+        "FeeSchedule",
+        "Staking",
+        "PaymentChannels",
+        "Settlement",
+        "Disputes",
+        "RowFaults",
+        "AmountFaults",
+        "RecordFaults",
+        "ReceiptFaults",
+        "CarryFaults",
+        "CreditFaults",
+        "EarningsArchive",
+        "SketchVotes",
+        "ValidatorRoll",
+        "RecordSamples",
+    ];
+
+    /// A file with these verifiers (name and byte of the address) and parameters.
+    fn file(verifiers: &[(&str, u8)], parameters: &str) -> String {
+        let others = NAMES.map(|name| (name, 1));
+        let contracts: Vec<_> = others
+            .iter()
+            .chain(verifiers)
+            .map(|&(name, byte)| format!("\"{name}\": \"{}\"", Address::repeat_byte(byte)))
+            .collect();
+        let contracts = contracts.join(",");
+        format!(r#"{{"chainId": 5, "fromBlock": 8, "contracts": {{{contracts}}}{parameters}}}"#)
+    }
+
+    fn parameters(kind: &str, relay: u8) -> String {
+        let relay = Address::repeat_byte(relay);
+        format!(r#", "parameters": {{"daVerifier": "{kind}", "daRelay": "{relay}", "owner": 1}}"#)
+    }
+
+    /// A deployment with either verifier.
+    pub(crate) fn deployment(chain_id: u64, is_relayed: bool) -> Deployment {
+        let text = match is_relayed {
+            true => file(&[("RelayedCertVerifier", 7)], &parameters("relayed", 9)),
+            false => file(&[("DevCertVerifier", 7)], ""),
+        };
+        Deployment { chain_id, ..Deployment::parse(&text).unwrap() }
+    }
+
+    #[test]
+    fn the_verifier_is_found_under_its_general_name_and_under_that_of_its_kind() {
+        let (dev, relayed) = (parameters("dev", 0), parameters("relayed", 9));
+        let relay = Address::repeat_byte(9);
+        for (verifiers, parameters, certification) in [
+            (&[("DevCertVerifier", 7)][..], "", Certification::Attested),
+            (&[("DevCertVerifier", 7)], &dev, Certification::Attested),
+            (&[("DaCertVerifier", 7), ("DevCertVerifier", 7)], &dev, Certification::Attested),
+            (&[("DaCertVerifier", 7)], &dev, Certification::Attested),
+            (
+                &[("DaCertVerifier", 7), ("RelayedCertVerifier", 7)],
+                &relayed,
+                Certification::Relayed { relay },
+            ),
+            (&[("RelayedCertVerifier", 7)], &relayed, Certification::Relayed { relay }),
+        ] {
+            let deployment = Deployment::parse(&file(verifiers, parameters)).unwrap();
+            assert_eq!(deployment.da_cert_verifier, Address::repeat_byte(7));
+            assert_eq!(deployment.certification, certification);
+            assert_eq!((deployment.chain_id, deployment.block), (5, 7));
+        }
+    }
+
+    #[test]
+    fn a_file_without_one_verifier_and_its_relay_is_refused() {
+        for (verifiers, parameters, rule) in [
+            (&[][..], String::new(), "neither DaCertVerifier nor DevCertVerifier"),
+            (&[("DevCertVerifier", 7)], parameters("relayed", 9), "nor RelayedCertVerifier"),
+            (&[("RelayedCertVerifier", 7)], parameters("relayed", 0), "daRelay is missing"),
+            (&[("RelayedCertVerifier", 7)], String::new(), "daRelay is missing"),
+            (&[("DaCertVerifier", 7)], parameters("none", 9), "none is neither dev nor relayed"),
+            (
+                &[("DaCertVerifier", 7), ("DevCertVerifier", 8)],
+                parameters("dev", 0),
+                "is not contracts.DevCertVerifier",
+            ),
+        ] {
+            let error = Deployment::parse(&file(verifiers, &parameters)).unwrap_err().to_string();
+            assert!(error.contains(rule), "{error}");
         }
     }
 }

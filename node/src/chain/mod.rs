@@ -6,5 +6,7 @@ mod deployment;
 mod revert;
 
 pub use client::{BlockHeader, ChainClient, Estimate, Sent};
-pub use deployment::{Contracts, Deployment};
+#[cfg(test)]
+pub(crate) use deployment::tests::deployment as deployment_for_tests;
+pub use deployment::{Certification, Contracts, Deployment};
 pub(crate) use revert::name as revert_name;

@@ -8,12 +8,7 @@ use std::{
 use alloy::primitives::{Address, B256, Signature, U256, keccak256};
 use serde_json::{Value, json};
 
-use super::{
-    http::{NodeClient, Refused},
-    payer::Payer,
-    reader::Reply,
-    session::Session,
-};
+use super::{http::NodeClient, payer::Payer, reader::Reply, session::Session};
 use crate::{
     Error, Result,
     api::{answer::Quote, request::ChatMessage},
@@ -22,9 +17,8 @@ use crate::{
 
 /// How often a call is signed again after a refusal that a fresh voucher can cure.
 const MAX_SIGNINGS: usize = 4;
-/// Refusals that a fresh time, price version or ceiling can cure; the refused voucher is void.
-const CURABLE: [&str; 7] = [
-    "time_out_of_range",
+/// Refusals that a fresh price version, epoch or ceiling can cure; the refused voucher is void.
+const CURABLE: [&str; 6] = [
     "earlier_epoch",
     "epoch_sealed",
     "epoch_full",
@@ -32,6 +26,11 @@ const CURABLE: [&str; 7] = [
     "price_version",
     "too_many_in_flight",
 ];
+/// Refusals of a node that has not read the chain's latest blocks, which passes: the channel is known
+/// to be open, and times are signed by the chain's head.
+const BEHIND: [&str; 2] = ["unknown_channel", "time_out_of_range"];
+/// How long a node may be behind the chain.
+const CATCHING_UP: Duration = Duration::from_secs(60);
 /// How long a refused call waits before it is signed again.
 const SIGNING_PAUSE: Duration = Duration::from_millis(300);
 
@@ -179,8 +178,8 @@ impl PaidClient {
     ) -> Result<Bought> {
         let path = "/v1/chat/completions";
         let (body, started) = (call.body(), Instant::now());
-        let mut refusal = None;
-        for _ in 0..MAX_SIGNINGS {
+        let mut signings = 0;
+        loop {
             let left = deadline.saturating_sub(started.elapsed());
             let quote = self.node.quote(path, &body, self.channel, left).await?;
             self.check_quote(&quote)?;
@@ -201,15 +200,13 @@ impl PaidClient {
                     self.session.learn(reply.statement.charged.0);
                     return Ok(Bought { voucher: signed, request: body, receipt, reply });
                 }
-                Err(refused) if CURABLE.contains(&refused.code.as_str()) => {
-                    refusal = Some(refused);
+                Err(refused) if may_pass(&refused.code, &mut signings, started.elapsed()) => {
                     drop(held);
                     tokio::time::sleep(SIGNING_PAUSE).await;
                 }
                 Err(refused) => return Err(refused.into_error()),
             }
         }
-        Err(refusal.map_or_else(|| Error::Remote("not sent".into()), Refused::into_error))
     }
 
     async fn voucher(
@@ -286,5 +283,39 @@ impl PaidClient {
     /// [`Error::Remote`].
     pub async fn get(&self, path: &str, deadline: Duration) -> Result<Value> {
         self.node.get(path, deadline).await
+    }
+}
+
+/// Whether a call that was refused for a reason is to be signed again, `elapsed` after it began.
+/// `signings` counts those that only a fresh voucher can cure.
+fn may_pass(code: &str, signings: &mut usize, elapsed: Duration) -> bool {
+    if BEHIND.contains(&code) {
+        return elapsed < CATCHING_UP;
+    }
+    *signings += 1;
+    CURABLE.contains(&code) && *signings < MAX_SIGNINGS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_behind_the_chain_is_waited_for_as_long_as_it_may_be() {
+        let mut signings = 0;
+        for code in BEHIND.repeat(100) {
+            assert!(may_pass(code, &mut signings, CATCHING_UP - Duration::from_millis(1)));
+            assert!(!may_pass(code, &mut signings, CATCHING_UP));
+        }
+        assert!(may_pass("ceiling_too_low", &mut signings, CATCHING_UP));
+    }
+
+    #[test]
+    fn a_refused_call_is_signed_so_often_and_one_that_is_wrong_once() {
+        let mut signings = 0;
+        for signed in 1..=MAX_SIGNINGS {
+            assert_eq!(may_pass("epoch_sealed", &mut signings, CATCHING_UP), signed < MAX_SIGNINGS);
+        }
+        assert!(!may_pass("invalid_signature", &mut 0, Duration::ZERO));
     }
 }

@@ -144,6 +144,7 @@ mod tests {
             disputes: address,
             earnings_archive: address,
             da_cert_verifier: address,
+            certification: crate::chain::Certification::Attested,
             row_faults: address,
             amount_faults: address,
             record_faults: address,

@@ -19,12 +19,17 @@ pub use sections::{
 };
 use serde::Deserialize;
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    chain::{Certification, Deployment},
+};
 
 /// Environment variable that may hold the operator's key instead of a file.
 pub const OPERATOR_KEY_VARIABLE: &str = "OPENLEDGER_OPERATOR_KEY";
 /// Environment variable that may hold the attestor's key instead of a file.
 pub const ATTESTOR_KEY_VARIABLE: &str = "OPENLEDGER_ATTESTOR_KEY";
+/// Environment variable that may hold the key of the account that relays certificates on L1.
+pub const RELAY_KEY_VARIABLE: &str = "OPENLEDGER_RELAY_KEY";
 /// Chains on which what is made up for development is refused: Ethereum and OpenLedger.
 const MAIN_CHAINS: [u64; 2] = [1, 1612];
 
@@ -116,6 +121,9 @@ impl Config {
             let rule = "da.kind eigenda needs srs.path: EigenDA commits with its own powers of tau";
             return Err(Error::Config(rule.into()));
         }
+        if let Some(relay) = &self.da.relay {
+            relay.validate()?;
+        }
         self.keys.iter().try_for_each(KeyConfig::validate)?;
         self.adapters.validate()?;
         self.da.eigenda.validate()
@@ -140,22 +148,47 @@ impl Config {
         ]
     }
 
-    /// Refuses to run with a development's setup or attestor where real money is.
+    /// Refuses to run against a deployment whose certificates of availability this configuration
+    /// cannot make, and with what is for development where real money is.
     ///
     /// # Errors
     /// [`Error::Config`] on chains 1 and 1612: if `srs.secret_seed` is set, because whoever knows
-    /// it can forge openings, and without it as well, because the only certificates of
-    /// availability that a node makes are the word of a development attestor.
-    pub fn check_chain(&self, chain_id: u64) -> Result<()> {
-        if !MAIN_CHAINS.contains(&chain_id) {
-            return Ok(());
+    /// it can forge openings, and if an attestor's word is taken for availability. On any chain: if
+    /// the deployment takes relayed certificates and an attestor is configured or the relay is not, or
+    /// the other way round.
+    pub fn check_deployment(&self, deployment: &Deployment) -> Result<()> {
+        let (chain_id, is_attested) =
+            (deployment.chain_id, deployment.certification == Certification::Attested);
+        if MAIN_CHAINS.contains(&chain_id) && (self.srs.secret_seed.is_some() || is_attested) {
+            let what = match self.srs.secret_seed {
+                Some(_) => "srs.secret_seed",
+                None => "the development attestor (da.attestor_key_file)",
+            };
+            return Err(Error::Config(format!("{what} is refused on main chain {chain_id}")));
         }
-        let what = if self.srs.secret_seed.is_some() {
-            "srs.secret_seed"
-        } else {
-            "the development attestor (da.attestor_key_file)"
+        let attestor = self.da.attestor_key_file.is_some()
+            || std::env::var_os(ATTESTOR_KEY_VARIABLE).is_some();
+        let rule = match (is_attested, self.da.relay.is_some()) {
+            (true, true) => {
+                "da.relay is set, but the deployment relays nothing: it takes the word \
+                             of a development attestor (parameters.daVerifier is dev)"
+            }
+            (true, false) => return Ok(()),
+            (false, _) if attestor => {
+                "da.attestor_key_file or OPENLEDGER_ATTESTOR_KEY is set, but the deployment takes no \
+                 attestor's word (parameters.daVerifier is relayed): remove it"
+            }
+            (false, _) if self.da.kind == DaKind::Local => {
+                "da.kind is local, but the deployment takes EigenDA's certificates only \
+                 (parameters.daVerifier is relayed)"
+            }
+            (false, false) => {
+                "da.relay is missing, and the deployment takes certificates that L1 has verified \
+                 (parameters.daVerifier is relayed)"
+            }
+            (false, true) => return Ok(()),
         };
-        Err(Error::Config(format!("{what} is refused on main chain {chain_id}")))
+        Err(Error::Config(rule.into()))
     }
 
     fn resolve(&mut self, folder: &Path) {
@@ -167,6 +200,8 @@ impl Config {
             &mut self.srs.cache_dir,
             &mut self.adapters.root,
         ];
+        let optional =
+            optional.into_iter().chain(self.da.relay.iter_mut().map(|relay| &mut relay.key_file));
         let keys = self.keys.iter_mut().flat_map(|key| {
             let adapters = key.adapters.iter_mut().map(|adapter| &mut adapter.path);
             key.payer_key_file.iter_mut().chain(adapters)
@@ -176,7 +211,7 @@ impl Config {
             shopping.flat_map(|shopping| [&mut shopping.key_file, &mut shopping.prompts]);
         let listed =
             self.model.models.iter_mut().chain(&mut self.node.datanets).chain(shopping).chain(keys);
-        for path in fixed.into_iter().chain(optional.into_iter().flatten()).chain(listed) {
+        for path in fixed.into_iter().chain(optional.flatten()).chain(listed) {
             *path = folder.join(&*path);
         }
     }
@@ -195,6 +230,15 @@ impl Config {
     /// As [`Self::operator_key`].
     pub fn attestor_key(&self) -> Result<PrivateKeySigner> {
         read_key(ATTESTOR_KEY_VARIABLE, self.da.attestor_key_file.as_deref())
+    }
+
+    /// The key that pays for relayed certificates on L1, from [`RELAY_KEY_VARIABLE`] or the file.
+    ///
+    /// # Errors
+    /// As [`Self::operator_key`].
+    pub fn relay_key(&self) -> Result<PrivateKeySigner> {
+        let file = self.da.relay.as_ref().and_then(|relay| relay.key_file.as_deref());
+        read_key(RELAY_KEY_VARIABLE, file)
     }
 }
 

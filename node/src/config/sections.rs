@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Deserialize;
 
 use super::defaults;
-use crate::da::EigendaConfig;
+use crate::da::{EigendaConfig, RelayConfig};
 
 /// The chain that settles.
 #[derive(Clone, Debug, Deserialize)]
@@ -106,6 +106,8 @@ pub struct DaConfig {
     pub eigenda: EigendaConfig,
     /// File with the development attestor's private key in hex; [`ATTESTOR_KEY_VARIABLE`] wins.
     pub attestor_key_file: Option<PathBuf>,
+    /// L1, where EigenDA's certificates are verified; for deployments that take nothing else.
+    pub relay: Option<RelayConfig>,
 }
 
 /// Powers of tau: made from a seed for development, or read from a file.

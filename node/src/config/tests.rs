@@ -1,4 +1,5 @@
 use super::*;
+use crate::chain::deployment_for_tests as deployment;
 
 const EXAMPLE: &str = include_str!("../../openledger.example.toml");
 
@@ -51,7 +52,10 @@ fn whole() -> String {
 
 #[test]
 fn what_is_commented_out_is_the_default() {
-    let without_shopping = whole();
+    let mut without_shopping = whole();
+    let relay = without_shopping.find("[da.relay]").unwrap();
+    let srs = without_shopping.find("[srs]").unwrap();
+    without_shopping.replace_range(relay..srs, "");
     let cut = without_shopping.find("[challenger.shopping]").unwrap();
     let log = without_shopping.find("[log]").unwrap();
     let without_shopping = format!("{}{}", &without_shopping[..cut], &without_shopping[log..]);
@@ -80,6 +84,7 @@ fn every_setting_is_in_the_example_and_none_else_is_known() {
             "base models max_prompt_tokens max_new_tokens max_batch queue attribution_threads",
         ),
         ("da", "kind attestor_key_file"),
+        ("da.relay", "rpc_url key_file patience_blocks attempts max_fee_gwei"),
         ("da.eigenda", "proxy_url timeout_seconds attempts patience_seconds"),
         ("srs", "powers secret_seed path cache_dir"),
         ("earnings", "archive_seconds"),
@@ -166,13 +171,49 @@ fn what_is_for_development_is_refused_on_main_chains() {
         for (config, rule) in
             [(&seeded, "srs.secret_seed"), (&attested, "the development attestor")]
         {
-            let error = config.check_chain(chain_id).unwrap_err().to_string();
+            let error = config.check_deployment(&deployment(chain_id, false)).unwrap_err();
+            let error = error.to_string();
             assert!(error.contains(rule), "{error}");
             assert!(error.ends_with(&format!("refused on main chain {chain_id}")), "{error}");
         }
+        let mut relaying = relaying();
+        relaying.check_deployment(&deployment(chain_id, true)).unwrap();
+        relaying.srs.secret_seed = Some("known".into());
+        relaying.check_deployment(&deployment(chain_id, true)).unwrap_err();
     }
     for chain_id in [0, 2, 31_337, 161_201] {
-        seeded.check_chain(chain_id).unwrap();
+        seeded.check_deployment(&deployment(chain_id, false)).unwrap();
+    }
+}
+
+fn relaying() -> Config {
+    let text = EXAMPLE.replace("attestor_key_file", "# attestor_key_file");
+    let text = text.replace("# kind = \"local\"", "kind = \"eigenda\"");
+    let text = text.replace("secret_seed = \"openledger-dev\"", "path = \"g1.point\"");
+    Config::parse(&format!("{text}[da.relay]\nrpc_url = \"http://l1:8545\"\n")).unwrap()
+}
+
+#[test]
+fn who_certifies_is_what_the_deployment_takes() {
+    let (whole, attesting) = (relaying(), Config::parse(EXAMPLE).unwrap());
+    for chain_id in [5, 161_201] {
+        whole.check_deployment(&deployment(chain_id, true)).unwrap();
+        attesting.check_deployment(&deployment(chain_id, false)).unwrap();
+    }
+    let of = |change: fn(&mut Config)| {
+        let mut config = relaying();
+        change(&mut config);
+        config
+    };
+    for (config, is_relayed, rule) in [
+        (attesting, true, "takes no attestor's word"),
+        (of(|config| config.da.attestor_key_file = Some("key".into())), true, "remove it"),
+        (of(|config| config.da.kind = DaKind::Local), true, "da.kind is local"),
+        (of(|config| config.da.relay = None), true, "da.relay is missing"),
+        (whole, false, "da.relay is set"),
+    ] {
+        let error = config.check_deployment(&deployment(5, is_relayed)).unwrap_err().to_string();
+        assert!(error.contains(rule), "{error}");
     }
 }
 

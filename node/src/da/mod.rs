@@ -4,15 +4,19 @@ mod eigenda;
 mod local;
 mod payload;
 mod publisher;
+mod relay;
 
 use std::{fmt::Debug, sync::Arc};
 
 use futures::future::BoxFuture;
 
-pub use eigenda::{BlobCommitment, EigendaAvailability, EigendaConfig};
+pub use eigenda::{
+    BlobCommitment, EigendaAvailability, EigendaConfig, certificate_from_abi, certificate_to_abi,
+};
 pub use local::LocalAvailability;
 pub(crate) use payload::{MAX_PAYLOAD, from_blob, payload_bytes, to_blob};
 pub use publisher::{Attestor, Publisher, certificates};
+pub use relay::{Relay, RelayConfig, RelayContracts, RelayRow, Signed};
 
 use crate::{Result, chain::bindings::G1Point};
 
@@ -27,7 +31,9 @@ pub trait DataAvailability: Debug + Send + Sync + 'static {
     /// - `time`: of the chain's head (seconds)
     ///
     /// # Errors
-    /// [`crate::Error::Availability`] if the layer cannot be reached or refuses it.
+    /// [`crate::Error::Availability`] if the layer cannot be reached or refuses it;
+    /// [`crate::Error::Pending`] while a certificate is on its way to the contract: putting the same
+    /// blob again goes on with it, and costs nothing twice.
     fn put(&self, commitment: G1Point, blob: Vec<u8>, time: u64) -> BoxFuture<'_, Result<Vec<u8>>>;
 
     /// The blob under a commitment, `None` if the layer does not have it. Whether it is the

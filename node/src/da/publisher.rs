@@ -63,7 +63,8 @@ impl Publisher {
     /// Publishes the next committed batch. False if there is none.
     ///
     /// # Errors
-    /// [`Error::Availability`] if the layer fails, [`Error::Store`].
+    /// [`Error::Availability`] if the layer fails, [`Error::Pending`] until it certifies all blobs,
+    /// [`Error::Store`].
     pub async fn step(&self) -> Result<bool> {
         let done = last_epoch(&*self.store, Table::Certificates)?;
         let Some(sealed) = batches_after(&*self.store, done)? else { return Ok(false) };
@@ -85,11 +86,19 @@ impl Publisher {
         });
         let commitments = std::iter::once(&committed.ledger).chain(&committed.witnesses);
         let (mut certificates, mut batch) = (Vec::new(), WriteBatch::default());
+        let mut pending = None;
         for (number, (blob, commitment)) in (0_u32..).zip(blobs.await?.into_iter().zip(commitments))
         {
             let key = [&epoch.to_be_bytes()[..], &number.to_be_bytes()].concat();
-            certificates.push(self.certificate(&key, commitment, blob).await?);
+            match self.certificate(&key, commitment, blob).await {
+                // The others set out meanwhile.
+                Err(error @ Error::Pending(_)) => pending = Some(error),
+                certificate => certificates.push(certificate?),
+            }
             batch.delete(Table::Dispersals, key);
+        }
+        if let Some(error) = pending {
+            return Err(error);
         }
         let blobs = certificates.len();
         info!(target: "node::da", epoch, batch = %sealed.id, blobs, "published");

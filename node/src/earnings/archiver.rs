@@ -1,12 +1,17 @@
 //! Publishes pages of earnings again before their batches leave data availability.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use alloy::primitives::{Address, U256};
 use tracing::info;
 
 use super::{Earnings, Page, snapshot};
 use crate::{
     Error, Result,
-    chain::{ChainClient, bindings::IEarningsArchive},
+    chain::{
+        ChainClient,
+        bindings::{G1Point, IEarningsArchive},
+    },
     committer::Kzg,
     da::SharedAvailability,
     registry::Registry,
@@ -24,13 +29,25 @@ pub struct Archiver {
     kzg: Kzg,
     layer: SharedAvailability,
     interval: u64,
+    // What is on its way to data availability: a later version of the page is another blob, which
+    // would have to be paid for too.
+    pending: Arc<Mutex<Option<Snapshot>>>,
+}
+
+/// A page's earnings as they are published.
+#[derive(Debug, Clone)]
+struct Snapshot {
+    page: u32,
+    version: u64,
+    blob: Vec<u8>,
+    commitment: G1Point,
 }
 
 impl Archiver {
     /// The stage that sends with the client's key, which must be an operator's. A page is published
     /// `interval` seconds of the chain's time after this operator did so last, and at once if it
     /// never did.
-    pub const fn new(
+    pub fn new(
         store: SharedStore,
         registry: Registry,
         client: ChainClient,
@@ -39,7 +56,8 @@ impl Archiver {
         layer: SharedAvailability,
         interval: u64,
     ) -> Self {
-        Self { store, registry, client, earnings, kzg, layer, interval }
+        let pending = Arc::default();
+        Self { store, registry, client, earnings, kzg, layer, interval, pending }
     }
 
     /// Publishes the next page that is due. False if there is none.
@@ -49,13 +67,18 @@ impl Archiver {
     /// [`Error::Reverted`], [`Error::Chain`], [`Error::Store`].
     pub async fn step(&self) -> Result<bool> {
         let now = self.registry.head().timestamp;
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(snapshot) = pending {
+            self.archive(snapshot, now).await?;
+            return Ok(true);
+        }
         for number in self.registry.earning_pages()? {
             let last = self.last(number)?;
             if last.is_some_and(|last| now < last.saturating_add(self.interval)) {
                 continue;
             }
             if let Some(page) = self.earnings.page(number).await? {
-                self.archive(page, now).await?;
+                self.archive(self.snapshot(page).await?, now).await?;
                 return Ok(true);
             }
         }
@@ -77,15 +100,22 @@ impl Archiver {
         Ok(ours.max().max(sent))
     }
 
-    async fn archive(&self, page: Page, now: u64) -> Result<()> {
-        let (kzg, number, version) = (self.kzg.clone(), page.number, page.version());
-        let (blob, commitment) = blocking(move || {
+    async fn snapshot(&self, page: Page) -> Result<Snapshot> {
+        let (kzg, version) = (self.kzg.clone(), page.version());
+        blocking(move || {
             let blob = snapshot::encode(kzg.page_size(), page.number, &page.earnings)?;
             let commitment = kzg.commit_blob(blob.clone())?;
-            Ok((blob, commitment))
+            Ok(Snapshot { page: page.number, version, blob, commitment })
         })
-        .await?;
-        let certificate = self.layer.put(commitment.clone(), blob, now).await?;
+        .await
+    }
+
+    async fn archive(&self, snapshot: Snapshot, now: u64) -> Result<()> {
+        let Snapshot { page: number, version, commitment, .. } = snapshot.clone();
+        let put = self.layer.put(commitment.clone(), snapshot.blob.clone(), now).await;
+        let keep = matches!(put, Err(Error::Pending(_))).then_some(snapshot);
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = keep;
+        let certificate = put?;
         let call = IEarningsArchive::archiveCall {
             page: number,
             version,

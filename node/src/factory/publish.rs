@@ -13,12 +13,13 @@ use crate::{
     Error, Result,
     catalog::{INDEX_FILE, ModelManifest},
     chain::{
-        Contracts,
+        ChainClient, Contracts,
         bindings::{G1Point, IInfluenceIndexes, Index},
     },
     committer::Kzg,
     config::Config,
     da::SharedAvailability,
+    store::{RocksStore, SharedStore},
     worker::blocking,
 };
 
@@ -69,9 +70,12 @@ impl IndexPublisher {
     /// [`Error::Io`] or [`Error::Prover`] if they cannot be read.
     pub async fn open(config: &Config, contracts: &Contracts) -> Result<Self> {
         let chain_id = contracts.deployment.chain_id;
-        config.check_chain(chain_id)?;
+        config.check_deployment(&contracts.deployment)?;
         let data = config.node.data_dir.clone();
-        let layer = crate::node::availability(config, contracts)?;
+        let client = ChainClient::new(&config.chain.rpc_url, None)?;
+        let path = data.join("relays");
+        let store = || RocksStore::open(&path).map(|store| Arc::new(store) as SharedStore);
+        let layer = crate::node::availability(config, contracts, &client, store)?;
         let (srs, page_size) = (config.srs.clone(), contracts.page_size);
         let kzg = blocking(move || {
             Kzg::new(Arc::new(crate::node::powers(&srs, &data, chain_id)?), page_size)
@@ -92,15 +96,39 @@ impl IndexPublisher {
         let symbols = u32::try_from(blobs[0].len() / SYMBOL_BYTES)
             .map_err(|_| Error::Availability(format!("blob of {} bytes", blobs[0].len())))?;
         let mut stored = StoredIndex { symbols, blobs: vec![], certificates: vec![] };
-        for blob in blobs {
+        for blob in &blobs {
             let (kzg, copy) = (self.kzg.clone(), blob.clone());
             let commitment = blocking(move || kzg.commit_blob(copy)).await?;
-            let certificate = self.layer.put(commitment.clone(), blob, time).await?;
             stored.blobs.push(commitment);
-            stored.certificates.push(certificate.into());
         }
+        stored.certificates = self.certify(&stored.blobs, &blobs, time).await?;
         self.read(&stored.blobs, &stored.certificates, symbols, index.root().into()).await?;
         Ok(stored)
+    }
+
+    /// Puts all blobs, and waits until each has its certificate: they are on their way side by side.
+    async fn certify(
+        &self,
+        commitments: &[G1Point],
+        blobs: &[Vec<u8>],
+        time: u64,
+    ) -> Result<Vec<Bytes>> {
+        let mut found = vec![None; blobs.len()];
+        while let Some(mut i) = found.iter().position(Option::is_none) {
+            while i < blobs.len() {
+                if found[i].is_none() {
+                    match self.layer.put(commitments[i].clone(), blobs[i].clone(), time).await {
+                        Err(Error::Pending(_)) => {}
+                        certificate => found[i] = Some(certificate?.into()),
+                    }
+                }
+                i += 1;
+            }
+            if found.contains(&None) {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Reads a published index and rebuilds its tree.

@@ -25,18 +25,21 @@ use crate::{
             Price,
         },
     },
-    registry::{HEAD_KEY, earner_key, name_key, operator_batch_key, owner_key, price_key},
+    registry::{
+        HEAD_KEY, earner_key, index_order_key, name_key, operator_batch_key, owner_key, price_key,
+    },
     store::{Store, Table, WriteBatch},
 };
 
 /// The tables that events write.
-const TABLES: [Table; 19] = [
+const TABLES: [Table; 20] = [
     Table::Earners,
     Table::EarnerIndices,
     Table::Datanets,
     Table::DatanetVersions,
     Table::Models,
     Table::Indexes,
+    Table::IndexOrder,
     Table::ModelNames,
     Table::Prices,
     Table::Rules,
@@ -105,7 +108,10 @@ pub(super) fn event(
     } else if source == deployment.model_registry {
         decoded(log, IModelRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| models(tables, e, time))
     } else if source == deployment.influence_indexes {
-        decoded(log, IInfluenceIndexesEvents::SELECTORS)?.map_or(Ok(()), |e| indexes(tables, e))
+        decoded(log, IInfluenceIndexesEvents::SELECTORS)?.map_or(Ok(()), |e| {
+            let block = log.block_number.unwrap_or_default();
+            indexes(tables, e, block)
+        })
     } else if source == deployment.datanet_registry {
         decoded(log, IDatanetRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| datanets(tables, e))
     } else if source == deployment.earner_registry {
@@ -309,7 +315,7 @@ fn models(tables: &mut Overlay<'_>, event: IModelRegistryEvents, time: u64) -> R
     }
 }
 
-fn indexes(tables: &mut Overlay<'_>, event: IInfluenceIndexesEvents) -> Result<()> {
+fn indexes(tables: &mut Overlay<'_>, event: IInfluenceIndexesEvents, block: u64) -> Result<()> {
     use IInfluenceIndexes::{IndexHeld, IndexPublished, IndexStruck};
     type Event = IInfluenceIndexesEvents;
     match event {
@@ -335,6 +341,7 @@ fn indexes(tables: &mut Overlay<'_>, event: IInfluenceIndexesEvents) -> Result<(
                 accepted_at,
                 struck: false,
             };
+            tables.put(Table::IndexOrder, &index_order_key(block, model), &())?;
             tables.put(Table::Indexes, model.as_slice(), &view)
         }
         Event::IndexHeld(IndexHeld { model, acceptedAt }) => {

@@ -3,6 +3,7 @@
 mod access;
 mod pipeline;
 mod setup;
+mod stages;
 mod start;
 mod votes;
 

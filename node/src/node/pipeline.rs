@@ -35,6 +35,10 @@ impl Stage {
             return Ok(false);
         }
         match (self.step)().await {
+            Err(Error::Pending(what)) => {
+                tracing::debug!(target: "node::pipeline", stage = self.name, what, "waits");
+                Ok(false)
+            }
             Err(error) if !matches!(error, Error::Store(_) | Error::Stopped(_)) => {
                 self.pause = (self.pause.max(interval) * 2).min(MAX_PAUSE);
                 self.resume = Instant::now() + self.pause;

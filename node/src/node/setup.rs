@@ -6,20 +6,42 @@ use prover::{EIGENDA_TAU_G2, Srs};
 
 use crate::{
     Error, Result,
-    chain::Contracts,
+    chain::{Certification, ChainClient, Contracts, Deployment},
     config::{Config, DaKind, SrsConfig},
-    da::{Attestor, EigendaAvailability, LocalAvailability, SharedAvailability},
+    da::{
+        Attestor, EigendaAvailability, LocalAvailability, Relay, RelayContracts, SharedAvailability,
+    },
+    store::SharedStore,
 };
 
 /// Where blobs go.
-pub(crate) fn availability(config: &Config, contracts: &Contracts) -> Result<SharedAvailability> {
-    let attestor = Attestor::new(config.attestor_key()?, contracts.certificate_domain());
-    Ok(match config.da.kind {
-        DaKind::Local => {
+///
+/// - `store`: where certificates are kept that are on their way; opened if there can be any
+pub(crate) fn availability(
+    config: &Config,
+    contracts: &Contracts,
+    client: &ChainClient,
+    store: impl FnOnce() -> Result<SharedStore>,
+) -> Result<SharedAvailability> {
+    let Deployment { certification, da_cert_verifier: verifier, .. } = contracts.deployment;
+    let missing = || Error::Config("da.relay is missing".into());
+    let (eigenda, attestor) = (&config.da.eigenda, || {
+        Ok::<_, Error>(Attestor::new(config.attestor_key()?, contracts.certificate_domain()))
+    });
+    Ok(match (certification, config.da.kind) {
+        (Certification::Attested, DaKind::Local) => {
             let blobs = config.node.data_dir.join("blobs");
-            Arc::new(LocalAvailability::open(&blobs, attestor)?)
+            Arc::new(LocalAvailability::open(&blobs, attestor()?)?)
         }
-        DaKind::Eigenda => Arc::new(EigendaAvailability::new(&config.da.eigenda, attestor)?),
+        (Certification::Attested, DaKind::Eigenda) => {
+            Arc::new(EigendaAvailability::new(eigenda, attestor()?)?)
+        }
+        (Certification::Relayed { relay }, _) => {
+            let (to, key) = (RelayContracts { relay, verifier }, config.relay_key()?);
+            let config = config.da.relay.clone().ok_or_else(missing)?;
+            let relay = Relay::new(config, key, to, client.clone(), store()?)?;
+            Arc::new(EigendaAvailability::relayed(eigenda, relay)?)
+        }
     })
 }
 

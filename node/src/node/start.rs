@@ -14,38 +14,23 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Node, access, availability,
-    pipeline::{self, Stage, stage},
-    powers, votes,
-};
+use super::{Node, access};
 use crate::{
     Error, Result,
     api::{self, About, Api},
     attributor::AttributorHandle,
-    batcher::Batcher,
     catalog::{Catalog, load_rows},
-    chain::{
-        ChainClient, Contracts, Deployment,
-        bindings::{IPayoutVerifier, ISettlement},
-    },
-    committer::{Committer, Kzg},
+    chain::{ChainClient, Contracts, Deployment},
     config::Config,
-    da::Publisher,
-    earnings::{Archiver, Earnings},
-    finaliser::Finaliser,
+    earnings::Earnings,
     indexer::Indexer,
     keys::Keys,
     metrics::{ChallengerMetrics, EngineMetrics, PipelineMetrics, ServingMetrics, VoteMetrics},
-    proofs::Proofs,
     recorder::{RecorderConfig, RecorderHandle},
     registry::Registry,
     serving::{AdapterPlaces, Serving, ServingConfig, ServingParts},
-    settler::{Settler, Waits},
-    standing::Standing,
+    settler::Waits,
     store::{RocksStore, SharedStore},
-    strikes::Strikes,
-    votes::{Context, Reruns},
     worker::blocking,
 };
 
@@ -53,16 +38,16 @@ use crate::{
 const CHAIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the steps of the start share.
-struct Parts {
-    config: Config,
-    shutdown: CancellationToken,
-    store: SharedStore,
-    registry: Registry,
-    client: ChainClient,
-    operator: Address,
-    metrics: MetricsRegistry,
-    votes: VoteMetrics,
-    tasks: JoinSet<Result<()>>,
+pub(super) struct Parts {
+    pub(super) config: Config,
+    pub(super) shutdown: CancellationToken,
+    pub(super) store: SharedStore,
+    pub(super) registry: Registry,
+    pub(super) client: ChainClient,
+    pub(super) operator: Address,
+    pub(super) metrics: MetricsRegistry,
+    pub(super) votes: VoteMetrics,
+    pub(super) tasks: JoinSet<Result<()>>,
 }
 
 pub(super) async fn start(config: Config, shutdown: CancellationToken) -> Result<Node> {
@@ -70,7 +55,7 @@ pub(super) async fn start(config: Config, shutdown: CancellationToken) -> Result
     let client = ChainClient::new(&config.chain.rpc_url, Some(signer.clone()))?;
     let deployment = Deployment::load(&config.chain.deployment)?;
     // The chain itself is asked for its id below, and a deployment of another is refused.
-    config.check_chain(deployment.chain_id)?;
+    config.check_deployment(&deployment)?;
     let contracts = reach(&client, deployment, &shutdown).await?;
     let path = config.node.data_dir.join("store");
     let store: SharedStore = blocking(move || Ok(Arc::new(RocksStore::open(&path)?) as _)).await?;
@@ -116,7 +101,7 @@ async fn reach(
 }
 
 impl Parts {
-    const fn poll_interval(&self) -> Duration {
+    pub(super) const fn poll_interval(&self) -> Duration {
         Duration::from_millis(self.config.chain.poll_interval_ms)
     }
 
@@ -186,113 +171,6 @@ impl Parts {
             }
         }
         Ok(())
-    }
-
-    /// Starts every stage from records to final batches and their archives.
-    async fn pipeline(
-        &mut self,
-        recorder: &RecorderHandle,
-        engine: &EngineHandle,
-        catalog: &Arc<Catalog>,
-    ) -> Result<(Earnings, Waits)> {
-        let contracts = self.registry.contracts().clone();
-        let layer = availability(&self.config, &contracts)?;
-        let kzg = self.kzg(&contracts).await?;
-        self.check_verifier(&kzg).await?;
-        let (store, registry, client) =
-            (Arc::clone(&self.store), self.registry.clone(), self.client.clone());
-        let standing = Standing::new(
-            Arc::clone(&store),
-            registry.clone(),
-            Arc::clone(&layer),
-            kzg.clone(),
-            self.operator,
-        );
-        let strikes =
-            Strikes::new(Arc::clone(&store), registry.clone(), client.clone(), standing.clone());
-        let batcher = Batcher::new(
-            Arc::clone(&store),
-            registry.clone(),
-            recorder.clone(),
-            standing,
-            self.config.node.max_skew_seconds,
-            catalog.weights(),
-        );
-        let committer = Committer::new(Arc::clone(&store), kzg.clone());
-        let publisher = Publisher::new(Arc::clone(&store), registry.clone(), Arc::clone(&layer));
-        let proofs = Proofs::new(Arc::clone(&store), &registry, self.operator, kzg.clone());
-        let settler =
-            Settler::new(Arc::clone(&store), registry.clone(), client.clone(), publisher.clone());
-        let waits = settler.waits();
-        let finaliser = Finaliser::new(Arc::clone(&store), registry.clone(), client.clone());
-        let earnings =
-            Earnings::new(Arc::clone(&store), registry.clone(), kzg.clone(), Arc::clone(&layer));
-        let archiver = Archiver::new(
-            store,
-            registry,
-            client,
-            earnings.clone(),
-            kzg.clone(),
-            Arc::clone(&layer),
-            self.config.earnings.archive_seconds,
-        );
-        // In one line, because batches on top of a struck one are sealed again: no stage may be at
-        // work on one that is taken back.
-        self.line(vec![
-            stage!(strikes),
-            stage!(batcher),
-            stage!(committer),
-            stage!(publisher),
-            stage!(proofs),
-            stage!(settler),
-            stage!(finaliser),
-        ]);
-        self.line(vec![stage!(archiver)]);
-        let attributor = AttributorHandle::start(1, self.config.model.queue)?;
-        let lines = votes::lines(votes::Parts {
-            config: &self.config,
-            context: Context {
-                store: Arc::clone(&self.store),
-                registry: self.registry.clone(),
-                client: self.client.clone(),
-                metrics: self.votes.clone(),
-            },
-            layer,
-            kzg,
-            reruns: Reruns::new(Arc::clone(catalog), engine.clone(), attributor),
-        })?;
-        for line in lines {
-            self.line(line);
-        }
-        Ok((earnings, waits))
-    }
-
-    fn line(&mut self, stages: Vec<Stage>) {
-        self.tasks.spawn(pipeline::run(stages, self.poll_interval(), self.shutdown.clone()));
-    }
-
-    /// Refuses a PayoutVerifier that was deployed with another identity column than the powers give:
-    /// either they are of another setup, or whoever deployed it can prove false payouts.
-    async fn check_verifier(&self, kzg: &Kzg) -> Result<()> {
-        let settlement = self.registry.contracts().deployment.settlement;
-        let verifier = self.client.call(settlement, &ISettlement::payoutVerifierCall {}).await?;
-        let identity = self.client.call(verifier, &IPayoutVerifier::identityCall {}).await?;
-        if identity != kzg.identity() {
-            return Err(Error::Config(format!(
-                "PayoutVerifier {verifier} has not the identity column of these powers of tau"
-            )));
-        }
-        Ok(())
-    }
-
-    async fn kzg(&self, contracts: &Contracts) -> Result<Kzg> {
-        let (config, data) = (self.config.srs.clone(), self.config.node.data_dir.clone());
-        let (chain_id, page_size) = (contracts.deployment.chain_id, contracts.page_size);
-        blocking(move || {
-            let srs = powers(&config, &data, chain_id)?;
-            Kzg::new(Arc::new(srs), page_size)
-        })
-        .await
     }
 
     /// Starts the API.

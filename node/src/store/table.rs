@@ -89,11 +89,15 @@ pub enum Table {
     Indexes,
     /// `model -> IndexExamination` of others' indexes.
     IndexExaminations,
+    /// `commitment, symbols -> RelayRow`: certificates on their way from EigenDA to L2.
+    Relays,
+    /// `block, model -> ()`: when indexes were published, from the chain.
+    IndexOrder,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::Meta,
         Self::Calls,
         Self::Answers,
@@ -136,6 +140,8 @@ impl Table {
         Self::ExaminedThrough,
         Self::Indexes,
         Self::IndexExaminations,
+        Self::Relays,
+        Self::IndexOrder,
     ];
 
     /// The table's name on disk; it never changes.
@@ -183,6 +189,8 @@ impl Table {
             Self::ExaminedThrough => "examined_through",
             Self::Indexes => "indexes",
             Self::IndexExaminations => "index_examinations",
+            Self::Relays => "relays",
+            Self::IndexOrder => "index_order",
         }
     }
 

@@ -5,12 +5,18 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use alloy::{primitives::B256, providers::Provider, signers::local::PrivateKeySigner};
+use alloy::{
+    primitives::{Address, B256},
+    providers::Provider,
+    signers::local::PrivateKeySigner,
+};
 use node::chain::{ChainClient, Deployment};
 use prover::{Srs, argument::VerifierKey, evm};
+
+use crate::binary::PATIENCE;
 
 /// Anvil's first keys, each with 10 000 coins.
 pub(crate) const KEYS: [&str; 4] = [
@@ -41,6 +47,14 @@ fn tool(name: &str) -> PathBuf {
     path
 }
 
+/// What a command says that must succeed.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}{said}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -53,7 +67,7 @@ pub(crate) fn srs() -> Arc<Srs> {
 /// A running chain; it ends with this value.
 #[derive(Debug)]
 pub(crate) struct Anvil {
-    child: Child,
+    child: Option<Child>,
     pub(crate) url: String,
     pub(crate) chain_id: u64,
     /// The first deployment's file.
@@ -63,8 +77,10 @@ pub(crate) struct Anvil {
 impl Drop for Anvil {
     fn drop(&mut self) {
         // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -81,15 +97,20 @@ impl Anvil {
             .spawn()
             .unwrap();
         let (url, file) = (format!("http://127.0.0.1:{port}"), OnceLock::new());
-        let anvil = Self { child, url, chain_id, file };
+        let anvil = Self { child: Some(child), url, chain_id, file };
         let client = anvil.client(None);
-        for _ in 0..300 {
-            if client.block(None).await.is_ok() {
-                return anvil;
-            }
+        let begin = Instant::now();
+        while client.block(None).await.is_err() {
+            assert!(begin.elapsed() < PATIENCE, "anvil does not answer");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("anvil does not answer");
+        anvil
+    }
+
+    /// The same chain, which does not end with the new value.
+    pub(crate) fn shared(&self) -> Self {
+        let Self { url, chain_id, file, .. } = self;
+        Self { child: None, url: url.clone(), chain_id: *chain_id, file: file.clone() }
     }
 
     pub(crate) fn client(&self, signer: Option<PrivateKeySigner>) -> ChainClient {
@@ -122,15 +143,25 @@ impl Anvil {
         epoch_seconds: u64,
         dispute_window: u64,
     ) -> Deployment {
+        self.deploy_as(srs, epoch_seconds, dispute_window, &[])
+    }
+
+    /// Deploys with further variables of the deploy script.
+    pub(crate) fn deploy_as(
+        &self,
+        srs: &Srs,
+        epoch_seconds: u64,
+        dispute_window: u64,
+        variables: &[(&str, String)],
+    ) -> Deployment {
         let evm::G2 { x1, x0, y1, y0 } = srs.tau_g2_evm();
         let tau = [x1, x0, y1, y0].map(|word| B256::new(word).to_string()).join(",");
         let identity = VerifierKey::new(srs, PAGE_SIZE).unwrap().identity();
         let evm::G1 { x, y } = identity.into();
         let identity = [x, y].map(|word| B256::new(word).to_string()).join(",");
-        let output = Command::new(tool("forge"))
-            .current_dir(root())
-            .args(["script", "script/Deploy.s.sol", "--broadcast", "--slow"])
-            .args(["--rpc-url", &self.url, "--private-key", KEYS[0]])
+        let mut command = self.script("Deploy");
+        command
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .env("DEPLOY_EPOCH_SECONDS", epoch_seconds.to_string())
             .env("DEPLOY_DISPUTE_WINDOW", dispute_window.to_string())
             .env("DEPLOY_PAGE_SIZE", PAGE_SIZE.to_string())
@@ -138,18 +169,46 @@ impl Anvil {
             .env("DEPLOY_VOTE_PERIOD", VOTE_PERIOD.to_string())
             .env("DEPLOY_INDEX_WINDOW", dispute_window.to_string())
             .env("DEPLOY_TAU_G2", tau)
-            .env("DEPLOY_IDENTITY", identity)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stdout));
-        let path = root().join(format!("deployments/{}.json", self.chain_id));
-        let deployment = Deployment::load(&path).unwrap();
-        let _ = self.file.set(std::fs::read_to_string(&path).unwrap());
-        std::fs::remove_file(path).unwrap();
-        let _ = std::fs::remove_dir_all(
-            root().join(format!("broadcast/Deploy.s.sol/{}", self.chain_id)),
-        );
+            .env("DEPLOY_IDENTITY", identity);
+        run(&mut command);
+        let text = self.written("Deploy");
+        let deployment = Deployment::parse(&text).unwrap();
+        let _ = self.file.set(text);
         deployment
+    }
+
+    /// A deploy script, run by the first key.
+    pub(crate) fn script(&self, name: &str) -> Command {
+        let mut command = Command::new(tool("forge"));
+        command
+            .current_dir(root())
+            .args(["script", &format!("script/{name}.s.sol"), "--broadcast", "--slow"])
+            .args(["--rpc-url", &self.url, "--private-key", KEYS[0]]);
+        command
+    }
+
+    /// The file that a script wrote for this chain, which is removed.
+    pub(crate) fn written(&self, script: &str) -> String {
+        let path = root().join(format!("deployments/{}.json", self.chain_id));
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let logs = root().join(format!("broadcast/{script}.s.sol/{}", self.chain_id));
+        let _ = std::fs::remove_dir_all(logs);
+        text
+    }
+
+    /// Deploys a contract of `test/`, without arguments, by the third key.
+    pub(crate) fn create(&self, contract: &str) -> Address {
+        let mut command = Command::new(tool("forge"));
+        command.current_dir(root()).args(["create", contract, "--broadcast", "--json"]).args([
+            "--rpc-url",
+            &self.url,
+            "--private-key",
+            KEYS[2],
+        ]);
+        let said = run(&mut command);
+        let line = said.lines().find(|line| line.contains("deployedTo")).unwrap_or(&said);
+        let said: serde_json::Value = serde_json::from_str(line).unwrap();
+        said["deployedTo"].as_str().unwrap().parse().unwrap()
     }
 }

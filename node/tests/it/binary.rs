@@ -8,11 +8,12 @@ use std::{
 };
 
 use alloy::{hex, signers::local::PrivateKeySigner};
-use node::client::NodeClient;
+use node::{client::NodeClient, store::SharedStore};
 
 use crate::{
     anvil::{Anvil, KEYS, SEED},
     votes::tiny,
+    world::rocks,
 };
 
 /// How long one thing may take on a busy machine.
@@ -86,6 +87,19 @@ level = "info,node=debug"
         Self { folder: folder.into() }
     }
 
+    /// Takes settings out again, which must be there.
+    pub(crate) fn remove(&self, settings: &str) {
+        let path = self.folder.join("openledger.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(settings), "{text}");
+        std::fs::write(path, text.replace(settings, "")).unwrap();
+    }
+
+    /// The node's store, which no other process may have open.
+    pub(crate) fn store(&self) -> SharedStore {
+        rocks(&self.folder.join("data/store"))
+    }
+
     /// Starts the node and waits until it serves.
     pub(crate) fn start(&self) -> Process {
         let log = self.folder.join("log");
@@ -113,7 +127,7 @@ fn serve(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_openledger"));
     command.arg("serve").arg("--config").arg(config);
     // What the environment of whoever runs the tests says must not win over the files.
-    for name in ["OPERATOR", "ATTESTOR", "SHOPPER"] {
+    for name in ["OPERATOR", "ATTESTOR", "SHOPPER", "RELAY"] {
         command.env_remove(format!("OPENLEDGER_{name}_KEY"));
     }
     command.env_remove("RUST_LOG").env("NO_COLOR", "1");
@@ -134,7 +148,16 @@ impl Process {
 
     /// A metric's value; 0 if it is not there, as counters are not before they count.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
-        metric(&self.client(), name).await
+        let text = self.client().text("/metrics", PATIENCE).await.unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// The sum of a metric over all its labels.
+    pub(crate) async fn total(&self, name: &str) -> u64 {
+        let text = self.client().text("/metrics", PATIENCE).await.unwrap();
+        let labelled = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
+        labelled.map(|line| line.split_once("} ").unwrap().1.parse::<u64>().unwrap()).sum()
     }
 
     /// Kills it, as a power cut does.
@@ -169,19 +192,14 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            let log = self.log();
+            // A second panic would end the whole run, and hide what the other tests say.
+            let log = std::fs::read(&self.log).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
             let lines: Vec<_> = log.lines().collect();
             let last = lines[lines.len().saturating_sub(60)..].join("\n");
             eprintln!("--- {}\n{last}", self.log.display());
         }
     }
-}
-
-/// A metric of a node's API.
-pub(crate) async fn metric(client: &NodeClient, name: &str) -> u64 {
-    let text = client.text("/metrics", PATIENCE).await.unwrap();
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.map_or(0, |value| value.parse().unwrap())
 }
 
 /// Waits until something is so.

@@ -1,6 +1,11 @@
 //! Bindings against the committed ABI, and the indexer against a chain that misbehaves.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use alloy::{
     json_abi::{Function, JsonAbi},
@@ -8,21 +13,23 @@ use alloy::{
     sol,
     sol_types::SolInterface,
 };
+use axum::{Json, Router, routing::post};
 use node::{
     chain::{
         ChainClient, Contracts, Deployment,
         bindings::{
-            IAmountFaults, ICarryFaults, ICreditFaults, IDaCertVerifier, IDatanetRegistry,
-            IDisputes, IEarnerRegistry, IEarningsArchive, IFeeSchedule, IIndexDisputes,
-            IInfluenceIndexes, IModelRegistry, IPaymentChannels, IPayoutVerifier, IReceiptFaults,
-            IRecordFaults, IRecordSamples, IRowFaults, ISettlement, ISketchVotes, IStaking,
-            IValidatorRoll, Price,
+            IAmountFaults, ICarryFaults, ICreditFaults, IDaCertRelay, IDaCertVerifier,
+            IDatanetRegistry, IDisputes, IEarnerRegistry, IEarningsArchive, IFeeSchedule,
+            IIndexDisputes, IInfluenceIndexes, IModelRegistry, IPaymentChannels, IPayoutVerifier,
+            IReceiptFaults, IRecordFaults, IRecordSamples, IRelayedCertVerifier, IRowFaults,
+            ISettlement, ISketchVotes, IStaking, IValidatorRoll, Price,
         },
     },
     indexer::Indexer,
     registry::{Registry, Role},
     store::{MemoryStore, SharedStore, Table},
 };
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -87,6 +94,8 @@ fn functions_and_errors_are_those_of_the_abi() {
         (IStaking::abi::contract(), "Staking"),
         (IInfluenceIndexes::abi::contract(), "InfluenceIndexes"),
         (IIndexDisputes::abi::contract(), "IndexDisputes"),
+        (IDaCertRelay::abi::contract(), "DaCertRelay"),
+        (IRelayedCertVerifier::abi::contract(), "RelayedCertVerifier"),
         (ISketchVotes::abi::contract(), "SketchVotes"),
         (IValidatorRoll::abi::contract(), "ValidatorRoll"),
         (IRecordSamples::abi::contract(), "RecordSamples"),
@@ -336,4 +345,52 @@ async fn a_deployment_of_another_chain_is_refused() {
     let anvil = Anvil::start(anvil::free_port()).await;
     let result = anvil.client(None).contracts(contracts().deployment).await;
     assert!(matches!(result, Err(node::Error::Config(_))), "{result:?}");
+}
+
+/// An endpoint before a chain that answers one request for a method with an error.
+struct Refusing {
+    url: String,
+    refused: Arc<Mutex<Option<&'static str>>>,
+}
+
+impl Refusing {
+    async fn start(chain: String) -> Self {
+        let refused = Arc::new(Mutex::new(None));
+        let next = Arc::clone(&refused);
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = move |Json(request): Json<Value>| {
+            let is_refused = next.lock().unwrap().take_if(|method| request["method"] == *method);
+            let forward = http.post(&chain).json(&request);
+            async move {
+                if is_refused.is_some() {
+                    let error = json!({ "code": -32_003, "message": "transaction rejected" });
+                    let answer = json!({ "jsonrpc": "2.0", "id": request["id"], "error": error });
+                    return Json(answer);
+                }
+                Json(forward.send().await.unwrap().json().await.unwrap())
+            }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = Router::new().route("/", post(answer));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { url, refused }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_transaction_does_not_hold_up_the_next() {
+    let anvil = Anvil::start(anvil::free_port()).await;
+    let endpoint = Refusing::start(anvil.url.clone()).await;
+    let client = ChainClient::new(&endpoint.url, Some(KEYS[1].parse().unwrap())).unwrap();
+    let (to, call) = (contracts().deployment.staking, IStaking::registerOperatorCall {});
+    for (sent, method) in (1..).zip(["eth_estimateGas", "eth_sendRawTransaction"]) {
+        client.send(to, &call, U256::ONE).await.unwrap();
+        *endpoint.refused.lock().unwrap() = Some(method);
+        let error = client.send(to, &call, U256::ONE).await.unwrap_err().to_string();
+        assert!(error.contains("transaction rejected"), "{method}: {error}");
+        assert_eq!(client.balance(to).await.unwrap(), U256::from(sent));
+    }
+    client.send(to, &call, U256::ONE).await.unwrap();
+    assert_eq!(client.balance(to).await.unwrap(), U256::from(3));
 }

@@ -27,7 +27,7 @@ use node::{
     factory::{EarnerMap, IndexPublisher, RegisterSettings, Registrar, earners_on_chain},
     indexer::Indexer,
     registry::{Registry, Role},
-    store::{MemoryStore, SharedStore},
+    store::{MemoryStore, SharedStore, WriteBatch},
 };
 
 use crate::anvil::{self, Anvil, KEYS, PAGE_SIZE};

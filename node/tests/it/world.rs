@@ -19,7 +19,7 @@ use node::{
     Error, Result,
     batcher::Weights,
     chain::{
-        Contracts, Deployment,
+        Certification, Contracts, Deployment,
         bindings::{G1Point, Price, Rules, Split},
     },
     committer::Kzg,
@@ -78,6 +78,7 @@ pub(crate) const fn contracts() -> Contracts {
             disputes: Address::repeat_byte(9),
             earnings_archive: Address::repeat_byte(10),
             da_cert_verifier: Address::repeat_byte(8),
+            certification: Certification::Attested,
             row_faults: Address::repeat_byte(11),
             amount_faults: Address::repeat_byte(12),
             record_faults: Address::repeat_byte(13),

@@ -34,7 +34,7 @@ use crate::{
         load_rows,
     },
     chain::{
-        Contracts, Deployment,
+        Certification, Contracts, Deployment,
         bindings::{Price, Rules, Split},
     },
     committer::Kzg,
@@ -160,6 +160,7 @@ fn deployment() -> Deployment {
         disputes: address(9),
         earnings_archive: address(10),
         da_cert_verifier: address(8),
+        certification: Certification::Attested,
         row_faults: address(20),
         amount_faults: address(21),
         record_faults: address(22),

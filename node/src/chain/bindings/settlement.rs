@@ -155,6 +155,18 @@ sol! {
     }
 
     #[sol(rpc, abi)]
+    interface IRelayedCertVerifier {
+        function storedAtOf(G1Point calldata commitment, uint32 symbols, bytes32 certificateHash)
+            external view returns (uint64);
+    }
+
+    #[sol(rpc, abi)]
+    interface IDaCertRelay {
+        function verifier() external view returns (address);
+        function relay(bytes calldata certificate) external;
+    }
+
+    #[sol(rpc, abi)]
     interface IDaCertVerifier {
         function check(G1Point calldata commitment, uint32 symbols, bytes calldata certificate) external view;
     }

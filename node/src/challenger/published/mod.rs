@@ -32,9 +32,14 @@ use crate::{
     },
     factory::IndexPublisher,
     registry::{IndexView, ModelView, Registry},
-    store::{SharedStore, Table, WriteBatch, get_row, read_sol, rows as table, write_sol},
+    store::{SharedStore, Table, WriteBatch, get_row, read_sol, write_sol},
     worker::blocking,
 };
+
+/// Blocks that are looked at again, because a reorganisation may have changed what they hold.
+const OVERLAP: u64 = 64;
+/// The block before which every index is done with.
+const CHECKPOINT: &[u8] = b"index-challenger/block";
 
 /// What became of the examination of an index.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -111,10 +116,15 @@ impl IndexChallenger {
     /// # Errors
     /// [`Error::Store`].
     pub async fn step(&self) -> Result<bool> {
-        let mut progress = false;
-        for (key, view) in table::<IndexView>(&*self.store, Table::Indexes, &[])? {
-            let model = B256::try_from(key.as_slice())
-                .map_err(|_| Error::Store("table indexes: damaged key".into()))?;
+        let (mut progress, mut first_open) = (false, None);
+        let from = get_row(&*self.store, Table::Meta, CHECKPOINT)?.unwrap_or(0);
+        for (block, model) in self.registry.indexes_from(from)? {
+            if self.is_done(model)? {
+                continue;
+            }
+            first_open.get_or_insert(block);
+            let unknown = || Error::Store(format!("the index of model {model} is not there"));
+            let view = self.registry.index(model)?.ok_or_else(unknown)?;
             if !self.pauses.is_over(model) {
                 continue;
             }
@@ -131,7 +141,27 @@ impl IndexChallenger {
                 }
             }
         }
+        self.pass(from, first_open)?;
         Ok(progress)
+    }
+
+    /// Whether nothing about an index can change any more.
+    fn is_done(&self, model: B256) -> Result<bool> {
+        let found = index_examination(&self.store, model)?;
+        Ok(found.is_some_and(|found| !matches!(found, IndexExamination::Claimed { .. })))
+    }
+
+    /// Passes over the blocks before the first index that is open, for good; those that a
+    /// reorganisation may still change are looked at again.
+    fn pass(&self, from: u64, first_open: Option<u64>) -> Result<()> {
+        let settled = self.registry.head().number.saturating_sub(OVERLAP);
+        let next = first_open.map_or(settled, |open| open.min(settled));
+        if next <= from {
+            return Ok(());
+        }
+        let mut rows = WriteBatch::default();
+        rows.put_row(Table::Meta, CHECKPOINT, &next);
+        self.store.write(rows)
     }
 
     fn note(&self, model: B256, found: &IndexExamination) -> Result<()> {

@@ -1,7 +1,10 @@
 //! EigenDA through its real proxy, which keeps blobs in memory, and through servers that fail.
 
+mod chains;
 mod pipeline;
 mod proxy;
+mod relay;
+mod relayed;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

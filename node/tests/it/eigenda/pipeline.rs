@@ -72,7 +72,7 @@ powers = 8192
 }
 
 /// Pays for calls. Returns what they cost, in gwei.
-async fn call(market: &Market, node: &Process) -> u64 {
+pub(super) async fn call(market: &Market, node: &Process) -> u64 {
     let deployment = market.contracts.deployment.clone();
     let signer = KEYS[3].parse().unwrap();
     let payer = Payer::connect(&market.anvil.url, deployment, signer).await.unwrap();
@@ -89,7 +89,7 @@ async fn call(market: &Market, node: &Process) -> u64 {
 }
 
 /// The operator's only batch, once it is posted.
-async fn posted(market: &Market) -> (B256, ChainBatch) {
+pub(super) async fn posted(market: &Market) -> (B256, ChainBatch) {
     let store: SharedStore = Arc::new(MemoryStore::default());
     let registry = Registry::new(Arc::clone(&store), market.contracts.clone()).unwrap();
     let pause = std::time::Duration::from_millis(50);
@@ -152,7 +152,7 @@ async fn a_node_settles_through_eigenda() {
 }
 
 /// Everybody's earnings, once they come to the fees.
-async fn earned(node: &Process, fees: u64) -> Vec<EarningsJson> {
+pub(super) async fn earned(node: &Process, fees: u64) -> Vec<EarningsJson> {
     let mut found = Vec::new();
     eventually("earnings are known", async || {
         let page = node.client().get("/v1/earnings", PATIENCE).await.unwrap();

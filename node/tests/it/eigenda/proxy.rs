@@ -1,11 +1,12 @@
 //! EigenDA's real proxy, keeping blobs in memory.
 
 use std::{
-    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+use crate::anvil::free_port;
 
 /// Longest that the proxy takes to read its powers of tau, on a busy machine.
 const START: Duration = Duration::from_secs(600);
@@ -27,8 +28,17 @@ pub(super) struct Proxy {
 
 impl Proxy {
     pub(super) async fn start() -> Self {
-        let port =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        // Somebody may take the port while the proxy reads its powers.
+        for _ in 0..3 {
+            if let Some(proxy) = Self::at(free_port()).await {
+                return proxy;
+            }
+        }
+        panic!("the proxy did not start: run make eigenda");
+    }
+
+    /// The proxy at a port; `None` if it ends before it serves.
+    async fn at(port: u16) -> Option<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/eigenda.sh");
         let child = Command::new(script)
             .arg("run")
@@ -41,18 +51,20 @@ impl Proxy {
         let (begin, health) = (Instant::now(), format!("{}/health", proxy.url));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         while http.get(&health).send().await.is_err() {
-            let ended = proxy.child.try_wait().unwrap();
-            assert_eq!(ended, None, "the proxy did not start: run make eigenda");
+            if proxy.child.try_wait().unwrap().is_some() {
+                return None;
+            }
             assert!(begin.elapsed() < START, "the proxy is not up after {START:?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        proxy
+        Some(proxy)
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

@@ -269,6 +269,25 @@ async fn answer(world: &World, watcher: &Watcher, blind: &Watcher) {
     }
 }
 
+/// What is done with is not read again, also not by another process; what is published later is.
+async fn passes_over_what_is_done(world: &World, watcher: &Watcher, done: B256) {
+    world.anvil.request("anvil_mine", serde_json::json!(["0x41"])).await;
+    watcher.indexer.sync().await.unwrap();
+    while watcher.challenger(Arc::clone(&watcher.store)).step().await.unwrap() {}
+    let forgotten = || {
+        let mut batch = WriteBatch::default();
+        batch.delete(Table::IndexExaminations, done.as_slice());
+        watcher.store.write(batch).unwrap();
+    };
+    forgotten();
+    assert!(!watcher.challenger(Arc::clone(&watcher.store)).step().await.unwrap());
+    let late = world.post("published late", &Draft::of(&world.index())).await;
+    watcher.indexer.sync().await.unwrap();
+    assert!(watcher.challenger(Arc::clone(&watcher.store)).step().await.unwrap());
+    watcher.all([&late], |found| *found == IndexExamination::Clean { datanets: 1 }).await;
+    assert_eq!(index_examination(&watcher.store, done).unwrap(), None);
+}
+
 /// Whoever publishes an index, which needs no rows for it, answers that its ordinals are there, also
 /// beside a claim that cannot be judged before its time is over; those of ordinals that are not there
 /// stay.
@@ -378,6 +397,8 @@ async fn every_wrong_index_is_struck_and_an_honest_one_earns() {
     let claim = watcher.client.call(claim, &IIndexDisputes::claimBondCall {}).await.unwrap();
     let prize = bond / U256::from(2) * U256::from(hidden.len()) + claim;
     assert!(gained <= prize && gained > prize - bond / U256::from(10), "{gained} of {prize}");
+
+    passes_over_what_is_done(&world, &watcher, honest).await;
 
     // Only the honest model earns, from the end of its window: answered claims put nothing off.
     let to = world.contracts.deployment.influence_indexes;

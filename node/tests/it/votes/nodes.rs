@@ -1,6 +1,6 @@
 //! Nodes that shop, vote and challenge because their configuration files say so.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use alloy::{
     primitives::{Address, B256, U256},
@@ -14,7 +14,8 @@ use node::{
         IValidatorRoll, Status,
     },
     registry::{ChainBatch, Registry},
-    store::MemoryStore,
+    store::{MemoryStore, Table, rows},
+    votes::{Purchase, PurchaseState},
 };
 
 use super::{
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{
     anvil::VOTE_PERIOD,
-    binary::{Files, Process, eventually, metric, write_key},
+    binary::{Files, Process, eventually, write_key},
     market::{MAX_SKEW, Operator},
 };
 
@@ -33,6 +34,7 @@ use crate::{
 const EPOCH: u64 = 1_200;
 /// The rule of a record that a vote finds false: the last of the contract's `Rule`.
 const SKETCH: u8 = 24;
+const PURCHASES: &str = "openledger_purchases_total";
 const CHALLENGED: &str = "openledger_purchases_total{result=\"Challenged\"}";
 const RIGHT: &str = "openledger_purchases_total{result=\"Right\"}";
 const SERVED: &str = "openledger_calls_total{outcome=\"Served\"}";
@@ -50,6 +52,8 @@ struct Fleet {
     seller: Process,
     buyer: Process,
     buyer_files: Files,
+    /// The buyer's section.
+    shopping: String,
 }
 
 const CHECKS: &str = r#"
@@ -85,7 +89,7 @@ impl Fleet {
         let head = anvil.client(None).block(None).await.unwrap().unwrap();
         anvil.pass(EPOCH - head.timestamp % EPOCH).await;
         let buyer = buyer_files.start();
-        Self { world, dishonest, honest, validator, seller, buyer, buyer_files }
+        Self { world, dishonest, honest, validator, seller, buyer, buyer_files, shopping }
     }
 
     async fn call<C: alloy::sol_types::SolCall>(&self, to: Address, call: &C) -> C::Return {
@@ -97,9 +101,20 @@ impl Fleet {
         self.call(to, &IValidatorRoll::isEnrolledCall { account }).await
     }
 
+    /// Whether a batch's sample is drawn. If its block is to come, one is made; no more than that,
+    /// because the chain soon forgets its hash.
     async fn is_drawn(&self, batch: B256) -> bool {
         let to = self.world.market.contracts.deployment.record_samples;
-        !self.call(to, &IRecordSamples::seedOfCall { batch }).await.is_zero()
+        if !self.call(to, &IRecordSamples::seedOfCall { batch }).await.is_zero() {
+            return true;
+        }
+        let at = self.call(to, &IRecordSamples::blockOfCall { batch }).await;
+        let anvil = &self.world.market.anvil;
+        let head = anvil.client(None).block(None).await.unwrap().unwrap().number;
+        if !at.is_zero() && U256::from(head) <= at {
+            anvil.pass(1).await;
+        }
+        false
     }
 
     /// The votes on an operator's records, with their stages.
@@ -124,20 +139,31 @@ impl Fleet {
     }
 
     /// Buys until the dishonest operator has sold an answer of the model, and the honest one any.
-    /// The dishonest operator's batch with it.
-    async fn shop(&self) -> B256 {
+    /// From then on nothing is bought, so that no challenge comes after the votes that are awaited.
+    /// Returns the dishonest operator's batch with that answer too, and how many calls were bought.
+    async fn shop(self) -> (Self, B256, u64) {
         eventually("calls are bought", async || {
             self.world.market.anvil.pass(1).await;
+            // Slow enough that all of it is in one epoch, however long it takes.
+            tokio::time::sleep(Duration::from_millis(500)).await;
             let sold = self.dishonest.first_epoch(self.world.model).is_some();
             sold && self.seller.metric(SERVED).await > 0
         })
         .await;
+        // What it is buying it keeps.
+        self.buyer.stop();
         self.dishonest.close();
-        assert!(metric(&self.seller.client(), SERVED).await > 0);
-        let epoch = self.dishonest.first_epoch(self.world.model).unwrap();
-        let operator = self.world.market.operator.address();
-        let to = self.world.market.contracts.deployment.settlement;
-        self.call(to, &ISettlement::batchIdOfCall { operator, epoch }).await
+        let store = self.buyer_files.store();
+        let bought: Vec<(Vec<u8>, Purchase)> = rows(&*store, Table::Purchases, &[]).unwrap();
+        assert!(bought.iter().all(|(_, purchase)| purchase.state == PurchaseState::Open));
+        drop(store);
+        self.buyer_files.remove(&self.shopping);
+        let fleet = Self { buyer: self.buyer_files.start(), ..self };
+        let epoch = fleet.dishonest.first_epoch(fleet.world.model).unwrap();
+        let operator = fleet.world.market.operator.address();
+        let to = fleet.world.market.contracts.deployment.settlement;
+        let batch = fleet.call(to, &ISettlement::batchIdOfCall { operator, epoch }).await;
+        (fleet, batch, bought.len() as u64)
     }
 
     /// The first batch that an operator has posted, if there is one.
@@ -161,7 +187,7 @@ key_file = {key_file:?}
 prompts = {prompts:?}
 budget_gwei = 1000000000
 deposit_gwei = 60000000
-calls_per_epoch = 600
+calls_per_epoch = 1200
 max_tokens = 12
 "#
     )
@@ -191,7 +217,7 @@ async fn first_record(world: &World, batch: &ChainBatch) -> (Vec<u8>, usize, Vec
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_shop_vote_and_challenge_as_their_files_say() {
-    let mut fleet = Fleet::start().await;
+    let fleet = Fleet::start().await;
     let (accused, honest) = (fleet.world.market.operator.address(), fleet.honest.address());
     for account in [fleet.validator.address(), honest] {
         eventually("it enrols", async || fleet.is_enrolled(account).await).await;
@@ -199,25 +225,28 @@ async fn nodes_shop_vote_and_challenge_as_their_files_say() {
     let grudge = funded(&fleet.world.market, 801, 100).await;
     let grudge = Peer::new(&fleet.world.market, &grudge, Arc::new(MemoryStore::default())).await;
 
-    // Calls are bought like any, posted, drawn for samples, and compared with their records.
-    let forged = fleet.shop().await;
+    // Calls are bought like any, posted, compared with their records, and drawn for samples.
+    let (mut fleet, forged, bought) = fleet.shop().await;
     fleet.world.market.anvil.pass(EPOCH + MAX_SKEW).await;
-    eventually("the forged record is challenged, and the honest operator has posted", async || {
-        fleet.world.market.anvil.pass(1).await;
-        fleet.buyer.metric(CHALLENGED).await > 0
-            && fleet.buyer.metric(RIGHT).await > 0
-            && fleet.first_batch(&grudge, honest).await.is_some()
+    eventually("both have posted", async || {
+        fleet.first_batch(&grudge, honest).await.is_some()
+            && fleet.world.market.batch(forged).await.status == Status::Posted
     })
     .await;
+    eventually("every bought call is compared with its record", async || {
+        fleet.buyer.total(PURCHASES).await == bought
+    })
+    .await;
+    let found = (fleet.buyer.metric(CHALLENGED).await, fleet.buyer.metric(RIGHT).await);
+    assert!(found.0 > 0 && found.1 > 0 && found.0 + found.1 == bought, "{found:?} of {bought}");
     let (id, posted) = fleet.first_batch(&grudge, honest).await.unwrap();
     eventually("samples are drawn", async || {
-        fleet.world.market.anvil.pass(1).await;
         fleet.is_drawn(id).await && fleet.is_drawn(forged).await
     })
     .await;
     assert!(fleet.votes_on(honest).await.is_empty(), "an honest record is not challenged");
     let votes = fleet.votes_on(accused).await;
-    assert!(!votes.is_empty());
+    assert_eq!(votes.len() as u64, found.0);
 
     // Somebody challenges an honest record.
     let (ledger, row, witness) = first_record(&fleet.world, &posted).await;
