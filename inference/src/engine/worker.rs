@@ -122,20 +122,20 @@ impl Worker {
     }
 
     fn accept(&mut self, job: Job, stopping: bool) {
-        let (active, sequence) = Active::new(job);
-        let tenant = active.tenant;
-        if stopping {
-            self.left.push(tenant);
-            active.fail("the engine is shutting down");
-            return;
-        }
-        match self.scheduler.submit(sequence) {
-            Ok(id) => {
-                self.active.insert(id, active);
-            }
-            Err(error) => {
-                self.left.push(tenant);
-                active.fail(&error.to_string());
+        let (answers, sequence) = Active::of(job);
+        let accepted = if stopping {
+            Err("the engine is shutting down".to_owned())
+        } else {
+            let ids = self.scheduler.submit_n(sequence, answers.len());
+            ids.map_err(|error| error.to_string())
+        };
+        match accepted {
+            Ok(ids) => self.active.extend(ids.into_iter().zip(answers)),
+            Err(reason) => {
+                for active in answers {
+                    self.left.push(active.tenant);
+                    active.fail(&reason);
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     BLOCK_TOKENS, CacheId, KvShape, KvStore, KvView,
-    blocks::{BlockId, Blocks},
+    blocks::{BlockId, Blocks, LEFT_BEHIND},
     paged::Arena,
     prefix::{NodeId, PrefixKey, Prefixes},
     unknown,
@@ -20,10 +20,12 @@ use crate::{Error, Result};
 /// registered under their tokens ([`Self::register`]); a later sequence that begins with the same
 /// tokens shares them ([`Self::open`]). A block that several hold is copied before one writes to it.
 /// Registered blocks that no sequence uses count as available: they are evicted when room is
-/// needed, those unused for longest first.
+/// needed, those unused for longest first. Where no layer sees beyond a window, sequences give
+/// blocks back that lie behind it ([`Self::trim`]).
 #[derive(Debug)]
 pub struct KvPool {
     shape: KvShape,
+    window: Option<usize>,
     arena: Arena,
     blocks: Blocks,
     prefixes: Prefixes,
@@ -38,6 +40,8 @@ pub struct KvPool {
 struct Table {
     key: PrefixKey,
     blocks: Vec<BlockId>,
+    /// How many of the first ones are left behind.
+    trimmed: usize,
     /// Tokens appended in each layer.
     lengths: Vec<usize>,
     /// How many of the blocks are in the tree, and the last one's node.
@@ -78,6 +82,7 @@ impl KvPool {
         let count = tokens / BLOCK_TOKENS;
         Self {
             shape,
+            window: None,
             arena: Arena::new(shape, count),
             blocks: Blocks::new(count),
             prefixes: Prefixes::default(),
@@ -85,6 +90,13 @@ impl KvPool {
             next: 0,
             dropped: Arc::default(),
         }
+    }
+
+    /// The same pool for a model whose layers all see at most `window` positions, a token's own
+    /// included.
+    pub const fn with_window(mut self, window: Option<usize>) -> Self {
+        self.window = window;
+        self
     }
 
     /// Tokens in all.
@@ -128,7 +140,8 @@ impl KvPool {
         let length = (blocks.len() * BLOCK_TOKENS).min(tokens.len().saturating_sub(1));
         let registered = blocks.len();
         let lengths = vec![length; self.shape.layers];
-        self.insert(Table { key: key.clone(), blocks, lengths, registered, node })
+        let trimmed = 0;
+        self.insert(Table { key: key.clone(), blocks, trimmed, lengths, registered, node })
     }
 
     /// Another cache with the same tokens: all blocks are shared until one of the two writes.
@@ -136,17 +149,32 @@ impl KvPool {
     /// # Errors
     /// [`Error::Request`] if the cache is unknown.
     pub fn fork(&mut self, cache: CacheId) -> Result<CacheLease> {
+        self.fork_first(cache, usize::MAX)
+    }
+
+    /// [`Self::fork`] with at most the first `tokens` tokens.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the cache is unknown or what the next token sees is left behind.
+    pub fn fork_first(&mut self, cache: CacheId, tokens: usize) -> Result<CacheLease> {
         self.collect();
         let table = self.tables.get(&cache).ok_or_else(|| unknown(cache))?;
-        let held = table.length().div_ceil(BLOCK_TOKENS);
+        let length = table.length().min(tokens);
+        let held = length.div_ceil(BLOCK_TOKENS);
+        if self.behind(length) < table.trimmed {
+            return Err(Error::Request(format!("what comes before token {length} is gone")));
+        }
+        // Its registered blocks are a path from the root; one that is cut off is not known here.
+        let cut = table.registered > held;
         let table = Table {
             key: table.key.clone(),
             blocks: table.blocks[..held].to_vec(),
-            lengths: vec![table.length(); self.shape.layers],
-            registered: table.registered,
-            node: table.node,
+            trimmed: table.trimmed,
+            lengths: vec![length; self.shape.layers],
+            registered: if cut { 0 } else { table.registered },
+            node: table.node.filter(|_| !cut),
         };
-        table.blocks.iter().for_each(|block| self.blocks.share(*block));
+        table.blocks[table.trimmed..].iter().for_each(|block| self.blocks.share(*block));
         Ok(self.insert(table))
     }
 
@@ -197,6 +225,29 @@ impl KvPool {
         true
     }
 
+    /// Gives the blocks back that no later token of the cache sees, if the pool's layers all have a
+    /// window. The last registered block stays: later ones are found through it.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the cache is unknown.
+    pub fn trim(&mut self, cache: CacheId) -> Result<()> {
+        let table = self.tables.get(&cache).ok_or_else(|| unknown(cache))?;
+        let kept = table.registered.checked_sub(1).unwrap_or(usize::MAX);
+        let behind = table.trimmed..self.behind(table.length()).min(kept);
+        for index in behind {
+            let table = self.tables.get_mut(&cache).expect("looked up above");
+            table.trimmed = index + 1;
+            let block = std::mem::replace(&mut table.blocks[index], LEFT_BEHIND);
+            self.let_go(block);
+        }
+        Ok(())
+    }
+
+    /// Blocks whose tokens the token at position `length`, and so all later ones, do not see.
+    fn behind(&self, length: usize) -> usize {
+        self.window.map_or(0, |window| (length + 1).saturating_sub(window) / BLOCK_TOKENS)
+    }
+
     /// Registers the full blocks of a cache whose first tokens are `tokens`, so that later sequences
     /// share them. Where the tree already has a block for the same tokens, that one takes the place
     /// of the cache's own: its contents are the same.
@@ -209,6 +260,10 @@ impl KvPool {
         for index in table.registered..full {
             let (chunks, _) = tokens.as_chunks::<BLOCK_TOKENS>();
             let own = table.blocks[index];
+            // What follows what is gone cannot be found, so it is of no use to others.
+            if own == LEFT_BEHIND {
+                break;
+            }
             let node = match self.prefixes.find(&table.key, table.node, &chunks[index]) {
                 Some((node, block)) => {
                     if block != own {
@@ -247,7 +302,7 @@ impl KvPool {
             std::mem::take(&mut *self.dropped.lock().unwrap_or_else(PoisonError::into_inner));
         for table in dropped.iter().filter_map(|id| self.tables.remove(id)).collect::<Vec<_>>() {
             // Last block first, so that it counts as unused for longer than those before it.
-            table.blocks.iter().rev().for_each(|block| self.let_go(*block));
+            table.blocks[table.trimmed..].iter().rev().for_each(|block| self.let_go(*block));
         }
     }
 

@@ -34,6 +34,10 @@ struct Node {
     /// The block that holds the edge's tokens; none at the root.
     block: Option<BlockId>,
     children: u32,
+    /// How many of the children are held or have held descendants.
+    busy: u32,
+    /// Whether a sequence uses it.
+    held: bool,
     /// When a sequence last let go of it.
     used: u64,
 }
@@ -41,15 +45,16 @@ struct Node {
 /// A tree of blocks: from a root for each key, one edge for each block's tokens. It compares tokens
 /// themselves and not their hash, so nobody can make two texts collide.
 ///
-/// Whoever uses a block uses all blocks before it too. So a node that nobody uses has no used
-/// descendants, and all unused ones can be evicted, leaves first.
+/// A node that is neither held nor has held descendants is unused; all unused ones can be evicted,
+/// leaves first. (A sequence holds all blocks before one that it holds, but for those that it has
+/// left behind its window.)
 #[derive(Debug, Default)]
 pub(super) struct Prefixes {
     roots: HashMap<PrefixKey, NodeId>,
     children: HashMap<(NodeId, BlockTokens), NodeId>,
     nodes: HashMap<NodeId, Node>,
     of_block: HashMap<BlockId, NodeId>,
-    /// Leaves that no sequence uses, by time of last use.
+    /// Unused leaves, by time of last use.
     idle: BTreeSet<(u64, NodeId)>,
     unused: usize,
     next: u64,
@@ -57,7 +62,7 @@ pub(super) struct Prefixes {
 }
 
 impl Prefixes {
-    /// Blocks that no sequence uses.
+    /// Blocks that can be evicted.
     pub(super) const fn unused(&self) -> usize {
         self.unused
     }
@@ -92,6 +97,9 @@ impl Prefixes {
         let id = self.add(Edge::Child(parent, tokens), Some(block));
         self.children.insert((parent, tokens), id);
         self.of_block.insert(block, id);
+        self.node(id).held = true;
+        // Before it counts as a child: a leaf may have been idle.
+        self.child_is_busy(parent);
         self.node(parent).children += 1;
         id
     }
@@ -108,7 +116,7 @@ impl Prefixes {
     fn add(&mut self, edge: Edge, block: Option<BlockId>) -> NodeId {
         let id = NodeId(self.next);
         self.next += 1;
-        self.nodes.insert(id, Node { edge, block, children: 0, used: 0 });
+        self.nodes.insert(id, Node { edge, block, children: 0, busy: 0, held: false, used: 0 });
         id
     }
 
@@ -119,22 +127,51 @@ impl Prefixes {
     /// A sequence begins to use a block that none used.
     pub(super) fn acquire(&mut self, block: BlockId) {
         let id = self.of_block[&block];
-        let used = self.nodes[&id].used;
-        self.idle.remove(&(used, id));
-        self.unused -= 1;
+        let node = self.node(id);
+        node.held = true;
+        if node.busy == 0 {
+            self.leaves_unused(id);
+        }
     }
 
     /// The last sequence that used `block` lets go of it, if the tree has it.
     pub(super) fn release(&mut self, block: BlockId) {
-        let Some(id) = self.of_block.get(&block).copied() else { return };
+        let Some(mut id) = self.of_block.get(&block).copied() else { return };
         self.clock += 1;
         let clock = self.clock;
         let node = self.node(id);
-        node.used = clock;
-        if node.children == 0 {
-            self.idle.insert((clock, id));
+        (node.held, node.used) = (false, clock);
+        // Its ancestors may have been left behind before it.
+        while let Node { held: false, busy: 0, block: Some(_), used, children, edge } =
+            &self.nodes[&id]
+        {
+            if *children == 0 {
+                self.idle.insert((*used, id));
+            }
+            self.unused += 1;
+            let Edge::Child(parent, _) = edge else { return };
+            id = *parent;
+            self.node(id).busy -= 1;
         }
-        self.unused += 1;
+    }
+
+    /// An unused node is used now.
+    fn leaves_unused(&mut self, id: NodeId) {
+        let node = &self.nodes[&id];
+        self.idle.remove(&(node.used, id));
+        self.unused -= 1;
+        if let Edge::Child(parent, _) = node.edge {
+            self.child_is_busy(parent);
+        }
+    }
+
+    /// One more child of a node is used or has used descendants.
+    fn child_is_busy(&mut self, id: NodeId) {
+        let node = self.node(id);
+        node.busy += 1;
+        if node.busy == 1 && !node.held && node.block.is_some() {
+            self.leaves_unused(id);
+        }
     }
 
     /// Removes the block that has been unused for longest. The caller gives the tree's reference

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Adapters, Planned, Readiness, Scheduler, SequenceId,
-    queue::Waiting,
+    queue::{Fork, Waiting},
     running::{Running, Sequence, open},
 };
 use crate::{adapter::AdapterHash, kv::KvPool};
@@ -48,10 +48,15 @@ impl Scheduler {
             let drain = self.drain(now);
             let may_start = |waiting: &&Waiting| {
                 let held_back = drain.as_ref().is_some_and(|drain| drain.holds_back(waiting));
-                !held_back && !passed.contains(&waiting.id)
+                let follows = matches!(waiting.fork, Fork::After(_));
+                !held_back && !follows && !passed.contains(&waiting.id)
             };
             let next = self.waiting.in_turn().find(may_start).map(|waiting| waiting.id);
             let Some(id) = next else { break };
+            if let Some(leader) = self.twin(id) {
+                self.follow(id, leader);
+                continue;
+            }
             if !self.try_start(id, kv, adapters, now, planned, &mut passed) {
                 break;
             }
@@ -66,7 +71,9 @@ impl Scheduler {
                 Some(cache) => self.run(id, Running::start(sequence, cache, kv)),
                 None => {
                     self.preempted.insert(id, sequence);
-                    return false;
+                    if !self.give_forks_up() {
+                        return false;
+                    }
                 }
             }
         }
@@ -102,13 +109,20 @@ impl Scheduler {
             }
             Err(error) => {
                 self.waiting.remove(id);
+                self.succeed(id);
                 planned.refused.push((id, error));
                 return true;
             }
         };
         // One spare block for each running sequence, or it would soon be preempted again.
         let (share, spare) = (self.config.prefix_cache, self.running.len());
-        let Some(cache) = open(kv, &waiting.key, &waiting.sequence.prompt, share, spare) else {
+        let prompt = &waiting.sequence.prompt;
+        let cache = match std::mem::take(&mut waiting.fork) {
+            Fork::Of(cache) if kv.grow_leaving(cache.id(), prompt.len(), spare) => Some(cache),
+            // Without it there is more room, and it may be computed again.
+            _ => open(kv, &waiting.key, prompt, share, spare),
+        };
+        let Some(cache) = cache else {
             adapters.release(id);
             return false;
         };
