@@ -3,7 +3,8 @@
 //! First single sites of width 768 at rank 16, in decoding (16 rows) and in a prompt (256 rows), with 1
 //! to 16 different adapters: the grouped kernel, the base projection beside it. Then whole decoding
 //! steps of a LLaMA of 110 M random weights with 16 sequences: without adapters, and with 16 different
-//! ones at every linear projection. Runs of all cases alternate, and the fastest of each counts: the
+//! ones at every linear projection. Then how long a request waits for its adapter (rank 16 at every
+//! projection of that model) when it is in a slot, in memory, and on disk. Runs of all cases alternate, and the fastest of each counts: the
 //! machine may be shared.
 
 use std::{hint::black_box, sync::Arc, time::Instant};
@@ -11,6 +12,7 @@ use std::{hint::black_box, sync::Arc, time::Instant};
 use candle_core::{Device, Tensor};
 use inference::{
     Result,
+    adapter::{AdapterSet, AdapterStore, Registration, StoreConfig, peft_files},
     config::ModelSpec,
     kv::{CacheId, KvCache},
     layers::{
@@ -206,8 +208,63 @@ fn decoding(rng: &mut ChaCha8Rng, length: usize) -> Result<()> {
     Ok(())
 }
 
+/// 95th percentile of the milliseconds that `sets` wait for their adapters, taking turns.
+fn waiting(store: &AdapterStore, sets: &[AdapterSet]) -> Result<f64> {
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        for set in sets {
+            let start = Instant::now();
+            black_box(store.acquire(set)?);
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() * 95 / 100])
+}
+
+fn switching(rng: &mut ChaCha8Rng) -> Result<()> {
+    let sites = llama(rng)?.sites().to_vec();
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    println!("\na request waits for its adapter, 95th percentile in ms");
+    for (kind, narrow) in [("f32", false), ("bf16 values", true)] {
+        let folders: Vec<_> = (0..3).map(|i| dir.path().join(format!("{kind}-{i}"))).collect();
+        let mut bytes = 0;
+        for folder in &folders {
+            let files = peft_files(&adapter(rng, &sites, narrow)?.weights(), &sites)?;
+            bytes = files.weights.len();
+            std::fs::create_dir(folder).expect("the folder can be made");
+            let write = |name: &str, bytes: &[u8]| {
+                std::fs::write(folder.join(name), bytes).expect("the file can be written");
+            };
+            write("adapter_config.json", &files.config);
+            write("adapter_model.safetensors", &files.weights);
+        }
+        let run = |slots: usize, host_bytes: usize| -> Result<f64> {
+            let config =
+                StoreConfig { resident_slots: slots, host_bytes, ..StoreConfig::default() };
+            let store = AdapterStore::new(sites.clone(), config)?;
+            let sets = folders
+                .iter()
+                .map(|folder| {
+                    let source = store.folder(folder);
+                    let registration = Registration { name: None, owner: None, source, hash: None };
+                    Ok(AdapterSet::one(store.register(registration)?))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            waiting(&store, &sets)?;
+            waiting(&store, &sets)
+        };
+        let (slot, memory, disk) = (run(3, 1 << 30)?, run(1, 1 << 30)?, run(1, 0)?);
+        println!(
+            "{kind}, file of {bytes} bytes: slot {slot:.3}, memory {memory:.2}, disk {disk:.2}"
+        );
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
     let mut rng = ChaCha8Rng::seed_from_u64(16);
     kernel(&mut rng)?;
-    decoding(&mut rng, 64)
+    decoding(&mut rng, 64)?;
+    switching(&mut rng)
 }

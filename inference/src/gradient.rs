@@ -6,7 +6,11 @@ use crate::{
     Error, Result,
     layers::with_values,
     model::{Decoder, SiteId},
-    train::{Example, TrainableLora, data::Batch, trainer::batch_loss},
+    train::{
+        Example, TrainableLora,
+        data::Batch,
+        trainer::{batch_loss, fill_idle_experts},
+    },
 };
 
 /// One site's gradient.
@@ -44,22 +48,13 @@ pub fn row_gradient(
     let example = Example { tokens: tokens.to_vec(), loss_from };
     let batch = Batch::new([&example])?;
     let log_likelihood = batch_loss(decoder, adapter, &batch)?.neg()?;
-    let gradients = log_likelihood.backward()?;
-    // An expert that no token of the row has does not enter its likelihood.
-    let some_idle = decoder.spec().experts.is_some();
+    let mut gradients = log_likelihood.backward()?;
+    let variables = adapter.site_variables().flat_map(|(_, path, a, b)| [(path, a), (path, b)]);
+    fill_idle_experts(&mut gradients, variables)?;
     adapter
         .site_variables()
-        .map(|(site, path, a, b)| {
-            let gradient = site_gradient(&gradients, site, path, a, b);
-            if some_idle && gradients.get(a).is_none() { zero(site, a, b) } else { gradient }
-        })
+        .map(|(site, path, a, b)| site_gradient(&gradients, site, path, a, b))
         .collect()
-}
-
-fn zero(site: SiteId, a: &Var, b: &Var) -> Result<SiteGradient> {
-    let ((rank, d_in), (d_out, _)) = (a.dims2()?, b.dims2()?);
-    let (a, b) = (vec![0.0; a.elem_count()], vec![0.0; b.elem_count()]);
-    Ok(SiteGradient { site, rank, d_in, d_out, a, b })
 }
 
 fn site_gradient(

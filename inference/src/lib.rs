@@ -7,12 +7,14 @@
 //! - [`comm`]: what the ranks of a split model tell each other
 //! - [`kernels`]: fixed-order CPU arithmetic, whose bits depend on a row's own inputs only
 //! - [`train`]: full-parameter and LoRA training on the same layers
+//! - [`embedding`]: texts as vectors
 //! - [`gradient`]: per-row gradients at the LoRA sites, which attribution is made from
 //! - [`tokenizer`]: byte-level BPE, chat template, incremental decoding
 
 pub mod adapter;
 pub mod comm;
 pub mod config;
+pub mod embedding;
 pub mod engine;
 pub mod error;
 pub mod eval;

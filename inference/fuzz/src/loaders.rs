@@ -90,10 +90,10 @@ pub fn gguf(data: &[u8]) {
         let file = dir.join("model.gguf");
         let Ok(gguf) = Gguf::open(&file) else { return };
         assert!(gguf.names().count() < 1 << 17);
-        if let Ok((json, config)) = gguf.tokenizer() {
-            if let Ok(tokenizer) = Tokenizer::parse(&json, Some(&config)) {
-                use_tokenizer(&tokenizer);
-            }
+        if let Ok((json, config)) = gguf.tokenizer()
+            && let Ok(tokenizer) = Tokenizer::parse(&json, Some(&config))
+        {
+            use_tokenizer(&tokenizer);
         }
         run(&file);
     });

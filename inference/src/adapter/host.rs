@@ -142,7 +142,7 @@ impl HostAdapter {
     }
 
     /// Bytes that it holds.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) const fn bytes(&self) -> usize {
         self.weights.capacity() + self.views.capacity() * size_of::<View>() + size_of::<Self>()
     }
 

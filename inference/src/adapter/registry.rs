@@ -100,7 +100,7 @@ impl Grants {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    const fn is_empty(&self) -> bool {
         !self.public && self.owner.is_none()
     }
 }
@@ -142,6 +142,12 @@ impl Registry {
         }
         if self.entries.len() >= max && !self.entries.contains_key(&hash) {
             return Err(Error::Adapter(format!("{max} adapters are registered already")));
+        }
+        if name.is_some() && self.names.len() >= max.saturating_mul(2) {
+            return Err(Error::Adapter(format!(
+                "adapters have {} names already",
+                self.names.len()
+            )));
         }
         let entry = self.entries.entry(hash).or_insert_with(|| Entry {
             source: Arc::clone(&source),
@@ -239,10 +245,10 @@ impl Registry {
         let mut list: HashMap<AdapterHash, (Vec<String>, &Entry)> =
             visible.map(|(hash, entry)| (*hash, (Vec::new(), entry))).collect();
         for ((owner, name), hash) in &self.names {
-            if owner.is_none() || owner.as_ref() == key {
-                if let Some((names, _)) = list.get_mut(hash) {
-                    names.push(name.to_string());
-                }
+            if (owner.is_none() || owner.as_ref() == key)
+                && let Some((names, _)) = list.get_mut(hash)
+            {
+                names.push(name.to_string());
             }
         }
         let mut list: Vec<_> =

@@ -41,7 +41,7 @@ pub(super) struct Frequencies {
     pub(super) factor: f32,
 }
 
-fn bad(message: String) -> Error {
+const fn bad(message: String) -> Error {
     Error::Config(message)
 }
 

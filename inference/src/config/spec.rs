@@ -193,7 +193,7 @@ impl AttentionSpec {
     }
 
     /// What an attention layer computes: without window, with these slopes.
-    pub(crate) fn shape(&self, alibi: Option<Arc<[f32]>>) -> AttentionShape {
+    pub(crate) const fn shape(&self, alibi: Option<Arc<[f32]>>) -> AttentionShape {
         AttentionShape {
             heads: self.heads,
             kv_heads: self.kv_heads,

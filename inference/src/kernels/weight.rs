@@ -201,17 +201,44 @@ impl Weight {
         assert!(range.end <= self.d_out(), "row {} of {}", range.end, self.d_out());
         let depth = self.d_in();
         let mut rows = vec![0.0; range.len() * depth];
-        let mut panel = vec![0.0; depth * LANES];
-        let mut row = range.start;
-        for part in rows.chunks_mut(depth) {
-            if row == range.start || row.is_multiple_of(LANES) {
-                self.widen_panel(row / LANES, &mut panel);
+        if range.len() < LANES {
+            for (part, row) in rows.chunks_mut(depth).zip(range) {
+                self.widen_row(row, part);
             }
-            let lane = panel[row % LANES..].iter().step_by(LANES);
-            part.iter_mut().zip(lane).for_each(|(to, from)| *to = *from);
-            row += 1;
+            return rows;
         }
+        let first = range.start / LANES * LANES;
+        let skipped = range.start - first;
+        // Whole panels but for the first one's skipped rows.
+        let (head, rest) = rows.split_at_mut((LANES - skipped) * depth);
+        let parts = std::iter::once((skipped, head));
+        let parts: Vec<_> = parts.chain(rest.chunks_mut(LANES * depth).map(|r| (0, r))).collect();
+        parts.into_par_iter().enumerate().for_each(|(index, (skipped, part))| {
+            let mut panel = vec![0.0; depth * LANES];
+            self.widen_panel(first / LANES + index, &mut panel);
+            for (lane, row) in part.chunks_mut(depth).enumerate() {
+                let lane = panel[skipped + lane..].iter().step_by(LANES);
+                row.iter_mut().zip(lane).for_each(|(to, from)| *to = *from);
+            }
+        });
         rows
+    }
+
+    /// One row widened.
+    fn widen_row(&self, row: usize, out: &mut [f32]) {
+        let (index, lane) = (row / LANES, row % LANES);
+        each_form!(self, float => {
+            let panel = float.panel(index);
+            panel.check(float.depth());
+            for (k, value) in out.iter_mut().enumerate() {
+                // SAFETY: `out` has a value for each of the checked depth.
+                *value = unsafe { panel.lanes(k) }[lane];
+            }
+        }, quant => {
+            for (k, value) in out.iter_mut().enumerate() {
+                *value = quant.value(index, k, lane);
+            }
+        });
     }
 
     /// Panel `index` widened, `(d_in, 16)`.

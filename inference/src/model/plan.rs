@@ -89,7 +89,7 @@ impl Plan {
     }
 }
 
-fn norm_plan(spec: &ModelSpec, path: String) -> NormPlan {
+const fn norm_plan(spec: &ModelSpec, path: String) -> NormPlan {
     NormPlan { path, kind: spec.norm.kind, width: spec.hidden_size, eps: spec.norm.eps }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor, Var, backprop::GradStore};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -116,7 +116,9 @@ impl Trainer {
         let total = batch_loss(decoder, delta, &batch)?;
         let counted = batch.targets.len() as f64;
         let mean = (total / counted)?;
-        let gradients = mean.backward()?;
+        let mut gradients = mean.backward()?;
+        let variables = self.optimizer.variables().iter();
+        fill_idle_experts(&mut gradients, variables.map(|(name, v)| (name.as_str(), v)))?;
         let rate = self.settings.schedule.rate(self.steps_done());
         let gradient_norm = self.optimizer.step(&gradients, rate, self.settings.clip)?;
         let tokens = batch.step.tokens.len() as f64;
@@ -162,6 +164,21 @@ impl Trainer {
         }
         Ok(())
     }
+}
+
+/// Gives zero gradients to the weights of experts that no token of the batch has: they do not enter
+/// the loss. Any other weight without a gradient is left for the caller to refuse.
+pub(crate) fn fill_idle_experts<'a>(
+    gradients: &mut GradStore,
+    variables: impl Iterator<Item = (&'a str, &'a Var)>,
+) -> Result<()> {
+    for (name, variable) in variables {
+        let within = name.contains(".experts.");
+        if within && gradients.get(variable).is_none() {
+            gradients.insert(variable, variable.zeros_like()?);
+        }
+    }
+    Ok(())
 }
 
 /// Negative log-likelihood of a batch's counted tokens, summed.

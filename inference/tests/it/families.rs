@@ -160,19 +160,38 @@ fn bits_are_those_of_each_sequence_alone(family: &str) {
     let sites = Arc::new(Sites::new(&weights).unwrap());
     let rows: [&[u32]; 3] = [&TOKENS[..5], &TOKENS[3..], &TOKENS[1..2]];
     let segment = |range| Segment { range, slot: SlotId(1), rank: 2, scale: 1.0, part: 0 };
-    let run = |sequences: &[&[u32]], adapted: Vec<std::ops::Range<usize>>| {
+    let run = |sequences: &[&[u32]], adapted: Option<std::ops::Range<usize>>| {
         let segments: Vec<Segment> = adapted.into_iter().map(segment).collect();
         let delta = GroupedDelta::new(&segments, |_| Some(Arc::clone(&sites))).unwrap();
         let hidden = decoder.forward(&Step::whole(sequences.iter().copied()), None, &delta);
         decoder.logits(&hidden.unwrap()).unwrap().to_vec2::<f32>().unwrap()
     };
     // The second sequence has the adapter, the others the base.
-    let alone = [run(&rows[..1], vec![]), run(&rows[1..2], vec![0..11]), run(&rows[2..], vec![])];
+    let alone = [run(&rows[..1], None), run(&rows[1..2], Some(0..11)), run(&rows[2..], None)];
     for threads in [1, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let together = pool.install(|| run(&rows, vec![5..16]));
+        let together = pool.install(|| run(&rows, Some(5..16)));
         assert_eq!(together, alone.concat(), "{family} on {threads} threads");
     }
+}
+
+/// In a short batch most experts have no token.
+#[test]
+fn experts_without_tokens_do_not_stop_training() {
+    let decoder = Decoder::load(&base("deepseek_v2_lite")).unwrap();
+    let config = LoraConfig { rank: 2, alpha: 4.0, ..LoraConfig::default() };
+    let adapter = TrainableLora::new(&decoder, &config, 3).unwrap();
+    let mut trainer = Trainer::new(adapter.variables(), settings(2)).unwrap();
+    let short = [Example::whole(TOKENS[..2].to_vec())];
+    trainer.run(&decoder, &adapter, &short, |_, _| Ok(())).unwrap();
+    let gradients = row_gradient(&decoder, &adapter, &TOKENS[..2], 1).unwrap();
+    assert_eq!(gradients.len(), decoder.sites().len());
+    let pairs = decoder.sites().iter().zip(&gradients);
+    let experts = pairs.filter(|(site, _)| site.path.contains(".experts."));
+    let idle = experts.filter(|(_, g)| g.a.iter().all(|value| *value == 0.0)).count();
+    // In each of two layers four of six experts, of three projections, do not see the only token
+    // that counts.
+    assert_eq!(idle, 2 * 4 * 3);
 }
 
 macro_rules! families {

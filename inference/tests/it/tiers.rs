@@ -305,6 +305,25 @@ fn what_fits_no_budget_is_refused_with_the_reason() {
 }
 
 #[test]
+fn what_is_beyond_the_limits_is_refused_by_name() {
+    let refused = |limits: AdapterLimits, reason: &str| {
+        let store = store(StoreConfig { limits, ..StoreConfig::default() });
+        let error = store.register(public(Memory::new(files(3)), None)).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert_eq!((store.stats().registered, store.stats().host_bytes), (0, 0));
+    };
+    let limits = AdapterLimits::default();
+    refused(AdapterLimits { rank: 3, ..limits }, "rank 4 at model.layers.0.self_attn.q_proj");
+    refused(AdapterLimits { tensors: 3, ..limits }, "4 tensors, more than 3");
+    refused(AdapterLimits { header_bytes: 64, ..limits }, "header of");
+    refused(AdapterLimits { weights_bytes: 1000, ..limits }, "too large");
+    refused(AdapterLimits { config_bytes: 10, ..limits }, "too large");
+    let exact = AdapterLimits { rank: 4, tensors: 4, ..limits };
+    let store = store(StoreConfig { limits: exact, ..StoreConfig::default() });
+    assert!(store.register(public(Memory::new(files(3)), None)).is_ok());
+}
+
+#[test]
 fn unloading_does_not_disturb_who_uses_it() {
     let store = store(slots(2));
     let (hash, _) = register(&store, 7);

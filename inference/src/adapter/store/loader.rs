@@ -97,14 +97,14 @@ impl Shared {
         };
         let limits = &self.config.limits;
         let remote = source.is_remote();
-        if let Some(disk) = self.disk.as_ref().filter(|_| remote) {
-            if let Some(files) = disk.read(hash, limits) {
-                match self.verify(&files, hash, known) {
-                    Ok(()) => return self.check(files, hash),
-                    Err(error) => {
-                        tracing::warn!(target: "inference::adapter", %hash, %error, "damaged on disk");
-                        disk.remove(hash);
-                    }
+        if let Some(disk) = self.disk.as_ref().filter(|_| remote)
+            && let Some(files) = disk.read(hash, limits)
+        {
+            match self.verify(&files, hash, known) {
+                Ok(()) => return self.check(files, hash),
+                Err(error) => {
+                    tracing::warn!(target: "inference::adapter", %hash, %error, "damaged on disk");
+                    disk.remove(hash);
                 }
             }
         }

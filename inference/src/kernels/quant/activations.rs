@@ -8,7 +8,18 @@ use crate::kernels::{
 /// Inputs of one block.
 pub(super) const BLOCK: usize = 32;
 
-/// Rows of activations, each block of 32 values as integers from -127 to 127 times a scale.
+/// 32 values of one row: integers from -127 to 127 times a scale.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(16))]
+pub(super) struct Block {
+    /// Four integers in each, the first in the lowest byte.
+    pub(super) codes: [i32; 8],
+    pub(super) scale: f32,
+    /// Sums of the integers of each half.
+    pub(super) sums: [i32; 2],
+}
+
+/// Rows of activations in blocks of 32 values.
 ///
 /// A row's blocks depend on that row only.
 #[derive(Debug)]
@@ -16,26 +27,16 @@ pub(crate) struct Activations {
     pub(super) rows: usize,
     /// Blocks per row, the last ones padded with zeros.
     pub(super) blocks: usize,
-    /// `(rows, blocks, 8)`, four values in each, the first in the lowest byte.
-    pub(super) codes: Vec<[i32; 8]>,
-    /// `(rows, blocks)`
-    pub(super) scales: Vec<f32>,
-    /// Sums of the integers of each half block, `(rows, blocks)`.
-    pub(super) sums: Vec<[i32; 2]>,
+    /// `(blocks, rows)`: what a tile needs of a block lies side by side.
+    pub(super) values: Vec<Block>,
 }
 
 impl Activations {
     /// Quantises `x`, with `blocks` blocks in each row.
     pub(super) fn new(x: Rows<'_>, blocks: usize) -> Self {
         assert!(x.width <= blocks * BLOCK, "rows are wider than their blocks");
-        let count = x.rows * blocks;
-        let mut activations = Self {
-            rows: x.rows,
-            blocks,
-            codes: vec![[0; 8]; count],
-            scales: vec![0.0; count],
-            sums: vec![[0; 2]; count],
-        };
+        let values = vec![Block::default(); x.rows * blocks];
+        let mut activations = Self { rows: x.rows, blocks, values };
         dispatch(Quantise { x, into: &mut activations });
         activations
     }
@@ -53,14 +54,13 @@ impl Kernel for Quantise<'_> {
         for row in 0..x.rows {
             let values = &x.values[row * x.stride..][..x.width];
             let (whole, rest) = values.as_chunks::<BLOCK>();
-            let first = row * into.blocks;
             for (block, values) in whole.iter().enumerate() {
-                quantise_block(values, into, first + block);
+                quantise_block(values, &mut into.values[block * x.rows + row]);
             }
             if !rest.is_empty() {
                 let mut values = [0.0; BLOCK];
                 values[..rest.len()].copy_from_slice(rest);
-                quantise_block(&values, into, first + whole.len());
+                quantise_block(&values, &mut into.values[whole.len() * x.rows + row]);
             }
         }
     }
@@ -68,7 +68,7 @@ impl Kernel for Quantise<'_> {
 
 /// With `d = max|x| / 127`: integers `round(x / d)`, ties to even, and the scale `d`.
 #[inline(always)]
-fn quantise_block(values: &[f32; BLOCK], into: &mut Activations, at: usize) {
+fn quantise_block(values: &[f32; BLOCK], into: &mut Block) {
     // Magnitudes are compared as integers, so that a NaN counts as the largest: the scale of a block
     // with a value that is not finite is not finite either.
     let mut top = 0u32;
@@ -85,11 +85,11 @@ fn quantise_block(values: &[f32; BLOCK], into: &mut Activations, at: usize) {
     for (byte, value) in bytes.iter_mut().zip(values) {
         *byte = (value * inverse + ROUND).to_bits() as i8;
     }
-    into.scales[at] = if zero { 0.0 } else { largest / 127.0 };
-    for (half, sum) in bytes.as_chunks::<16>().0.iter().zip(&mut into.sums[at]) {
+    into.scale = if zero { 0.0 } else { largest / 127.0 };
+    for (half, sum) in bytes.as_chunks::<16>().0.iter().zip(&mut into.sums) {
         *sum = half.iter().map(|&byte| i32::from(byte)).sum();
     }
-    for (code, four) in into.codes[at].iter_mut().zip(bytes.as_chunks::<4>().0) {
+    for (code, four) in into.codes.iter_mut().zip(bytes.as_chunks::<4>().0) {
         *code = i32::from_le_bytes(four.map(|byte| byte as u8));
     }
 }
@@ -105,15 +105,15 @@ mod tests {
         fn values_are_within_half_a_step(x in prop::collection::vec(-1e4f32..1e4, 1..100)) {
             let blocks = x.len().div_ceil(BLOCK) + 1;
             let quantised = Activations::new(Rows::whole(&x, x.len()), blocks);
-            let bytes: Vec<i8> = quantised.codes.iter().flatten()
+            let bytes: Vec<i8> = quantised.values.iter().flat_map(|block| block.codes)
                 .flat_map(|code| code.to_le_bytes().map(|byte| byte as i8)).collect();
             for (index, &byte) in bytes.iter().enumerate() {
-                let scale = quantised.scales[index / BLOCK];
+                let scale = quantised.values[index / BLOCK].scale;
                 let value = x.get(index).copied().unwrap_or(0.0);
                 prop_assert!((f32::from(byte) * scale - value).abs() <= 0.500_01 * scale);
             }
-            for (half, sum) in bytes.chunks(16).zip(quantised.sums.iter().flatten()) {
-                prop_assert_eq!(half.iter().map(|&byte| i32::from(byte)).sum::<i32>(), *sum);
+            for (half, sum) in bytes.chunks(16).zip(quantised.values.iter().flat_map(|block| block.sums)) {
+                prop_assert_eq!(half.iter().map(|&byte| i32::from(byte)).sum::<i32>(), sum);
             }
         }
     }
@@ -122,7 +122,7 @@ mod tests {
     fn what_is_not_finite_stays_so() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let quantised = Activations::new(Rows::whole(&[1.0, bad, 2.0], 3), 1);
-            assert!(!quantised.scales[0].is_finite());
+            assert!(!quantised.values[0].scale.is_finite());
         }
     }
 }

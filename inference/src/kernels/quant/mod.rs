@@ -119,30 +119,28 @@ impl QuantMatrix {
     /// Panel `index` as f32, `(depth, 16)`.
     pub(crate) fn widen_panel(&self, index: usize, out: &mut [f32]) {
         for (k, lanes) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate().take(self.depth) {
-            *lanes = self.lanes(index, k);
+            *lanes = std::array::from_fn(|lane| self.value(index, k, lane));
         }
     }
 
-    /// Row `k` of a panel: ggml's dequantised values.
-    fn lanes(&self, panel: usize, k: usize) -> [f32; LANES] {
-        let half = |bits: u16| half::f16::from_bits(bits).to_f32_const();
+    /// ggml's dequantised value of input `k` of a column.
+    pub(crate) fn value(&self, panel: usize, k: usize, lane: usize) -> f32 {
+        let half = |bits: u16| half::f16::from_bits(bits).to_f32();
         let (block, at) = (panel * self.blocks + k / BLOCK, k % BLOCK);
         let outer = panel * self.blocks.div_ceil(8) + k / SUPER_BLOCK;
-        std::array::from_fn(|lane| {
-            let code = f32::from(self.code(block, at, lane));
-            match self.format {
-                Quant::Q8_0 => half(self.scales[block][lane]) * code,
-                Quant::Q4K => {
-                    let [scale, minimum] = self.small[block].map(|values| f32::from(values[lane]));
-                    let scale = half(self.scales[outer][lane]) * scale;
-                    scale * code - half(self.minimum_scales[outer][lane]) * minimum
-                }
-                Quant::Q6K => {
-                    let scale = f32::from(self.signed[block][at / 16][lane]);
-                    half(self.scales[outer][lane]) * scale * code
-                }
+        let code = f32::from(self.code(block, at, lane));
+        match self.format {
+            Quant::Q8_0 => half(self.scales[block][lane]) * code,
+            Quant::Q4K => {
+                let [scale, minimum] = self.small[block].map(|values| f32::from(values[lane]));
+                let scale = half(self.scales[outer][lane]) * scale;
+                scale * code - half(self.minimum_scales[outer][lane]) * minimum
             }
-        })
+            Quant::Q6K => {
+                let scale = f32::from(self.signed[block][at / 16][lane]);
+                half(self.scales[outer][lane]) * scale * code
+            }
+        }
     }
 
     /// The code of input `at` of a block.

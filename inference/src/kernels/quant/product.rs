@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::x86::{Avx2, Avx512};
 use super::{
     Activations, LANES, Quant, QuantMatrix, SUPER_BLOCK,
-    activations::BLOCK,
+    activations::{BLOCK, Block},
     vector::{Plain, Vector},
 };
 use crate::kernels::{
@@ -94,7 +94,10 @@ impl Job<'_> {
                     }
                 };
             }
-            blocks!(ROWS);
+            // Q6_K has two sums for each row: more rows than four do not fit the registers.
+            if self.matrix.format != Quant::Q6K {
+                blocks!(ROWS);
+            }
             blocks!(4);
             blocks!(2);
             blocks!(1);
@@ -134,21 +137,14 @@ struct Tile<'a> {
 }
 
 impl<'a> Tile<'a> {
-    /// Activations of row `r`'s block: codes, scale, sums of its halves.
+    /// Row `r`'s block.
     ///
     /// # Safety
     /// Row and block exist.
     #[inline(always)]
-    unsafe fn activation(&self, r: usize, block: usize) -> (&'a [i32; 8], f32, [i32; 2]) {
-        let at = (self.row + r) * self.x.blocks + block;
+    unsafe fn activation(&self, r: usize, block: usize) -> &'a Block {
         // SAFETY: by contract.
-        unsafe {
-            (
-                self.x.codes.get_unchecked(at),
-                *self.x.scales.get_unchecked(at),
-                *self.x.sums.get_unchecked(at),
-            )
-        }
+        unsafe { self.x.values.get_unchecked(block * self.x.rows + self.row + r) }
     }
 
     /// `sum_b (sum w a) (dw da)`.
@@ -164,19 +160,21 @@ impl<'a> Tile<'a> {
         unsafe {
             let mut total = [V::float(0.0); R];
             for b in 0..blocks {
-                let mut sums: [V::Int; R] = std::array::from_fn(|r| {
-                    let (_, _, [low, high]) = self.activation(r, b);
-                    V::int(-V::OFFSET * (low + high))
-                });
+                // Not `from_fn`: its closure is not inlined into a function of other target features.
+                let mut sums = [V::int(0); R];
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    let [low, high] = self.activation(r, b).sums;
+                    *sum = V::int(-V::OFFSET * (low + high));
+                }
                 for g in 0..8 {
                     let bytes = V::bytes(lines.get_unchecked(b * 8 + g));
                     for (r, sum) in sums.iter_mut().enumerate() {
-                        *sum = V::dot_offset(*sum, bytes, self.activation(r, b).0[g]);
+                        *sum = V::dot_offset(*sum, bytes, self.activation(r, b).codes[g]);
                     }
                 }
                 let dw = V::of_halves(scales.get_unchecked(b));
                 for (r, (total, sum)) in total.iter_mut().zip(sums).enumerate() {
-                    let scale = V::mul(dw, V::float(self.activation(r, b).1));
+                    let scale = V::mul(dw, V::float(self.activation(r, b).scale));
                     *total = V::add(*total, V::mul(V::of_int(sum), scale));
                 }
             }
@@ -205,7 +203,7 @@ impl<'a> Tile<'a> {
                     let bytes = V::bytes(lines.get_unchecked(b * 4 + g));
                     let (low, high) = (V::low(bytes), V::high(bytes));
                     for (r, sum) in sums.iter_mut().enumerate() {
-                        let codes = self.activation(r, b).0;
+                        let codes = &self.activation(r, b).codes;
                         *sum = V::dot(V::dot(*sum, low, codes[g]), high, codes[4 + g]);
                     }
                 }
@@ -215,7 +213,7 @@ impl<'a> Tile<'a> {
                 let dw = V::mul(dw, V::of_unsigned(scale));
                 let dm = V::mul(dm, V::of_unsigned(minimum));
                 for (r, (total, sum)) in total.iter_mut().zip(sums).enumerate() {
-                    let (_, da, [low, high]) = self.activation(r, b);
+                    let Block { scale: da, sums: [low, high], .. } = *self.activation(r, b);
                     let part = V::mul(V::mul(V::of_int(sum), dw), V::float(da));
                     let offset = V::mul(dm, V::float(da * (low + high) as f32));
                     *total = V::sub(V::add(*total, part), offset);
@@ -241,18 +239,22 @@ impl<'a> Tile<'a> {
             let mut total = [V::float(0.0); R];
             for b in 0..blocks {
                 // The codes are stored 32 too high.
-                let mut sums: [[V::Int; R]; 2] = std::array::from_fn(|half| {
-                    std::array::from_fn(|r| V::int(-32 * self.activation(r, b).2[half]))
-                });
+                let mut sums = [[V::int(0); R]; 2];
+                for (half, sums) in sums.iter_mut().enumerate() {
+                    for (r, sum) in sums.iter_mut().enumerate() {
+                        *sum = V::int(-32 * self.activation(r, b).sums[half]);
+                    }
+                }
                 let pairs = [4, 5].map(|line| V::bytes(lines.get_unchecked(b * 6 + line)));
                 for g in 0..4 {
                     let bytes = V::bytes(lines.get_unchecked(b * 6 + g));
                     let low = V::six_bits(V::low(bytes), pairs[0], g);
                     let high = V::six_bits(V::high(bytes), pairs[1], g);
-                    for r in 0..R {
-                        let codes = self.activation(r, b).0;
-                        sums[0][r] = V::dot(sums[0][r], low, codes[g]);
-                        sums[1][r] = V::dot(sums[1][r], high, codes[4 + g]);
+                    let [first, second] = &mut sums;
+                    for (r, (first, second)) in first.iter_mut().zip(second).enumerate() {
+                        let codes = &self.activation(r, b).codes;
+                        *first = V::dot(*first, low, codes[g]);
+                        *second = V::dot(*second, high, codes[4 + g]);
                     }
                 }
                 let dw = V::of_halves(scales.get_unchecked(b / SUPER));
@@ -262,7 +264,7 @@ impl<'a> Tile<'a> {
                 for (r, total) in total.iter_mut().enumerate() {
                     let first = V::mul(V::of_int(sums[0][r]), first);
                     let second = V::mul(V::of_int(sums[1][r]), second);
-                    let part = V::mul(V::add(first, second), V::float(self.activation(r, b).1));
+                    let part = V::mul(V::add(first, second), V::float(self.activation(r, b).scale));
                     *total = V::add(*total, part);
                 }
             }

@@ -296,7 +296,7 @@ impl Sites {
     }
 
     /// Bytes of memory.
-    pub fn bytes(&self) -> usize {
+    pub const fn bytes(&self) -> usize {
         self.places.len() * size_of::<Option<Place>>()
             + match &self.block {
                 Block::F32(block) => block.values.len() * size_of::<f32>(),

@@ -34,7 +34,9 @@ impl Gguf {
         let vocabulary = self.tensors.get("model.embed_tokens.weight").map(|entry| entry.shape[0]);
         let key = |name: &str| format!("{}.{name}", architecture.key());
         let id = |name: &str| self.metadata.unsigned(&format!("tokenizer.ggml.{name}_token_id"));
+        let window = size("attention.sliding_window")?;
         let (model_type, class) = match architecture {
+            Architecture::Llama if window.is_some() => ("mistral", "MistralForCausalLM"),
             Architecture::Llama => ("llama", "LlamaForCausalLM"),
             Architecture::Qwen2 => ("qwen2", "Qwen2ForCausalLM"),
             Architecture::Qwen3 => ("qwen3", "Qwen3ForCausalLM"),
@@ -57,6 +59,7 @@ impl Gguf {
             "tie_word_embeddings": !has("lm_head.weight"),
             "attention_bias": has("model.layers.0.self_attn.q_proj.bias"),
             "mlp_bias": false,
+            "sliding_window": window,
             "bos_token_id": id("bos")?,
             "eos_token_id": id("eos")?,
             "pad_token_id": id("padding")?,

@@ -106,16 +106,15 @@ impl Gguf {
         let rows = self.names.row_order(name, shape[0]);
         let data = reordered(data, shape[0], rows.as_deref());
         let d_in = shape[shape.len() - 1];
-        let values = match entry.kind {
-            GgmlDType::F32 => Values::of_f32(name, &data)?,
-            GgmlDType::F16 => Values::of_half(name, Half::F16, &data)?,
-            GgmlDType::BF16 => Values::of_half(name, Half::Bf16, &data)?,
-            GgmlDType::Q8_0 => Values::of_blocks(Quant::Q8_0, &data, d_in),
-            GgmlDType::Q4K => Values::of_blocks(Quant::Q4K, &data, d_in),
-            GgmlDType::Q6K => Values::of_blocks(Quant::Q6K, &data, d_in),
-            other => widened(name, other, data.into_owned(), shape)?,
-        };
-        self.names.adjusted(name, values)
+        match entry.kind {
+            GgmlDType::F32 => Values::of_f32(name, &data),
+            GgmlDType::F16 => Values::of_half(name, Half::F16, &data),
+            GgmlDType::BF16 => Values::of_half(name, Half::Bf16, &data),
+            GgmlDType::Q8_0 => Ok(Values::of_blocks(Quant::Q8_0, &data, d_in)),
+            GgmlDType::Q4K => Ok(Values::of_blocks(Quant::Q4K, &data, d_in)),
+            GgmlDType::Q6K => Ok(Values::of_blocks(Quant::Q6K, &data, d_in)),
+            other => widened(name, other, data.into_owned(), shape),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
-//! Tensor names of llama.cpp's architectures, and what its converter changes in the values.
+//! Tensor names of llama.cpp's architectures, and the order of their rows.
 
 use super::Metadata;
-use crate::{Error, Result, weights::Values};
+use crate::{Error, Result};
 
 /// An architecture's tensors.
 #[derive(Debug)]
@@ -110,16 +110,15 @@ impl NameMap {
         Some((0..rows).map(stored).collect())
     }
 
-    /// Undoes what the converter does to values.
-    pub(super) fn adjusted(&self, _name: &str, values: Values) -> Result<Values> {
-        Ok(values)
-    }
-
     /// Refuses metadata that changes the arithmetic in a way that is not read.
     pub(super) fn check(&self, metadata: &Metadata) -> Result<()> {
         let key = |name: &str| format!("{}.{name}", self.architecture.key());
         if metadata.unsigned(&key("expert_count"))?.is_some_and(|count| count > 0) {
             return Err(Error::Config("GGUF models with experts are not supported".into()));
+        }
+        let window = metadata.unsigned(&key("attention.sliding_window"))?;
+        if self.architecture != Architecture::Llama && window.is_some() {
+            return Err(Error::Config("GGUF: a sliding window is not read here".into()));
         }
         Ok(())
     }
