@@ -2,6 +2,7 @@
 
 mod active;
 mod adapters;
+mod compute;
 mod mailbox;
 mod request;
 mod stats;
@@ -19,6 +20,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use self::{
+    compute::Compute,
     mailbox::{Job, Mailbox, Outlet},
     worker::Worker,
 };
@@ -29,8 +31,8 @@ pub use self::{
 use crate::{
     Error, Result,
     adapter::{Adapter, AdapterHash, AdapterInfo, AdapterStore, StoreConfig},
-    kv::{BLOCK_TOKENS, KvPool},
-    model::Decoder,
+    kv::BLOCK_TOKENS,
+    model::{Decoder, ParallelDecoder},
     sampler::TokenMask,
     scheduler::{Scheduler, SchedulerConfig},
     tokenizer::Tokenizer,
@@ -70,17 +72,51 @@ impl Engine {
         tokenizer: Arc<Tokenizer>,
         config: EngineConfig,
     ) -> Result<EngineHandle> {
+        let compute = Compute::Whole(Arc::clone(&decoder));
+        let store = AdapterStore::new(decoder.sites().to_vec(), config.adapters.clone())?;
+        Self::run(decoder, compute, store, tokenizer, config)
+    }
+
+    /// [`Self::start`] with steps computed by `ranks` of the same model. Answers can differ from
+    /// those of one rank, because sums are made in another order; they are the same from run to run
+    /// and whatever is in the batch.
+    ///
+    /// `decoder`, the whole model, stays what gradients are computed with.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; [`Error::Request`] if `ranks` are of another model.
+    pub fn start_over_ranks(
+        decoder: Arc<Decoder>,
+        ranks: Arc<ParallelDecoder>,
+        tokenizer: Arc<Tokenizer>,
+        config: EngineConfig,
+    ) -> Result<EngineHandle> {
+        if ranks.shares().any(|share| share.spec() != decoder.spec()) {
+            return Err(Error::Request("the ranks are of another model".into()));
+        }
+        let (sites, adapters) = (decoder.sites().to_vec(), config.adapters.clone());
+        let store = AdapterStore::over_ranks(sites, Arc::clone(&ranks), adapters)?;
+        Self::run(decoder, Compute::Ranks(ranks), store, tokenizer, config)
+    }
+
+    fn run(
+        decoder: Arc<Decoder>,
+        compute: Compute,
+        store: AdapterStore,
+        tokenizer: Arc<Tokenizer>,
+        config: EngineConfig,
+    ) -> Result<EngineHandle> {
         let (tokens, vocab) = (tokenizer.vocab_size(), decoder.spec().vocab_size);
         if tokens > vocab {
             return Err(Error::Tokenizer(format!("{tokens} tokens for a model of {vocab}")));
         }
         let scheduler = Scheduler::new(config.scheduler)?;
-        let store = AdapterStore::new(decoder.sites().to_vec(), config.adapters.clone())?;
         let window = decoder.spec().attention.widest_window();
-        let kv = KvPool::new(decoder.kv_shape(), config.kv_tokens).with_window(window);
+        let kv = compute.pool(config.kv_tokens).with_window(window);
         let mailbox = Arc::new(Mailbox::default());
         let worker = Worker::new(
             Arc::clone(&decoder),
+            compute,
             Arc::clone(&tokenizer),
             scheduler,
             kv,

@@ -10,7 +10,10 @@ use super::{
     queue::{Fork, Waiting},
     running::{Running, Sequence, open},
 };
-use crate::{adapter::AdapterHash, kv::KvPool};
+use crate::{
+    adapter::AdapterHash,
+    kv::{CacheLease, KvPool},
+};
 
 /// Most sequences with loading adapters that are passed in one plan.
 const LOOKAHEAD: usize = 32;
@@ -114,15 +117,7 @@ impl Scheduler {
                 return true;
             }
         };
-        // One spare block for each running sequence, or it would soon be preempted again.
-        let (share, spare) = (self.config.prefix_cache, self.running.len());
-        let prompt = &waiting.sequence.prompt;
-        let cache = match std::mem::take(&mut waiting.fork) {
-            Fork::Of(cache) if kv.grow_leaving(cache.id(), prompt.len(), spare) => Some(cache),
-            // Without it there is more room, and it may be computed again.
-            _ => open(kv, &waiting.key, prompt, share, spare),
-        };
-        let Some(cache) = cache else {
+        let Some(cache) = self.cache_of(id, kv) else {
             adapters.release(id);
             return false;
         };
@@ -132,6 +127,31 @@ impl Scheduler {
         planned.started.push((id, running.at_start().1));
         self.run(id, running);
         true
+    }
+
+    /// A cache for a waiting sequence, if there is room for its prompt.
+    fn cache_of(&mut self, id: SequenceId, kv: &mut KvPool) -> Option<CacheLease> {
+        // One spare block for each running sequence, or it would soon be preempted again.
+        let (share, spare) = (self.config.prefix_cache, self.running.len());
+        let waiting = self.waiting.get_mut(id)?;
+        let prompt = &waiting.sequence.prompt;
+        match std::mem::take(&mut waiting.fork) {
+            Fork::Of(cache) if kv.grow_leaving(cache.id(), prompt.len(), spare) => {
+                return Some(cache);
+            }
+            Fork::Of(cache) if spare > 0 => {
+                waiting.fork = Fork::Of(cache);
+                return None;
+            }
+            _ => {}
+        }
+        let cache = open(kv, &waiting.key, prompt, share, spare);
+        // Where nothing runs, nobody but those that wait can give blocks back.
+        if cache.is_some() || spare > 0 || !self.give_forks_up() {
+            return cache;
+        }
+        let waiting = self.waiting.get_mut(id)?;
+        open(kv, &waiting.key, &waiting.sequence.prompt, share, spare)
     }
 
     fn drain(&self, now: Instant) -> Option<Drain> {

@@ -192,6 +192,18 @@ fn answers_go_on_without_the_one_that_computed_their_prompt() {
 }
 
 #[test]
+fn forks_that_wait_make_room_for_what_is_before_them() {
+    // One prompt and one block more: the first fork cannot start beside the leader, and the others
+    // hold what it needs when the leader is gone.
+    let config = SchedulerConfig { prefix_cache: false, max_running: 3, step_tokens: 8, ..CONFIG };
+    let mut world = World::new(config, 5 * BLOCK_TOKENS, Slots::all());
+    world.submit_n(sequence(49, 2, &[]), 4);
+    world.run(100);
+    assert_eq!(world.finished, [0, 1, 2, 3]);
+    assert_eq!(world.kv.available(), 5);
+}
+
+#[test]
 fn loading_adapters_are_passed_and_unknown_ones_refused() {
     let mut world = World::new(CONFIG, 160, Slots::new(2, 4));
     world.submit(sequence(2, 1, &[1]));
