@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Error, Result,
     layers::lora::{SiteValues, Sites, Values},
-    model::{Site, SiteId},
+    model::{ParallelDecoder, Site, SiteId},
 };
 
 /// What PEFT puts before the base model's own module paths.
@@ -146,15 +146,20 @@ impl HostAdapter {
         self.weights.capacity() + self.views.capacity() * size_of::<View>() + size_of::<Self>()
     }
 
-    /// Most bytes that it has when packed.
-    pub(super) fn resident_bytes(&self) -> usize {
-        Sites::bytes_at_most(&self.values())
+    /// Most bytes that it has when packed: whole, and once more in the parts of as many `ranks`,
+    /// each of which may have all of every `A` or `B`.
+    pub(super) fn resident_bytes(&self, ranks: usize) -> usize {
+        Sites::bytes_at_most(&self.values()).saturating_mul(1 + ranks)
     }
 
-    /// The form that the kernel reads.
-    pub(super) fn pack(&self) -> Result<Adapter> {
+    /// The form that the kernel reads, and its parts if the model is split over ranks.
+    pub(super) fn pack(&self, ranks: Option<&ParallelDecoder>) -> Result<Adapter> {
         let sites = Sites::pack(&self.values())?;
-        Ok(Adapter { hash: self.hash, sites: Arc::new(sites) })
+        let shares = match ranks {
+            Some(ranks) => ranks.split(&sites.weights())?,
+            None => Vec::new(),
+        };
+        Ok(Adapter { hash: self.hash, sites: Arc::new(sites), shares })
     }
 }
 
@@ -259,7 +264,7 @@ impl Adapter {
         let limits = AdapterLimits { weights_bytes: max_bytes, ..AdapterLimits::default() };
         let files = FolderSource::new(dir, root.map(Arc::from)).fetch(&limits)?;
         let hash = files.hash();
-        HostAdapter::parse(files, hash, sites, &limits)?.pack()
+        HostAdapter::parse(files, hash, sites, &limits)?.pack(None)
     }
 
     /// An adapter from the bytes of its two files; see [`Self::load`].
@@ -269,6 +274,6 @@ impl Adapter {
     pub fn parse(config: &[u8], weights: &[u8], sites: &[Site]) -> Result<Self> {
         let files = AdapterFiles { config: config.to_vec(), weights: weights.to_vec() };
         let hash = files.hash();
-        HostAdapter::parse(files, hash, sites, &AdapterLimits::default())?.pack()
+        HostAdapter::parse(files, hash, sites, &AdapterLimits::default())?.pack(None)
     }
 }

@@ -87,6 +87,7 @@ pub fn adapter_hash(config: &[u8], weights: &[u8]) -> AdapterHash {
 pub struct Adapter {
     hash: AdapterHash,
     sites: Arc<Sites>,
+    shares: Vec<Arc<Sites>>,
 }
 
 impl Adapter {
@@ -98,6 +99,11 @@ impl Adapter {
     /// Its weights at each site, for the grouped delta.
     pub const fn sites(&self) -> &Arc<Sites> {
         &self.sites
+    }
+
+    /// The same as each rank has them, if the store's model is split over ranks.
+    pub fn shares(&self) -> &[Arc<Sites>] {
+        &self.shares
     }
 
     /// Its weights, site by site, as they stand in the file (widened to f32).
@@ -117,6 +123,7 @@ impl Adapter {
 
     /// Bytes of memory: what it counts in the budget of slots.
     pub fn bytes(&self) -> usize {
-        self.sites.bytes()
+        let shares: usize = self.shares.iter().map(|share| share.bytes()).sum();
+        self.sites.bytes() + shares
     }
 }

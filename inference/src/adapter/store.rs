@@ -18,7 +18,11 @@ use super::{
     registry::digest,
     tiers::State,
 };
-use crate::{Error, Result, model::Site, step::SlotId};
+use crate::{
+    Error, Result,
+    model::{ParallelDecoder, Site},
+    step::SlotId,
+};
 
 /// How long a failed load is remembered before it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -127,8 +131,14 @@ pub struct StoreStats {
     pub registered: usize,
     /// Adapters on disk and their bytes.
     pub disk: (usize, u64),
+    /// Adapters whose files are in memory.
+    pub host: usize,
     /// Bytes of files in memory.
     pub host_bytes: usize,
+    /// Loads into slots since the store was made.
+    pub loads: u64,
+    /// Adapters that made room for others in slots.
+    pub evictions: u64,
     /// Slots in use.
     pub resident: usize,
     /// Bytes of adapters in slots and of those being packed for one.
@@ -168,7 +178,24 @@ impl AdapterStore {
     /// # Errors
     /// [`Error::Io`] if its threads or folders cannot be made.
     pub fn new(sites: Vec<Site>, config: StoreConfig) -> Result<Self> {
-        let shared = Arc::new(Shared::new(sites, config)?);
+        Self::start(Shared::new(sites, None, config)?)
+    }
+
+    /// [`Self::new`] for a model that is split over `ranks`: what is in a slot has their parts too,
+    /// and counts them in the budget.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn over_ranks(
+        sites: Vec<Site>,
+        ranks: Arc<ParallelDecoder>,
+        config: StoreConfig,
+    ) -> Result<Self> {
+        Self::start(Shared::new(sites, Some(ranks), config)?)
+    }
+
+    fn start(shared: Shared) -> Result<Self> {
+        let shared = Arc::new(shared);
         let handle = Arc::new(Handle(Arc::clone(&shared)));
         for index in 0..shared.config.loaders.max(1) {
             let shared = Arc::clone(&shared);
@@ -432,7 +459,10 @@ impl AdapterStore {
         StoreStats {
             registered: state.registry.len(),
             disk,
+            host: state.host.len(),
             host_bytes: state.host.bytes,
+            loads: state.generation,
+            evictions: state.evictions,
             resident: state.slots(),
             resident_bytes: state.resident_bytes,
             waiting: state.waiting(),

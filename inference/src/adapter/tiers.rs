@@ -45,6 +45,10 @@ impl HostTier {
         Some(Arc::clone(host))
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn contains(&self, hash: &AdapterHash) -> bool {
         self.entries.contains_key(hash)
     }
@@ -127,7 +131,12 @@ pub(super) struct State {
     max_slots: usize,
     max_bytes: usize,
     clock: u64,
-    generation: u64,
+    /// Number of loads into slots.
+    pub(super) generation: u64,
+    /// Adapters that made room for others in slots.
+    pub(super) evictions: u64,
+    /// Ranks that have parts of what is in slots; 0 if there is nothing but the whole.
+    ranks: usize,
     /// In the order in which they came.
     tickets: Vec<Ticket>,
     /// Adapters that a thread works on.
@@ -140,6 +149,7 @@ impl State {
         host_bytes: usize,
         max_slots: usize,
         max_bytes: usize,
+        ranks: usize,
         queue: Arc<Queue>,
     ) -> Self {
         Self {
@@ -153,6 +163,8 @@ impl State {
             max_bytes,
             clock: 0,
             generation: 0,
+            evictions: 0,
+            ranks,
             tickets: Vec::new(),
             busy: HashSet::new(),
             queue,
@@ -248,7 +260,7 @@ impl State {
             }
         };
         entry.failure = None;
-        entry.shape = Some((host.rank() as u32, host.resident_bytes() as u64));
+        entry.shape = Some((host.rank() as u32, host.resident_bytes(0) as u64));
         if !self.host.insert(Arc::clone(&host)) {
             for ticket in self.tickets.iter_mut().filter(|ticket| ticket.hashes.contains(&hash)) {
                 ticket.carried.insert(hash, Arc::clone(&host));
@@ -383,7 +395,7 @@ impl State {
         if blocked {
             return Brought::Underway;
         }
-        match self.reserve(hash, host.resident_bytes(), own, held) {
+        match self.reserve(hash, host.resident_bytes(self.ranks), own, held) {
             Ok(Some(slot)) => {
                 self.busy.insert(*hash);
                 self.tickets[ticket].carried.remove(hash);
@@ -422,6 +434,7 @@ impl State {
                 return Ok(None);
             };
             self.evict(&oldest);
+            self.evictions += 1;
         }
         let index = match self.slots.iter().position(|slot| matches!(slot, Slot::Free)) {
             Some(index) => index,

@@ -187,6 +187,11 @@ impl AttentionSpec {
         })
     }
 
+    /// The widest window, if every layer has one: nobody sees further back.
+    pub fn widest_window(&self) -> Option<usize> {
+        self.windows.iter().try_fold(0, |widest, window| Some((*window)?.max(widest)))
+    }
+
     /// What an attention layer computes: without window, with these slopes.
     pub(crate) const fn shape(&self, alibi: Option<Arc<[f32]>>) -> AttentionShape {
         AttentionShape {

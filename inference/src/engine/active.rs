@@ -4,7 +4,12 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::{Answer, Event, FinishReason, mailbox::Job, stats::EngineStats, text::AnswerText};
+use super::{
+    Answer, Event, FinishReason, Request,
+    mailbox::{Job, Outlet},
+    stats::EngineStats,
+    text::AnswerText,
+};
 use crate::{
     Result,
     sampler::{Sampled, Sampler},
@@ -30,31 +35,41 @@ pub(super) struct Active {
 }
 
 impl Active {
-    pub(super) fn new(job: Job) -> (Self, NewSequence) {
-        let Job { request, mask, events, submitted } = job;
-        let active = Self {
-            events,
-            tenant: request.tenant,
-            deadline: request.deadline,
-            submitted,
-            started: None,
-            last_token: None,
-            sampler: Sampler::new(&request.sampling, &request.prompt, mask),
-            text: AnswerText::new(request.sampling.stop),
-            stop_tokens: request.sampling.stop_tokens,
-            max_tokens: request.sampling.max_tokens,
-            prompt_tokens: request.prompt.len(),
-            cached_tokens: 0,
-            completion: Vec::new(),
-        };
+    /// The answers that a request wants, and the sequence that each of them is.
+    pub(super) fn of(job: Job) -> (Vec<Self>, NewSequence) {
+        let Job { mut request, answers, submitted } = job;
+        let mut active = Vec::with_capacity(answers.len());
+        for outlet in answers {
+            active.push(Self::new(&request, outlet, submitted));
+            request.sampling.seed = request.sampling.seed.wrapping_add(1);
+        }
         let sequence = NewSequence {
             prompt: request.prompt,
-            max_tokens: active.max_tokens,
+            max_tokens: request.sampling.max_tokens,
             adapters: request.adapters,
             tenant: request.tenant,
             salt: request.salt,
         };
         (active, sequence)
+    }
+
+    fn new(request: &Request, outlet: Outlet, submitted: Instant) -> Self {
+        let Request { prompt, sampling, tenant, deadline, .. } = request;
+        Self {
+            events: outlet.events,
+            tenant: *tenant,
+            deadline: *deadline,
+            submitted,
+            started: None,
+            last_token: None,
+            sampler: Sampler::new(sampling, prompt, outlet.mask),
+            text: AnswerText::new(sampling.stop.clone()),
+            stop_tokens: sampling.stop_tokens.clone(),
+            max_tokens: sampling.max_tokens,
+            prompt_tokens: prompt.len(),
+            cached_tokens: 0,
+            completion: Vec::new(),
+        }
     }
 
     /// Samples the next token and tells the receiver. Returns it, and why the answer ends with it.

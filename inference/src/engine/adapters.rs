@@ -8,8 +8,7 @@ use std::{
 use super::mailbox::Mailbox;
 use crate::{
     Result,
-    adapter::{AdapterLease, AdapterSet, AdapterStore, Demand, Notify},
-    layers::lora::Sites,
+    adapter::{Adapter, AdapterLease, AdapterSet, AdapterStore, Demand, Notify},
     scheduler::{Adapters, Part, Readiness, SequenceId},
     step::SlotId,
 };
@@ -27,10 +26,10 @@ impl Leases {
         Self { store, held: HashMap::new(), notify: Arc::new(move || mailbox.wake()) }
     }
 
-    /// Weights of all adapters of these sequences, by slot.
-    pub(super) fn sites(&self, sequences: &[SequenceId]) -> BTreeMap<SlotId, Arc<Sites>> {
+    /// All adapters of these sequences, by slot.
+    pub(super) fn of(&self, sequences: &[SequenceId]) -> BTreeMap<SlotId, &Adapter> {
         let leases = sequences.iter().filter_map(|id| self.held.get(id)).flatten();
-        leases.map(|lease| (lease.slot(), Arc::clone(lease.adapter().sites()))).collect()
+        leases.map(|lease| (lease.slot(), &**lease.adapter())).collect()
     }
 }
 

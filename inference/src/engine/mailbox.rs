@@ -17,9 +17,15 @@ const MAX_RETRY_AFTER: f64 = 60.0;
 /// An accepted request on its way to the worker.
 pub(super) struct Job {
     pub(super) request: Request,
-    pub(super) mask: Option<Box<dyn TokenMask>>,
-    pub(super) events: mpsc::Sender<Event>,
+    /// One for each answer that is wanted.
+    pub(super) answers: Vec<Outlet>,
     pub(super) submitted: Instant,
+}
+
+/// Where one answer goes, and what restricts it.
+pub(super) struct Outlet {
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) mask: Option<Box<dyn TokenMask>>,
 }
 
 #[derive(Default)]
@@ -43,16 +49,16 @@ impl Inbox {
         if self.stopping {
             return Err(Error::Stopped);
         }
-        let tenant = job.request.tenant;
+        let (tenant, answers) = (job.request.tenant, job.answers.len());
         let all: usize = self.waiting.values().sum();
         let own = self.waiting.get(&tenant).copied().unwrap_or(0);
         for (waiting, most) in [(all, config.max_waiting), (own, config.max_tenant_waiting)] {
-            if waiting >= most {
+            if answers > most.saturating_sub(waiting) {
                 let seconds = (waiting as f64 * self.pace).clamp(1.0, MAX_RETRY_AFTER);
                 return Err(Error::Busy { waiting, retry_after: seconds.ceil() as u64 });
             }
         }
-        *self.waiting.entry(tenant).or_default() += 1;
+        *self.waiting.entry(tenant).or_default() += answers;
         self.jobs.push(job);
         Ok(())
     }

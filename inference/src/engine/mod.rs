@@ -2,6 +2,7 @@
 
 mod active;
 mod adapters;
+mod compute;
 mod mailbox;
 mod request;
 mod stats;
@@ -19,7 +20,8 @@ use std::{
 use tokio::sync::mpsc;
 
 use self::{
-    mailbox::{Job, Mailbox},
+    compute::Compute,
+    mailbox::{Job, Mailbox, Outlet},
     worker::Worker,
 };
 pub use self::{
@@ -29,8 +31,8 @@ pub use self::{
 use crate::{
     Error, Result,
     adapter::{Adapter, AdapterHash, AdapterInfo, AdapterStore, StoreConfig},
-    kv::{BLOCK_TOKENS, KvPool},
-    model::Decoder,
+    kv::BLOCK_TOKENS,
+    model::{Decoder, ParallelDecoder},
     sampler::TokenMask,
     scheduler::{Scheduler, SchedulerConfig},
     tokenizer::Tokenizer,
@@ -70,16 +72,51 @@ impl Engine {
         tokenizer: Arc<Tokenizer>,
         config: EngineConfig,
     ) -> Result<EngineHandle> {
+        let compute = Compute::Whole(Arc::clone(&decoder));
+        let store = AdapterStore::new(decoder.sites().to_vec(), config.adapters.clone())?;
+        Self::run(decoder, compute, store, tokenizer, config)
+    }
+
+    /// [`Self::start`] with steps computed by `ranks` of the same model. Answers can differ from
+    /// those of one rank, because sums are made in another order; they are the same from run to run
+    /// and whatever is in the batch.
+    ///
+    /// `decoder`, the whole model, stays what gradients are computed with.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; [`Error::Request`] if `ranks` are of another model.
+    pub fn start_over_ranks(
+        decoder: Arc<Decoder>,
+        ranks: Arc<ParallelDecoder>,
+        tokenizer: Arc<Tokenizer>,
+        config: EngineConfig,
+    ) -> Result<EngineHandle> {
+        if ranks.shares().any(|share| share.spec() != decoder.spec()) {
+            return Err(Error::Request("the ranks are of another model".into()));
+        }
+        let (sites, adapters) = (decoder.sites().to_vec(), config.adapters.clone());
+        let store = AdapterStore::over_ranks(sites, Arc::clone(&ranks), adapters)?;
+        Self::run(decoder, Compute::Ranks(ranks), store, tokenizer, config)
+    }
+
+    fn run(
+        decoder: Arc<Decoder>,
+        compute: Compute,
+        store: AdapterStore,
+        tokenizer: Arc<Tokenizer>,
+        config: EngineConfig,
+    ) -> Result<EngineHandle> {
         let (tokens, vocab) = (tokenizer.vocab_size(), decoder.spec().vocab_size);
         if tokens > vocab {
             return Err(Error::Tokenizer(format!("{tokens} tokens for a model of {vocab}")));
         }
         let scheduler = Scheduler::new(config.scheduler)?;
-        let store = AdapterStore::new(decoder.sites().to_vec(), config.adapters.clone())?;
-        let kv = KvPool::new(decoder.kv_shape(), config.kv_tokens);
+        let window = decoder.spec().attention.widest_window();
+        let kv = compute.pool(config.kv_tokens).with_window(window);
         let mailbox = Arc::new(Mailbox::default());
         let worker = Worker::new(
             Arc::clone(&decoder),
+            compute,
             Arc::clone(&tokenizer),
             scheduler,
             kv,
@@ -138,7 +175,36 @@ impl EngineHandle {
     /// [`Error::UnknownAdapter`] if an adapter is not registered; [`Error::Busy`] if too many requests
     /// wait; [`Error::Stopped`] after shutdown.
     pub fn submit(&self, request: Request) -> Result<mpsc::Receiver<Event>> {
-        self.queue(request, None)
+        Ok(self.queue(request, [None])?.remove(0))
+    }
+
+    /// [`Self::submit`] for `n` answers to one prompt: the receiver at index `i` gets answer `i`,
+    /// drawn with the seed `sampling.seed + i` (modulo 2^64), so the first is what [`Self::submit`]
+    /// gives.
+    ///
+    /// The prompt is computed once, for the first; the others begin with a fork of its cache and
+    /// their `cached_tokens` say so. They take turns, count in the queue, end and are cancelled each
+    /// by itself. Where the scheduler's `prefix_cache` is on, requests that are submitted one by one
+    /// share a prompt that is being computed in the same way.
+    ///
+    /// # Errors
+    /// As [`Self::submit`], for all or none; [`Error::Request`] if `n` is 0.
+    pub fn submit_n(&self, request: Request, n: usize) -> Result<Vec<mpsc::Receiver<Event>>> {
+        // More than that never fit the queue.
+        let most = self.inner.config.scheduler.max_waiting.saturating_add(1);
+        self.queue(request, (0..n.min(most)).map(|_| None))
+    }
+
+    /// [`Self::submit_n`] for as many answers as there are masks, each restricted by its own.
+    ///
+    /// # Errors
+    /// As [`Self::submit_n`].
+    pub fn submit_n_masked(
+        &self,
+        request: Request,
+        masks: Vec<Box<dyn TokenMask>>,
+    ) -> Result<Vec<mpsc::Receiver<Event>>> {
+        self.queue(request, masks.into_iter().map(Some))
     }
 
     /// [`Self::submit`] for an answer whose tokens `mask` restricts.
@@ -150,23 +216,31 @@ impl EngineHandle {
         request: Request,
         mask: Box<dyn TokenMask>,
     ) -> Result<mpsc::Receiver<Event>> {
-        self.queue(request, Some(mask))
+        Ok(self.queue(request, [Some(mask)])?.remove(0))
     }
 
     fn queue(
         &self,
         request: Request,
-        mask: Option<Box<dyn TokenMask>>,
-    ) -> Result<mpsc::Receiver<Event>> {
+        masks: impl IntoIterator<Item = Option<Box<dyn TokenMask>>>,
+    ) -> Result<Vec<mpsc::Receiver<Event>>> {
         self.check(&request)?;
         self.inner.store.check(&request.adapters)?;
         // Room for every token and the end, so that the worker never waits for a slow reader.
-        let (events, receiver) = mpsc::channel(request.sampling.max_tokens + 1);
-        let job = Job { request, mask, events, submitted: Instant::now() };
+        let room = request.sampling.max_tokens + 1;
+        let outlet = |mask| {
+            let (events, receiver) = mpsc::channel(room);
+            (Outlet { events, mask }, receiver)
+        };
+        let (answers, receivers): (Vec<_>, Vec<_>) = masks.into_iter().map(outlet).unzip();
+        if answers.is_empty() {
+            return Err(Error::Request("no answer is asked for".into()));
+        }
+        let job = Job { request, answers, submitted: Instant::now() };
         let mailbox = &self.inner.mailbox;
         mailbox.inbox().accept(job, &self.inner.config.scheduler)?;
         mailbox.notify();
-        Ok(receiver)
+        Ok(receivers)
     }
 
     fn check(&self, request: &Request) -> Result<()> {

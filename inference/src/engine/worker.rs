@@ -13,6 +13,7 @@ use super::{
     FinishReason,
     active::Active,
     adapters::Leases,
+    compute::Compute,
     mailbox::{Job, Mailbox},
     stats::EngineStats,
 };
@@ -20,7 +21,7 @@ use crate::{
     Result,
     adapter::AdapterStore,
     kv::KvPool,
-    layers::{lora::GroupedDelta, with_values},
+    layers::with_values,
     model::Decoder,
     scheduler::{Adapters, Plan, Planned, Scheduler, SequenceId},
     tokenizer::Tokenizer,
@@ -37,6 +38,7 @@ const SERIAL_LOGITS: usize = 1 << 16;
 /// Owner of all state that changes from step to step.
 pub(super) struct Worker {
     decoder: Arc<Decoder>,
+    compute: Compute,
     tokenizer: Arc<Tokenizer>,
     scheduler: Scheduler,
     kv: KvPool,
@@ -63,6 +65,7 @@ impl Drop for StopOnExit {
 impl Worker {
     pub(super) fn new(
         decoder: Arc<Decoder>,
+        compute: Compute,
         tokenizer: Arc<Tokenizer>,
         scheduler: Scheduler,
         kv: KvPool,
@@ -71,6 +74,7 @@ impl Worker {
     ) -> Self {
         Self {
             decoder,
+            compute,
             tokenizer,
             scheduler,
             kv,
@@ -122,20 +126,20 @@ impl Worker {
     }
 
     fn accept(&mut self, job: Job, stopping: bool) {
-        let (active, sequence) = Active::new(job);
-        let tenant = active.tenant;
-        if stopping {
-            self.left.push(tenant);
-            active.fail("the engine is shutting down");
-            return;
-        }
-        match self.scheduler.submit(sequence) {
-            Ok(id) => {
-                self.active.insert(id, active);
-            }
-            Err(error) => {
-                self.left.push(tenant);
-                active.fail(&error.to_string());
+        let (answers, sequence) = Active::of(job);
+        let accepted = if stopping {
+            Err("the engine is shutting down".to_owned())
+        } else {
+            let ids = self.scheduler.submit_n(sequence, answers.len());
+            ids.map_err(|error| error.to_string())
+        };
+        match accepted {
+            Ok(ids) => self.active.extend(ids.into_iter().zip(answers)),
+            Err(reason) => {
+                for active in answers {
+                    self.left.push(active.tenant);
+                    active.fail(&reason);
+                }
             }
         }
     }
@@ -245,17 +249,14 @@ impl Worker {
 
     /// Computes a step and samples. Returns what was sampled.
     fn forward(&mut self, plan: &Plan) -> Result<Vec<(SequenceId, Sampled)>> {
-        let sites = self.leases.sites(&plan.sequences);
-        let delta =
-            GroupedDelta::new(&plan.step.segments, |segment| sites.get(&segment.slot).cloned())?;
-        let hidden = self.decoder.forward(&plan.step, Some(&mut self.kv), &delta)?;
+        let hidden = self.compute.forward(plan, &mut self.kv, &self.leases)?;
         self.scheduler.computed(plan, &mut self.kv);
         if plan.sampled.is_empty() {
             return Ok(Vec::new());
         }
         let wanted: Vec<u32> = plan.step.wanted.iter().map(|&token| token as u32).collect();
         let wanted = Tensor::from_vec(wanted, plan.sampled.len(), &Device::Cpu)?;
-        let logits = self.decoder.logits(&hidden.index_select(&wanted, 0)?)?;
+        let logits = self.compute.logits(&hidden.index_select(&wanted, 0)?)?;
         Ok(with_values(&logits, |logits| self.sample(&plan.sampled, logits))?)
     }
 

@@ -3,6 +3,9 @@
 /// Position of a block in the pool's memory.
 pub(super) type BlockId = u32;
 
+/// In the place of a block that a sequence has left behind; no pool has so many.
+pub(super) const LEFT_BEHIND: BlockId = BlockId::MAX;
+
 /// Counts of references to blocks.
 #[derive(Debug)]
 pub(super) struct Blocks {

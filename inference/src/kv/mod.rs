@@ -15,7 +15,7 @@ mod tests;
 pub use self::{
     contiguous::KvCache,
     paged::PagedView,
-    pool::{CacheLease, KvPool},
+    pool::{CacheLease, KvPool, RankStore},
     prefix::PrefixKey,
 };
 use crate::{Error, Result};

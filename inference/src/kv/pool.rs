@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     BLOCK_TOKENS, CacheId, KvShape, KvStore, KvView,
-    blocks::{BlockId, Blocks},
+    blocks::{BlockId, Blocks, LEFT_BEHIND},
     paged::Arena,
     prefix::{NodeId, PrefixKey, Prefixes},
     unknown,
@@ -20,35 +20,58 @@ use crate::{Error, Result};
 /// registered under their tokens ([`Self::register`]); a later sequence that begins with the same
 /// tokens shares them ([`Self::open`]). A block that several hold is copied before one writes to it.
 /// Registered blocks that no sequence uses count as available: they are evicted when room is
-/// needed, those unused for longest first.
+/// needed, those unused for longest first. Where no layer sees beyond a window, sequences give
+/// blocks back that lie behind it ([`Self::trim`]).
+///
+/// Of a model that is split over ranks every rank has its own rows of the same tokens, in blocks of
+/// the same numbers: [`Self::stores`].
 #[derive(Debug)]
 pub struct KvPool {
-    shape: KvShape,
-    arena: Arena,
+    window: Option<usize>,
+    ranks: Vec<Rows>,
     blocks: Blocks,
     prefixes: Prefixes,
-    tables: HashMap<CacheId, Table>,
+    tables: Tables,
     next: u64,
     /// Ids whose lease was dropped; their blocks are freed at the next use of the pool.
     dropped: Arc<Mutex<Vec<CacheId>>>,
 }
+
+/// One rank's rows of all blocks.
+#[derive(Debug)]
+struct Rows {
+    shape: KvShape,
+    arena: Arena,
+    /// Tokens appended in each layer.
+    lengths: HashMap<CacheId, Vec<usize>>,
+}
+
+impl Rows {
+    fn length(&self, cache: CacheId) -> usize {
+        let lengths = self.lengths.get(&cache).into_iter().flatten();
+        lengths.copied().min().unwrap_or(0)
+    }
+
+    fn view<'a>(&'a self, tables: &'a Tables, cache: CacheId, layer: usize) -> Result<KvView<'a>> {
+        let table = tables.get(&cache).ok_or_else(|| unknown(cache))?;
+        let length = self.lengths.get(&cache).and_then(|lengths| lengths.get(layer)).copied();
+        let length = length.ok_or_else(|| Error::Shape(format!("layer {layer}")))?;
+        Ok(KvView::Paged(self.arena.view(&table.blocks, layer, length)))
+    }
+}
+
+type Tables = HashMap<CacheId, Table>;
 
 /// One sequence's blocks in order.
 #[derive(Debug)]
 struct Table {
     key: PrefixKey,
     blocks: Vec<BlockId>,
-    /// Tokens appended in each layer.
-    lengths: Vec<usize>,
+    /// How many of the first ones are left behind.
+    trimmed: usize,
     /// How many of the blocks are in the tree, and the last one's node.
     registered: usize,
     node: Option<NodeId>,
-}
-
-impl Table {
-    fn length(&self) -> usize {
-        self.lengths.iter().copied().min().unwrap_or(0)
-    }
 }
 
 /// The right to one cache of a [`KvPool`]. Dropping it frees the cache.
@@ -75,16 +98,29 @@ impl KvPool {
     /// A pool for at most `tokens` tokens, rounded down to whole blocks: [`KvShape::bytes`] of them.
     /// Memory is touched as blocks are used for the first time.
     pub fn new(shape: KvShape, tokens: usize) -> Self {
+        Self::over_ranks([shape], tokens)
+    }
+
+    /// [`Self::new`] for a model of which each rank has keys and values of one of these shapes.
+    pub fn over_ranks(shapes: impl IntoIterator<Item = KvShape>, tokens: usize) -> Self {
         let count = tokens / BLOCK_TOKENS;
+        let rows = |shape| Rows { shape, arena: Arena::new(shape, count), lengths: HashMap::new() };
         Self {
-            shape,
-            arena: Arena::new(shape, count),
+            window: None,
+            ranks: shapes.into_iter().map(rows).collect(),
             blocks: Blocks::new(count),
             prefixes: Prefixes::default(),
             tables: HashMap::new(),
             next: 0,
             dropped: Arc::default(),
         }
+    }
+
+    /// The same pool for a model whose layers all see at most `window` positions, a token's own
+    /// included.
+    pub const fn with_window(mut self, window: Option<usize>) -> Self {
+        self.window = window;
+        self
     }
 
     /// Tokens in all.
@@ -127,8 +163,7 @@ impl KvPool {
         }
         let length = (blocks.len() * BLOCK_TOKENS).min(tokens.len().saturating_sub(1));
         let registered = blocks.len();
-        let lengths = vec![length; self.shape.layers];
-        self.insert(Table { key: key.clone(), blocks, lengths, registered, node })
+        self.insert(Table { key: key.clone(), blocks, trimmed: 0, registered, node }, length)
     }
 
     /// Another cache with the same tokens: all blocks are shared until one of the two writes.
@@ -136,18 +171,32 @@ impl KvPool {
     /// # Errors
     /// [`Error::Request`] if the cache is unknown.
     pub fn fork(&mut self, cache: CacheId) -> Result<CacheLease> {
+        self.fork_first(cache, usize::MAX)
+    }
+
+    /// [`Self::fork`] with at most the first `tokens` tokens.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the cache is unknown or what the next token sees is left behind.
+    pub fn fork_first(&mut self, cache: CacheId, tokens: usize) -> Result<CacheLease> {
         self.collect();
         let table = self.tables.get(&cache).ok_or_else(|| unknown(cache))?;
-        let held = table.length().div_ceil(BLOCK_TOKENS);
+        let length = self.held(cache).min(tokens);
+        let held = length.div_ceil(BLOCK_TOKENS);
+        if self.behind(length) < table.trimmed {
+            return Err(Error::Request(format!("what comes before token {length} is gone")));
+        }
+        // Its registered blocks are a path from the root; one that is cut off is not known here.
+        let cut = table.registered > held;
         let table = Table {
             key: table.key.clone(),
             blocks: table.blocks[..held].to_vec(),
-            lengths: vec![table.length(); self.shape.layers],
-            registered: table.registered,
-            node: table.node,
+            trimmed: table.trimmed,
+            registered: if cut { 0 } else { table.registered },
+            node: table.node.filter(|_| !cut),
         };
-        table.blocks.iter().for_each(|block| self.blocks.share(*block));
-        Ok(self.insert(table))
+        table.blocks[table.trimmed..].iter().for_each(|block| self.blocks.share(*block));
+        Ok(self.insert(table, length))
     }
 
     /// Tokens that a cache holds.
@@ -155,7 +204,12 @@ impl KvPool {
     /// # Errors
     /// [`Error::Request`] if it is unknown.
     pub fn length(&self, cache: CacheId) -> Result<usize> {
-        Ok(self.tables.get(&cache).ok_or_else(|| unknown(cache))?.length())
+        if self.tables.contains_key(&cache) { Ok(self.held(cache)) } else { Err(unknown(cache)) }
+    }
+
+    /// Tokens that a cache holds on all ranks.
+    fn held(&self, cache: CacheId) -> usize {
+        self.ranks.iter().map(|rows| rows.length(cache)).min().unwrap_or(0)
     }
 
     /// Makes room for `tokens` tokens in all, and copies the block that comes next to be written if
@@ -168,21 +222,22 @@ impl KvPool {
     /// [`Self::grow`], but only if `spare` blocks are still available afterwards.
     pub fn grow_leaving(&mut self, cache: CacheId, tokens: usize, spare: usize) -> bool {
         let available = self.available().saturating_sub(spare);
+        let length = self.held(cache);
         let Some(table) = self.tables.get(&cache) else { return false };
         let missing = tokens.div_ceil(BLOCK_TOKENS).saturating_sub(table.blocks.len());
-        let next = table.length() / BLOCK_TOKENS;
+        let next = length / BLOCK_TOKENS;
         let shared = table
             .blocks
             .get(next)
             .copied()
-            .filter(|block| tokens > table.length() && self.blocks.references(*block) > 1);
+            .filter(|block| tokens > length && self.blocks.references(*block) > 1);
         if missing + usize::from(shared.is_some()) > available {
             return false;
         }
         let mut taken: Vec<BlockId> = (0..missing).map(|_| self.take()).collect();
         let copy = shared.map(|block| (block, self.take()));
         if let Some((from, to)) = copy {
-            self.arena.copy(from, to);
+            self.ranks.iter_mut().for_each(|rows| rows.arena.copy(from, to));
             self.let_go(from);
         }
         let table = self.tables.get_mut(&cache).expect("looked up above");
@@ -197,6 +252,30 @@ impl KvPool {
         true
     }
 
+    /// Gives the blocks back that no later token of the cache sees, if the pool's layers all have a
+    /// window. Registered ones stay with the tree until their room is needed. The last registered
+    /// one is kept: later ones are found through it.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the cache is unknown.
+    pub fn trim(&mut self, cache: CacheId) -> Result<()> {
+        let table = self.tables.get(&cache).ok_or_else(|| unknown(cache))?;
+        let kept = table.registered.checked_sub(1).unwrap_or(usize::MAX);
+        let behind = table.trimmed..self.behind(self.held(cache)).min(kept);
+        for index in behind {
+            let table = self.tables.get_mut(&cache).expect("looked up above");
+            table.trimmed = index + 1;
+            let block = std::mem::replace(&mut table.blocks[index], LEFT_BEHIND);
+            self.let_go(block);
+        }
+        Ok(())
+    }
+
+    /// Blocks whose tokens the token at position `length`, and so all later ones, do not see.
+    fn behind(&self, length: usize) -> usize {
+        self.window.map_or(0, |window| (length + 1).saturating_sub(window) / BLOCK_TOKENS)
+    }
+
     /// Registers the full blocks of a cache whose first tokens are `tokens`, so that later sequences
     /// share them. Where the tree already has a block for the same tokens, that one takes the place
     /// of the cache's own: its contents are the same.
@@ -205,10 +284,14 @@ impl KvPool {
     /// [`Error::Request`] if the cache is unknown.
     pub fn register(&mut self, cache: CacheId, tokens: &[u32]) -> Result<()> {
         let mut table = self.tables.remove(&cache).ok_or_else(|| unknown(cache))?;
-        let full = table.length().min(tokens.len()) / BLOCK_TOKENS;
+        let full = self.held(cache).min(tokens.len()) / BLOCK_TOKENS;
         for index in table.registered..full {
             let (chunks, _) = tokens.as_chunks::<BLOCK_TOKENS>();
             let own = table.blocks[index];
+            // What follows what is gone cannot be found, so it is of no use to others.
+            if own == LEFT_BEHIND {
+                break;
+            }
             let node = match self.prefixes.find(&table.key, table.node, &chunks[index]) {
                 Some((node, block)) => {
                     if block != own {
@@ -219,8 +302,14 @@ impl KvPool {
                     node
                 }
                 None => {
-                    self.blocks.share(own);
-                    self.prefixes.insert(&table.key, table.node, chunks[index], own)
+                    match self.prefixes.insert(&table.key, table.node, chunks[index], own) {
+                        Some(node) => {
+                            self.blocks.share(own);
+                            node
+                        }
+                        // It was cut off, so nobody would find it.
+                        None => break,
+                    }
                 }
             };
             (table.registered, table.node) = (index + 1, Some(node));
@@ -234,9 +323,12 @@ impl KvPool {
         &self.tables[&cache].blocks
     }
 
-    fn insert(&mut self, table: Table) -> CacheLease {
+    fn insert(&mut self, table: Table, length: usize) -> CacheLease {
         let id = CacheId(self.next);
         self.next += 1;
+        for rows in &mut self.ranks {
+            rows.lengths.insert(id, vec![length; rows.shape.layers]);
+        }
         self.tables.insert(id, table);
         CacheLease { id, dropped: Arc::clone(&self.dropped) }
     }
@@ -245,9 +337,11 @@ impl KvPool {
     fn collect(&mut self) {
         let dropped =
             std::mem::take(&mut *self.dropped.lock().unwrap_or_else(PoisonError::into_inner));
-        for table in dropped.iter().filter_map(|id| self.tables.remove(id)).collect::<Vec<_>>() {
+        for id in &dropped {
+            self.ranks.iter_mut().for_each(|rows| drop(rows.lengths.remove(id)));
+            let Some(table) = self.tables.remove(id) else { continue };
             // Last block first, so that it counts as unused for longer than those before it.
-            table.blocks.iter().rev().for_each(|block| self.let_go(*block));
+            table.blocks[table.trimmed..].iter().rev().for_each(|block| self.let_go(*block));
         }
     }
 
@@ -269,10 +363,32 @@ impl KvPool {
     /// A block to write to. The caller has seen that one is available.
     fn take(&mut self) -> BlockId {
         if self.blocks.free() == 0 {
-            let unused = self.prefixes.evict(&self.blocks);
-            self.blocks.release(unused.expect("available blocks are free or unused"));
+            for block in self.prefixes.evict() {
+                self.blocks.release(block);
+            }
         }
-        self.blocks.take().expect("a block is free")
+        self.blocks.take().expect("available blocks are free or unused")
+    }
+
+    /// Each rank's own rows, to be written and read by all ranks at once.
+    pub fn stores(&mut self) -> Vec<RankStore<'_>> {
+        let Self { ranks, tables, blocks, .. } = self;
+        ranks.iter_mut().map(|rows| RankStore { rows, tables, blocks }).collect()
+    }
+}
+
+/// The rows of one rank in a [`KvPool`].
+#[derive(Debug)]
+pub struct RankStore<'a> {
+    rows: &'a mut Rows,
+    tables: &'a Tables,
+    blocks: &'a Blocks,
+}
+
+impl RankStore<'_> {
+    #[cfg(test)]
+    pub(super) const fn rows(&self) -> &HashMap<CacheId, Vec<usize>> {
+        &self.rows.lengths
     }
 
     fn check(&self, table: &Table, layer: usize, tokens: usize, first: usize) -> Result<()> {
@@ -288,6 +404,36 @@ impl KvPool {
     }
 }
 
+impl KvStore for RankStore<'_> {
+    fn append(
+        &mut self,
+        cache: CacheId,
+        layer: usize,
+        tokens: usize,
+        keys: &[f32],
+        values: &[f32],
+    ) -> Result<()> {
+        let KvShape { key_width, value_width, layers } = self.rows.shape;
+        let (k, v) = (keys.len(), values.len());
+        if k != tokens * key_width || v != tokens * value_width || layer >= layers {
+            return Err(Error::Shape(format!("{k} keys and {v} values in layer {layer}")));
+        }
+        let table = self.tables.get(&cache).ok_or_else(|| unknown(cache))?;
+        let lengths = self.rows.lengths.get(&cache).ok_or_else(|| unknown(cache))?;
+        let first = lengths[layer];
+        self.check(table, layer, tokens, first)?;
+        let Rows { arena, lengths, .. } = &mut *self.rows;
+        arena.write(&table.blocks, layer, first..first + tokens, keys, values);
+        lengths.get_mut(&cache).expect("looked up above")[layer] += tokens;
+        Ok(())
+    }
+
+    fn view(&self, cache: CacheId, layer: usize) -> Result<KvView<'_>> {
+        self.rows.view(self.tables, cache, layer)
+    }
+}
+
+/// The rows of a model on one rank.
 impl KvStore for KvPool {
     fn append(
         &mut self,
@@ -297,24 +443,17 @@ impl KvStore for KvPool {
         keys: &[f32],
         values: &[f32],
     ) -> Result<()> {
-        let KvShape { key_width, value_width, layers } = self.shape;
-        let (k, v) = (keys.len(), values.len());
-        if k != tokens * key_width || v != tokens * value_width || layer >= layers {
-            return Err(Error::Shape(format!("{k} keys and {v} values in layer {layer}")));
-        }
-        let table = self.tables.get(&cache).ok_or_else(|| unknown(cache))?;
-        let first = table.lengths[layer];
-        self.check(table, layer, tokens, first)?;
-        self.arena.write(&table.blocks, layer, first..first + tokens, keys, values);
-        let table = self.tables.get_mut(&cache).expect("looked up above");
-        table.lengths[layer] += tokens;
-        Ok(())
+        let Self { ranks, tables, blocks, .. } = self;
+        let [rows] = ranks.as_mut_slice() else { return Err(split(ranks.len())) };
+        RankStore { rows, tables, blocks }.append(cache, layer, tokens, keys, values)
     }
 
     fn view(&self, cache: CacheId, layer: usize) -> Result<KvView<'_>> {
-        let table = self.tables.get(&cache).ok_or_else(|| unknown(cache))?;
-        let length = table.lengths.get(layer).copied();
-        let length = length.ok_or_else(|| Error::Shape(format!("layer {layer}")))?;
-        Ok(KvView::Paged(self.arena.view(&table.blocks, layer, length)))
+        let [rows] = self.ranks.as_slice() else { return Err(split(self.ranks.len())) };
+        rows.view(&self.tables, cache, layer)
     }
+}
+
+fn split(ranks: usize) -> Error {
+    Error::Request(format!("a pool of {ranks} ranks is used as that of one"))
 }

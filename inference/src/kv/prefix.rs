@@ -5,10 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    BLOCK_TOKENS,
-    blocks::{BlockId, Blocks},
-};
+use super::{BLOCK_TOKENS, blocks::BlockId};
 
 /// What besides its tokens decides a sequence's keys and values: the adapters with their weights.
 /// Sequences with different keys share nothing.
@@ -34,6 +31,8 @@ struct Node {
     /// The block that holds the edge's tokens; none at the root.
     block: Option<BlockId>,
     children: u32,
+    /// Whether a sequence uses it.
+    held: bool,
     /// When a sequence last let go of it.
     used: u64,
 }
@@ -41,25 +40,26 @@ struct Node {
 /// A tree of blocks: from a root for each key, one edge for each block's tokens. It compares tokens
 /// themselves and not their hash, so nobody can make two texts collide.
 ///
-/// Whoever uses a block uses all blocks before it too. So a node that nobody uses has no used
-/// descendants, and all unused ones can be evicted, leaves first.
+/// A node that no sequence holds is unused. Unused leaves are evicted first. Where there are none,
+/// a sequence has left an unused node behind its window and holds what follows: then that node goes,
+/// and what follows it is cut off with it, because nobody could find it any more.
 #[derive(Debug, Default)]
 pub(super) struct Prefixes {
     roots: HashMap<PrefixKey, NodeId>,
     children: HashMap<(NodeId, BlockTokens), NodeId>,
     nodes: HashMap<NodeId, Node>,
     of_block: HashMap<BlockId, NodeId>,
-    /// Leaves that no sequence uses, by time of last use.
+    /// Unused nodes, by time of last use, and those of them that are leaves.
+    unused: BTreeSet<(u64, NodeId)>,
     idle: BTreeSet<(u64, NodeId)>,
-    unused: usize,
     next: u64,
     clock: u64,
 }
 
 impl Prefixes {
-    /// Blocks that no sequence uses.
-    pub(super) const fn unused(&self) -> usize {
-        self.unused
+    /// Blocks that can be evicted.
+    pub(super) fn unused(&self) -> usize {
+        self.unused.len()
     }
 
     /// Blocks in all.
@@ -80,20 +80,25 @@ impl Prefixes {
         Some((id, self.nodes[&id].block?))
     }
 
-    /// Adds a block that a sequence uses. The caller holds a reference for the tree.
+    /// Adds a block that a sequence uses. The caller holds a reference for the tree. Nothing, and
+    /// nothing is added, if `parent` is not in the tree any more.
     pub(super) fn insert(
         &mut self,
         key: &PrefixKey,
         parent: Option<NodeId>,
         tokens: BlockTokens,
         block: BlockId,
-    ) -> NodeId {
+    ) -> Option<NodeId> {
         let parent = parent.unwrap_or_else(|| self.root(key));
+        let node = self.nodes.get_mut(&parent)?;
+        node.children += 1;
+        let used = node.used;
+        self.idle.remove(&(used, parent));
         let id = self.add(Edge::Child(parent, tokens), Some(block));
         self.children.insert((parent, tokens), id);
         self.of_block.insert(block, id);
-        self.node(parent).children += 1;
-        id
+        self.node(id).held = true;
+        Some(id)
     }
 
     fn root(&mut self, key: &PrefixKey) -> NodeId {
@@ -108,7 +113,7 @@ impl Prefixes {
     fn add(&mut self, edge: Edge, block: Option<BlockId>) -> NodeId {
         let id = NodeId(self.next);
         self.next += 1;
-        self.nodes.insert(id, Node { edge, block, children: 0, used: 0 });
+        self.nodes.insert(id, Node { edge, block, children: 0, held: false, used: 0 });
         id
     }
 
@@ -119,9 +124,11 @@ impl Prefixes {
     /// A sequence begins to use a block that none used.
     pub(super) fn acquire(&mut self, block: BlockId) {
         let id = self.of_block[&block];
-        let used = self.nodes[&id].used;
+        let node = self.node(id);
+        node.held = true;
+        let used = node.used;
+        self.unused.remove(&(used, id));
         self.idle.remove(&(used, id));
-        self.unused -= 1;
     }
 
     /// The last sequence that used `block` lets go of it, if the tree has it.
@@ -130,47 +137,69 @@ impl Prefixes {
         self.clock += 1;
         let clock = self.clock;
         let node = self.node(id);
-        node.used = clock;
-        if node.children == 0 {
+        (node.held, node.used) = (false, clock);
+        let leaf = node.children == 0;
+        self.unused.insert((clock, id));
+        if leaf {
             self.idle.insert((clock, id));
         }
-        self.unused += 1;
     }
 
-    /// Removes the block that has been unused for longest. The caller gives the tree's reference
-    /// back.
-    pub(super) fn evict(&mut self, blocks: &Blocks) -> Option<BlockId> {
-        let (_, id) = self.idle.pop_first()?;
-        let node = self.nodes.remove(&id).expect("idle nodes exist");
-        let block = node.block.expect("roots are never idle");
+    /// Removes the leaf that has been unused for longest or, where no leaf is unused, the node, with
+    /// all that follows it. The caller gives the tree's references to these blocks back.
+    pub(super) fn evict(&mut self) -> Vec<BlockId> {
+        match (self.idle.first(), self.unused.first()) {
+            (Some((_, leaf)), _) => vec![self.remove(*leaf)],
+            (None, Some((_, node))) => self.cut(*node),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn cut(&mut self, first: NodeId) -> Vec<BlockId> {
+        // A node's id is larger than its parent's.
+        let mut later: Vec<NodeId> = self.nodes.keys().copied().filter(|id| *id > first).collect();
+        later.sort();
+        let mut doomed = BTreeSet::from([first]);
+        for id in later {
+            if matches!(self.nodes[&id].edge, Edge::Child(parent, _) if doomed.contains(&parent)) {
+                doomed.insert(id);
+            }
+        }
+        doomed.into_iter().rev().map(|id| self.remove(id)).collect()
+    }
+
+    /// Removes a node without children.
+    fn remove(&mut self, id: NodeId) -> BlockId {
+        let node = self.nodes.remove(&id).expect("it was just found");
+        let block = node.block.expect("roots go with their last child");
         self.of_block.remove(&block);
-        self.unused -= 1;
+        self.unused.remove(&(node.used, id));
+        self.idle.remove(&(node.used, id));
         if let Edge::Child(parent, tokens) = node.edge {
             self.children.remove(&(parent, tokens));
-            self.orphan(parent, blocks);
+            self.orphan(parent);
         }
-        Some(block)
+        block
     }
 
     /// A child of `parent` is gone.
-    fn orphan(&mut self, parent: NodeId, blocks: &Blocks) {
+    fn orphan(&mut self, parent: NodeId) {
         let node = self.node(parent);
         node.children -= 1;
         if node.children > 0 {
             return;
         }
-        match (&node.edge, node.block) {
-            (Edge::Root(key), _) => {
+        match &node.edge {
+            Edge::Root(key) => {
                 let key = key.clone();
                 self.roots.remove(&key);
                 self.nodes.remove(&parent);
             }
-            // Only the tree's own reference is left: nobody uses it.
-            (Edge::Child(..), Some(block)) if blocks.references(block) == 1 => {
+            Edge::Child(..) if node.held => {}
+            Edge::Child(..) => {
                 let used = node.used;
                 self.idle.insert((used, parent));
             }
-            (Edge::Child(..), _) => {}
         }
     }
 }

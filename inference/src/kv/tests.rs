@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{blocks::LEFT_BEHIND, *};
 
 const SHAPE: KvShape = KvShape { layers: 2, key_width: 3, value_width: 5 };
 
@@ -26,11 +26,12 @@ enum Operation {
     Extend { which: usize, tokens: usize },
     Fork { which: usize },
     Register { which: usize },
+    Trim { which: usize },
     Close { which: usize },
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    use Operation::{Close, Extend, Fork, Open, Register};
+    use Operation::{Close, Extend, Fork, Open, Register, Trim};
     let which = 0usize..8;
     prop_oneof![
         3 => (0u8..2, 0usize..3, 1usize..60)
@@ -38,6 +39,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         6 => (which.clone(), 1usize..30).prop_map(|(which, tokens)| Extend { which, tokens }),
         2 => which.clone().prop_map(|which| Fork { which }),
         4 => which.clone().prop_map(|which| Register { which }),
+        3 => which.clone().prop_map(|which| Trim { which }),
         3 => which.prop_map(|which| Close { which }),
     ]
 }
@@ -53,13 +55,19 @@ struct Live {
 
 struct World {
     pool: KvPool,
+    window: Option<usize>,
     live: Vec<Live>,
     shared: usize,
 }
 
 impl World {
     fn new(blocks: usize) -> Self {
-        Self { pool: KvPool::new(SHAPE, blocks * BLOCK_TOKENS), live: Vec::new(), shared: 0 }
+        Self::with_window(blocks, None)
+    }
+
+    fn with_window(blocks: usize, window: Option<usize>) -> Self {
+        let pool = KvPool::new(SHAPE, blocks * BLOCK_TOKENS).with_window(window);
+        Self { pool, window, live: Vec::new(), shared: 0 }
     }
 
     fn apply(&mut self, operation: Operation) {
@@ -78,6 +86,9 @@ impl World {
             Operation::Register { which } if which < self.live.len() => {
                 let Live { lease, tokens, .. } = &self.live[which];
                 self.pool.register(lease.id(), tokens).unwrap();
+            }
+            Operation::Trim { which } if which < self.live.len() => {
+                self.pool.trim(self.live[which].lease.id()).unwrap();
             }
             Operation::Close { which } if which < self.live.len() => {
                 self.live.swap_remove(which);
@@ -124,13 +135,17 @@ impl World {
         for Live { lease, key, tokens, room, .. } in &self.live {
             let blocks = self.pool.table(lease.id());
             assert!(blocks.len() <= room.div_ceil(BLOCK_TOKENS), "more than a block is wasted");
-            used.extend(blocks);
+            let gone = blocks.iter().take_while(|block| **block == LEFT_BEHIND).count();
+            used.extend(&blocks[gone..]);
+            assert!(!used.contains(&LEFT_BEHIND));
+            let seen = (tokens.len() + 1).saturating_sub(self.window.unwrap_or(usize::MAX));
+            assert!(gone * BLOCK_TOKENS <= seen, "the next token sees what is gone");
             for layer in 0..SHAPE.layers {
                 let KvView::Paged(view) = self.pool.view(lease.id(), layer).unwrap() else {
                     panic!("a pool's view is paged");
                 };
                 assert_eq!(view.length(), tokens.len());
-                for at in 0..tokens.len() {
+                for at in gone * BLOCK_TOKENS..tokens.len() {
                     assert_eq!(view.row(at), row(*key, &tokens[..=at], layer), "position {at}");
                 }
             }
@@ -144,9 +159,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
     fn caches_keep_their_own_text_whatever_happens_to_others(
-        blocks in 4usize..24, operations in proptest::collection::vec(operation(), 1..80),
+        blocks in 4usize..24, window in proptest::option::of(1usize..50),
+        operations in proptest::collection::vec(operation(), 1..80),
     ) {
-        let mut world = World::new(blocks);
+        let mut world = World::with_window(blocks, window);
         operations.into_iter().for_each(|operation| world.apply(operation));
         world.live.clear();
         prop_assert_eq!(world.pool.available(), blocks);
@@ -217,6 +233,101 @@ fn a_fork_copies_only_the_block_that_is_written() {
     assert_eq!(world.pool.available(), 6);
     world.apply(Operation::Extend { which: 0, tokens: 1 });
     assert_eq!(world.pool.available(), 6);
+}
+
+#[test]
+fn blocks_behind_the_window_are_free_but_the_last_registered_one() {
+    let mut world = World::with_window(10, Some(20));
+    opened(&mut world, 0, 67);
+    let free = |world: &mut World| {
+        world.apply(Operation::Trim { which: 0 });
+        world.pool.available()
+    };
+    assert_eq!(world.pool.available(), 5);
+    // Position 67 sees 48 and later: three blocks of five are not needed.
+    assert_eq!(free(&mut world), 8);
+    world.apply(Operation::Extend { which: 0, tokens: 1 });
+    assert_eq!(free(&mut world), 8);
+    // What comes before is gone: it cannot be forked there, nor registered.
+    let id = world.live[0].lease.id();
+    assert!(world.pool.fork_first(id, 66).is_err());
+    assert!(world.pool.fork_first(id, 67).is_ok());
+    world.apply(Operation::Register { which: 0 });
+    assert_eq!(world.pool.registered(), 0);
+
+    // Registered blocks go back to the tree; they are evicted after those that follow them.
+    let mut world = World::with_window(10, Some(4));
+    opened(&mut world, 0, 64);
+    world.apply(Operation::Register { which: 0 });
+    // The window ends in the fourth block.
+    assert_eq!((free(&mut world), world.pool.registered()), (9, 4));
+    world.apply(Operation::Close { which: 0 });
+    assert_eq!(world.pool.available(), 10);
+    assert_eq!(opened(&mut world, 0, 64), 63);
+}
+
+#[test]
+fn what_is_left_behind_is_evicted_with_what_follows_it_if_there_is_nothing_else() {
+    let mut world = World::with_window(6, Some(4));
+    opened(&mut world, 0, 64);
+    world.apply(Operation::Register { which: 0 });
+    world.apply(Operation::Trim { which: 0 });
+    // Two blocks are free and three left behind; the first of these is not found again, nor is what
+    // comes after it.
+    opened(&mut world, 1, 48);
+    assert_eq!((world.pool.available(), world.pool.registered()), (2, 0));
+    world.apply(Operation::Extend { which: 0, tokens: 16 });
+    world.apply(Operation::Register { which: 0 });
+    assert_eq!(world.pool.registered(), 0);
+    world.apply(Operation::Close { which: 1 });
+    assert_eq!(opened(&mut world, 0, 40), 0);
+    world.apply(Operation::Register { which: 1 });
+    assert_eq!(world.pool.registered(), 2);
+}
+
+#[test]
+fn each_rank_has_its_own_rows_of_the_same_blocks() {
+    let narrow = KvShape { key_width: 2, value_width: 4, ..SHAPE };
+    let mut pool = KvPool::over_ranks([SHAPE, narrow], 4 * BLOCK_TOKENS);
+    let lease = pool.reserve(20).unwrap();
+    let append = |pool: &mut KvPool, cache, range: std::ops::Range<usize>| {
+        for (rank, store) in pool.stores().iter_mut().enumerate() {
+            let KvShape { key_width, value_width, layers } = [SHAPE, narrow][rank];
+            let rows = |width: usize| -> Vec<f32> {
+                let row =
+                    |at| (0..width).map(move |column| (1000 * rank + 10 * at + column) as f32);
+                range.clone().flat_map(row).collect()
+            };
+            for layer in 0..layers {
+                let (keys, values) = (rows(key_width), rows(value_width));
+                store.append(cache, layer, range.len(), &keys, &values).unwrap();
+            }
+        }
+    };
+    append(&mut pool, lease.id(), 0..20);
+    let fork = pool.fork(lease.id()).unwrap();
+    assert!(pool.grow(fork.id(), 21));
+    append(&mut pool, fork.id(), 20..21);
+    assert_eq!([lease.id(), fork.id()].map(|id| pool.length(id).unwrap()), [20, 21]);
+    for (rank, store) in pool.stores().iter().enumerate() {
+        for (id, length) in [(lease.id(), 20), (fork.id(), 21)] {
+            let KvView::Paged(view) = store.view(id, 1).unwrap() else { panic!("it is paged") };
+            assert_eq!(view.length(), length);
+            for at in 0..length {
+                let (keys, values) = view.row(at);
+                assert_eq!(keys.len(), [SHAPE, narrow][rank].key_width);
+                assert_eq!(
+                    [keys[1], values[3]],
+                    [1, 3].map(|c| (1000 * rank + 10 * at + c) as f32)
+                );
+            }
+        }
+    }
+    // Alone it is not the cache of a model.
+    assert!(pool.view(lease.id(), 0).is_err());
+    drop((lease, fork));
+    assert_eq!(pool.available(), 4);
+    assert!(pool.stores().iter().all(|store| store.rows().is_empty()));
 }
 
 #[test]

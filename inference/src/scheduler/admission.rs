@@ -7,10 +7,13 @@ use std::{
 
 use super::{
     Adapters, Planned, Readiness, Scheduler, SequenceId,
-    queue::Waiting,
+    queue::{Fork, Waiting},
     running::{Running, Sequence, open},
 };
-use crate::{adapter::AdapterHash, kv::KvPool};
+use crate::{
+    adapter::AdapterHash,
+    kv::{CacheLease, KvPool},
+};
 
 /// Most sequences with loading adapters that are passed in one plan.
 const LOOKAHEAD: usize = 32;
@@ -48,10 +51,15 @@ impl Scheduler {
             let drain = self.drain(now);
             let may_start = |waiting: &&Waiting| {
                 let held_back = drain.as_ref().is_some_and(|drain| drain.holds_back(waiting));
-                !held_back && !passed.contains(&waiting.id)
+                let follows = matches!(waiting.fork, Fork::After(_));
+                !held_back && !follows && !passed.contains(&waiting.id)
             };
             let next = self.waiting.in_turn().find(may_start).map(|waiting| waiting.id);
             let Some(id) = next else { break };
+            if let Some(leader) = self.twin(id) {
+                self.follow(id, leader);
+                continue;
+            }
             if !self.try_start(id, kv, adapters, now, planned, &mut passed) {
                 break;
             }
@@ -66,7 +74,9 @@ impl Scheduler {
                 Some(cache) => self.run(id, Running::start(sequence, cache, kv)),
                 None => {
                     self.preempted.insert(id, sequence);
-                    return false;
+                    if !self.give_forks_up() {
+                        return false;
+                    }
                 }
             }
         }
@@ -102,13 +112,12 @@ impl Scheduler {
             }
             Err(error) => {
                 self.waiting.remove(id);
+                self.succeed(id);
                 planned.refused.push((id, error));
                 return true;
             }
         };
-        // One spare block for each running sequence, or it would soon be preempted again.
-        let (share, spare) = (self.config.prefix_cache, self.running.len());
-        let Some(cache) = open(kv, &waiting.key, &waiting.sequence.prompt, share, spare) else {
+        let Some(cache) = self.cache_of(id, kv) else {
             adapters.release(id);
             return false;
         };
@@ -118,6 +127,31 @@ impl Scheduler {
         planned.started.push((id, running.at_start().1));
         self.run(id, running);
         true
+    }
+
+    /// A cache for a waiting sequence, if there is room for its prompt.
+    fn cache_of(&mut self, id: SequenceId, kv: &mut KvPool) -> Option<CacheLease> {
+        // One spare block for each running sequence, or it would soon be preempted again.
+        let (share, spare) = (self.config.prefix_cache, self.running.len());
+        let waiting = self.waiting.get_mut(id)?;
+        let prompt = &waiting.sequence.prompt;
+        match std::mem::take(&mut waiting.fork) {
+            Fork::Of(cache) if kv.grow_leaving(cache.id(), prompt.len(), spare) => {
+                return Some(cache);
+            }
+            Fork::Of(cache) if spare > 0 => {
+                waiting.fork = Fork::Of(cache);
+                return None;
+            }
+            _ => {}
+        }
+        let cache = open(kv, &waiting.key, prompt, share, spare);
+        // Where nothing runs, nobody but those that wait can give blocks back.
+        if cache.is_some() || spare > 0 || !self.give_forks_up() {
+            return cache;
+        }
+        let waiting = self.waiting.get_mut(id)?;
+        open(kv, &waiting.key, &waiting.sequence.prompt, share, spare)
     }
 
     fn drain(&self, now: Instant) -> Option<Drain> {

@@ -6,6 +6,8 @@
 //!    while the batch and the KV pool have room. Where room is lacking nobody passes. A sequence
 //!    whose adapters are being loaded is passed by others, but only for so long: see
 //!    [`SchedulerConfig::drain_after`].
+//!    A sequence with the prompt of one that is computing it waits for that one's cache and begins
+//!    with a fork of it.
 //! 3. Every running sequence whose prompt is done decodes one token in every step. If blocks run out,
 //!    the youngest running sequence gives its own back, keeps its tokens and is computed again
 //!    later. So the oldest always advances.
@@ -13,18 +15,19 @@
 //!    is always left, so the oldest prompt advances in every step.
 
 mod admission;
+mod forks;
 mod queue;
 mod running;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     time::{Duration, Instant},
 };
 
 use self::{
-    queue::FairQueue,
+    queue::{FairQueue, Fork},
     running::{Running, Sequence},
 };
 use crate::{
@@ -181,6 +184,8 @@ pub struct Scheduler {
     /// In order of arrival, because ids grow.
     preempted: BTreeMap<SequenceId, Sequence>,
     running: BTreeMap<SequenceId, Running>,
+    /// Sequences whose caches others wait for.
+    leaders: HashSet<SequenceId>,
     counters: SchedulerCounters,
 }
 
@@ -204,6 +209,7 @@ impl Scheduler {
             waiting: FairQueue::default(),
             preempted: BTreeMap::new(),
             running: BTreeMap::new(),
+            leaders: HashSet::new(),
             counters: SchedulerCounters::default(),
         })
     }
@@ -214,22 +220,39 @@ impl Scheduler {
     /// # Errors
     /// [`Error::Busy`] if the queue is full, [`Error::Request`] if the prompt is empty.
     pub fn submit(&mut self, sequence: NewSequence) -> Result<SequenceId> {
+        Ok(self.submit_n(sequence, 1)?[0])
+    }
+
+    /// [`Self::submit`] for `n` sequences that begin with the same prompt, all or none. The first
+    /// computes it; the others start when it has, with forks of its cache.
+    ///
+    /// # Errors
+    /// As [`Self::submit`]; [`Error::Request`] if `n` is 0.
+    pub fn submit_n(&mut self, sequence: NewSequence, n: usize) -> Result<Vec<SequenceId>> {
         let SchedulerConfig { max_waiting, max_tenant_waiting, .. } = self.config;
         for (waiting, most) in [
             (self.waiting.len(), max_waiting),
             (self.waiting.of_tenant(sequence.tenant), max_tenant_waiting),
         ] {
-            if waiting >= most {
+            if n > most.saturating_sub(waiting) {
                 return Err(Error::Busy { waiting, retry_after: 1 });
             }
         }
-        if sequence.prompt.is_empty() {
-            return Err(Error::Request("the prompt is empty".into()));
+        if sequence.prompt.is_empty() || n == 0 {
+            let length = sequence.prompt.len();
+            return Err(Error::Request(format!("{n} answers to a prompt of {length} tokens")));
         }
-        let id = SequenceId(self.next);
-        self.next += 1;
-        self.waiting.push(id, sequence);
-        Ok(id)
+        let first = SequenceId(self.next);
+        let ids: Vec<SequenceId> = (first.0..first.0 + n as u64).map(SequenceId).collect();
+        self.next += n as u64;
+        for id in &ids {
+            let fork = if *id == first { Fork::No } else { Fork::After(first) };
+            self.waiting.push(*id, sequence.clone(), fork);
+        }
+        if n > 1 {
+            self.leaders.insert(first);
+        }
+        Ok(ids)
     }
 
     /// Number of sequences that have not started.
@@ -263,15 +286,20 @@ impl Scheduler {
         planned
     }
 
-    /// A planned step has been computed: its full blocks may be shared from now on.
+    /// A planned step has been computed: its full blocks may be shared from now on, and those behind
+    /// every window are free.
     pub fn computed(&mut self, plan: &Plan, kv: &mut KvPool) {
-        if !self.config.prefix_cache {
-            return;
-        }
         for id in &plan.sequences {
-            if let Some(running) = self.running.get_mut(id) {
+            let Some(running) = self.running.get_mut(id) else { continue };
+            if self.config.prefix_cache {
                 running.register(kv);
             }
+            let cache = running.cache();
+            if running.pending() == 0 && self.leaders.remove(id) {
+                self.fork(*id, kv);
+            }
+            // After the fork, which needs one token more.
+            kv.trim(cache).expect("the lease is held");
         }
     }
 
@@ -287,6 +315,7 @@ impl Scheduler {
         if self.running.remove(&id).is_none() && self.preempted.remove(&id).is_none() {
             self.waiting.remove(id);
         }
+        self.succeed(id);
     }
 
     /// How many tokens each sequence gets in the next step.
@@ -321,6 +350,9 @@ impl Scheduler {
         while let Some(running) = self.running.get(&id) {
             if running.grow(kv) {
                 return true;
+            }
+            if self.give_forks_up() {
+                continue;
             }
             let (youngest, running) = self.running.pop_last().expect("`id` is running");
             takes.remove(&youngest);

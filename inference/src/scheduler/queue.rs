@@ -6,7 +6,19 @@ use std::{
 };
 
 use super::{NewSequence, SequenceId};
-use crate::kv::PrefixKey;
+use crate::kv::{CacheLease, PrefixKey};
+
+/// Where a waiting sequence's cache comes from.
+#[derive(Debug, Default)]
+pub(super) enum Fork {
+    /// From nowhere: it has one of its own.
+    #[default]
+    No,
+    /// From this sequence, which has the same prompt, once that one has computed it.
+    After(SequenceId),
+    /// It is here, with all of the prompt but the last token.
+    Of(CacheLease),
+}
 
 /// A sequence that waits.
 #[derive(Debug)]
@@ -14,6 +26,7 @@ pub(super) struct Waiting {
     pub(super) id: SequenceId,
     pub(super) sequence: NewSequence,
     pub(super) key: PrefixKey,
+    pub(super) fork: Fork,
     /// Since when its adapters are being loaded.
     pub(super) loading: Option<Instant>,
     /// Whether its adapters have been prefetched.
@@ -38,13 +51,13 @@ impl FairQueue {
         self.tenants.get(&tenant).map_or(0, VecDeque::len)
     }
 
-    pub(super) fn push(&mut self, id: SequenceId, sequence: NewSequence) {
+    pub(super) fn push(&mut self, id: SequenceId, sequence: NewSequence, fork: Fork) {
         let queue = self.tenants.entry(sequence.tenant).or_default();
         if queue.is_empty() {
             self.turns.push_back(sequence.tenant);
         }
         let key = sequence.prefix_key();
-        queue.push_back(Waiting { id, sequence, key, loading: None, prefetched: false });
+        queue.push_back(Waiting { id, sequence, key, fork, loading: None, prefetched: false });
         self.len += 1;
     }
 
@@ -95,5 +108,9 @@ impl FairQueue {
     /// Everyone in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.tenants.values().flatten()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {
+        self.tenants.values_mut().flatten()
     }
 }

@@ -3,7 +3,7 @@
 use super::{NewSequence, Part};
 use crate::{
     adapter::AdapterSet,
-    kv::{BLOCK_TOKENS, CacheLease, KvPool, PrefixKey},
+    kv::{BLOCK_TOKENS, CacheId, CacheLease, KvPool, PrefixKey},
     step::{Segment, SequenceSpan, SlotId, Step},
 };
 
@@ -84,6 +84,15 @@ impl Running {
 
     pub(super) const fn adapters(&self) -> &AdapterSet {
         &self.sequence.adapters
+    }
+
+    /// Whether it has yet to compute a prompt that is these tokens.
+    pub(super) fn computes(&self, key: &PrefixKey, prompt: &[u32]) -> bool {
+        !self.decoding() && self.sequence.key == *key && self.sequence.tokens == prompt
+    }
+
+    pub(super) const fn cache(&self) -> CacheId {
+        self.cache.id()
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = SlotId> {

@@ -149,6 +149,61 @@ fn a_beginning_is_computed_once() {
 }
 
 #[test]
+fn a_prompt_is_computed_once_for_all_its_answers() {
+    for prefix_cache in [false, true] {
+        let config = SchedulerConfig { prefix_cache, max_running: 7, ..CONFIG };
+        let mut world = World::new(config, 40 * BLOCK_TOKENS, Slots::all());
+        let ids = world.submit_n(sequence(40, 3, &[1]), 5);
+        let steps = world.run(100);
+        let computed = |id: &SequenceId| {
+            let own = steps.iter().flatten().filter(|(other, _)| *other == id.0);
+            own.map(|(_, tokens)| tokens).sum::<usize>()
+        };
+        let expected = [42, 3, 3, 3, 3];
+        assert_eq!(ids.iter().map(computed).collect::<Vec<_>>(), expected);
+        // The same for requests that come one by one, but not without prefix cache.
+        let ids: Vec<_> = (0..3).map(|_| world.submit(sequence(33, 1, &[2]))).collect();
+        let all: usize = world.run(100).iter().flatten().map(|(_, tokens)| tokens).sum();
+        assert_eq!(all, if prefix_cache { 35 } else { 99 });
+        assert_eq!(world.finished.len(), 5 + ids.len());
+        assert_eq!(world.kv.available(), 40);
+    }
+}
+
+#[test]
+fn answers_go_on_without_the_one_that_computed_their_prompt() {
+    let mut world = World::new(CONFIG, 40 * BLOCK_TOKENS, Slots::all());
+    let ids = world.submit_n(sequence(40, 2, &[]), 3);
+    world.round();
+    world.cancel(ids[0]);
+    let steps = world.run(100);
+    assert_eq!(world.finished, [1, 2]);
+    // The second finds two blocks of the cancelled one's or computes all; the third has its cache.
+    let third: usize =
+        steps.iter().flatten().filter(|(id, _)| *id == 2).map(|(_, tokens)| tokens).sum();
+    assert_eq!(third, 2);
+    // Nobody is left to wait for it.
+    assert!(world.scheduler.leaders.is_empty());
+    let busy = SchedulerConfig { max_waiting: 2, ..CONFIG };
+    let mut scheduler = Scheduler::new(busy).unwrap();
+    assert!(matches!(scheduler.submit_n(sequence(4, 1, &[]), 3), Err(Error::Busy { .. })));
+    assert_eq!(scheduler.waiting(), 0);
+    assert!(matches!(scheduler.submit_n(sequence(4, 1, &[]), 0), Err(Error::Request(_))));
+}
+
+#[test]
+fn forks_that_wait_make_room_for_what_is_before_them() {
+    // One prompt and one block more: the first fork cannot start beside the leader, and the others
+    // hold what it needs when the leader is gone.
+    let config = SchedulerConfig { prefix_cache: false, max_running: 3, step_tokens: 8, ..CONFIG };
+    let mut world = World::new(config, 5 * BLOCK_TOKENS, Slots::all());
+    world.submit_n(sequence(49, 2, &[]), 4);
+    world.run(100);
+    assert_eq!(world.finished, [0, 1, 2, 3]);
+    assert_eq!(world.kv.available(), 5);
+}
+
+#[test]
 fn loading_adapters_are_passed_and_unknown_ones_refused() {
     let mut world = World::new(CONFIG, 160, Slots::new(2, 4));
     world.submit(sequence(2, 1, &[1]));

@@ -1,20 +1,26 @@
 //! Chat templates: Jinja as `transformers` runs it.
 
+mod budget;
 mod python;
+mod reads;
 
-use std::time::SystemTime;
+use std::{
+    io::{self, Write},
+    time::SystemTime,
+};
 
 use minijinja::{
     Environment, Error as JinjaError, ErrorKind, Value, context, syntax::SyntaxConfig,
 };
 
-use super::Message;
+use self::budget::Budget;
+use super::{MAX_TEXT_BYTES, Message};
 use crate::{Error, Result};
 
 /// Steps that a template may take.
-const FUEL: u64 = 10_000_000;
+const FUEL: u64 = 4_000_000;
 /// Largest template, in bytes.
-const MAX_TEMPLATE_BYTES: usize = 1 << 20;
+const MAX_TEMPLATE_BYTES: usize = 1 << 17;
 
 /// A value inside a template. Deserialises from JSON and keeps the order of keys.
 pub use minijinja::Value as TemplateValue;
@@ -80,11 +86,11 @@ impl Templates {
         Self { sources, tokens }
     }
 
-    /// The text of a conversation.
+    /// The text of a conversation, at most [`MAX_TEXT_BYTES`].
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] if there is no such template, or it is wrong, refuses the conversation
-    /// or takes too many steps.
+    /// [`Error::Tokenizer`] if there is no such template, or it is wrong, refuses the conversation,
+    /// or takes too many steps or too much memory.
     pub(super) fn render(&self, input: &ChatInput) -> Result<String> {
         let source = self.sources.iter().find(|(name, _)| *name == input.template);
         let (name, source) = source.ok_or_else(|| {
@@ -93,9 +99,25 @@ impl Templates {
         if source.len() > MAX_TEMPLATE_BYTES {
             return Err(Error::Tokenizer(format!("a template of {} bytes", source.len())));
         }
-        let source = without_generation_tags(source);
+        let values = self.values(input);
+        // A template cannot assign to the last: it is not a variable.
+        let inputs: Vec<&str> =
+            values.iter().map(|(name, _)| name.as_str()).chain(["self"]).collect();
+        let source = reads::counted(&without_generation_tags(source), &inputs)
+            .map_err(|error| Error::Tokenizer(format!("chat template: {error}")))?;
         let mut environment = environment(input.now);
+        let budget = Budget::new(values.iter().map(|(_, value)| value));
+        budget.map_err(|error| failed(&error))?.install(&mut environment);
         environment.add_template(name, &source).map_err(|error| failed(&error))?;
+        let template = environment.get_template(name).map_err(|error| failed(&error))?;
+        let mut text = Bounded(Vec::new());
+        let rendered = template.render_captured_to(Value::from_pairs(values), &mut text).map(drop);
+        rendered.map_err(|error| failed(&error))?;
+        String::from_utf8(text.0).map_err(|error| Error::Tokenizer(error.to_string()))
+    }
+
+    /// What the template is given, by name.
+    fn values(&self, input: &ChatInput) -> Vec<(String, Value)> {
         let mut values: Vec<(String, Value)> = input.variables.clone();
         let mut set = |name: &str, value: Value| values.push((name.to_owned(), value));
         for (name, text) in self.tokens.iter().filter(|(_, text)| !text.is_empty()) {
@@ -105,8 +127,24 @@ impl Templates {
         set("tools", input.tools.clone().unwrap_or(Value::from(())));
         set("documents", Value::from(()));
         set("add_generation_prompt", input.generation_prompt.into());
-        let template = environment.get_template(name).map_err(|error| failed(&error))?;
-        template.render(Value::from_pairs(values)).map_err(|error| failed(&error))
+        values
+    }
+}
+
+/// A text that takes no more than can be encoded.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_TEXT_BYTES {
+            return Err(io::Error::other(format!("more than {MAX_TEXT_BYTES} bytes of text")));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -116,7 +154,6 @@ fn environment(now: SystemTime) -> Environment<'static> {
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.expect("the delimiters are the usual ones"));
     environment.set_fuel(Some(FUEL));
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function("raise_exception", raise_exception);
     environment.add_function("strftime_now", move |format: &str| python::strftime(format, now));
     environment.add_filter("tojson", python::to_json);
@@ -214,5 +251,105 @@ mod tests {
         }
         let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}";
         assert!(render(endless, "[]").is_err());
+    }
+
+    #[test]
+    fn memory_is_bounded_however_a_template_makes_it() {
+        let double = |step: &str| {
+            format!(
+                "{{% set x = 'abcdefgh' %}}{{% set ns = namespace(x='abcdefgh', l=[1]) %}}{{% for i in range(90) %}}{step}{{% endfor %}}{{{{ x | length }}}}"
+            )
+        };
+        let big = "{% set x = 'abcdefgh' * 1024 %}{% set x = x * 1024 %}";
+        let hostile = [
+            double("{% set ns.x = ns.x ~ ns.x %}"),
+            double("{% set ns.x = ns['x'] + ns.x %}"),
+            double("{% set ns.x = ns.x | replace('a', ns.x) %}"),
+            double("{% set ns.x = ns.x.replace('', ns.x) %}"),
+            double("{% set ns.x = [ns.x, ns.x] | join %}"),
+            double("{% set ns.x = ns.x.join([ns.x, ns.x, ns.x]) %}"),
+            double("{% set ns.x = '%s%s' | format(ns.x, ns.x) %}"),
+            double("{% set ns.x = '{0}{0}'.format(ns.x) %}"),
+            double("{% set ns.l = ns.l + ns.l %}"),
+            double("{% set ns.l = [ns.l, ns.l] %}"),
+            double("{% set ns.l = {'a': ns.l, 'b': ns.l} %}"),
+            double("{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}"),
+            double("{% set ns.x = ns.x * 1000 %}"),
+            double("{% set ns.l = ns.l * 1000 %}"),
+            double("{% set ns.l = ns.l + [range(99999) | list] %}"),
+            "{% macro f(x, n) %}{{ f(x ~ x, n - 1) if n else x }}{% endmacro %}{{ f('abcdefgh', 60) }}".into(),
+            "{% macro f(x) %}{{ x }}{{ x }}{% endmacro %}{% for i in range(9) %}{% set x = f(f(f(f(f(f('abcdefgh')))))) %}{% endfor %}{% set x %}{{ f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f(f('abcdefgh')))))))))))))))))))))))))))))))) }}{% endset %}".into(),
+            "{% for x in ['abcdefgh'] recursive %}{{ loop([x ~ x]) }}{% endfor %}".into(),
+            "{% for x in [1, 'abcdefgh', 1] recursive %}{% if loop.previtem == 1 %}-{% else %}{{ loop([1, loop.previtem ~ loop.previtem, 1]) }}{% endif %}{% endfor %}{{ loop }}".into(),
+            "{% with x = 'a' * 1000 %}{% with y = x ~ x %}{{ y * 1000 * 1000 }}{% endwith %}{% endwith %}".into(),
+            "{{ 'abcdefgh' * 100000000 }}".into(),
+            "{{ ('a' ~ 'b') * 1000 }}".into(),
+            "{{ 'a' * range(9) | length * 999999 }}".into(),
+            "{{ '%99999999d' | format(1) }}".into(),
+            "{{ 'a' | indent(999999999, true) }}".into(),
+            "{{ 'a' | indent(width=999999999) }}".into(),
+            "{{ [1] | batch(99999999, 'x') }}".into(),
+            format!("{big}{{{{ range(9999) | join(x) }}}}"),
+            format!("{big}{{% for i in range(99999) %}}{{{{ x }}}}{{% endfor %}}"),
+            format!("{big}{{% set y %}}{{% for i in range(99999) %}}{{{{ x }}}}{{% endfor %}}{{% endset %}}"),
+            format!("{{% set y %}}{{% for i in range(99999) %}}{{% for j in range(99999) %}}{}{{% endfor %}}{{% endfor %}}{{% endset %}}", "long text ".repeat(500)),
+            format!("{{% for i in range(99999) %}}{}{{% endfor %}}", "long text ".repeat(500)),
+            "{{ debug() }}".into(),
+            "{{ __read('x', 0) }}".into(),
+            "{{ 'a' ~ é }}".into(),
+            "{{ 'unended }}".into(),
+            "{{ (( }}".into(),
+            "{# ".into(),
+            "{% raw %}".into(),
+        ];
+        for template in hostile {
+            let shown = template.chars().take(200).collect::<String>();
+            match render(&template, "[]") {
+                Err(Error::Tokenizer(_)) => {}
+                other => panic!("{shown}: {:?}", other.map(|text| text.len())),
+            }
+        }
+    }
+
+    #[test]
+    fn counting_changes_no_text() {
+        let long = "Some words of a system's prompt, {and} braces } more than is short. ".repeat(4);
+        let cases = [
+            (format!("{long}{{{{ 1 }}}}  {long}\n"), format!("{long}1  {long}")),
+            ("{%- set x, y = 1, 2 -%} {{ x }}{{- y }}{% set x = y %}\n{{ x }}".into(), "122".into()),
+            ("{% for k, v in {'a': 1, 'b': 2}.items() if v > 1 %}{{ k }}{% endfor %}".into(), "b".into()),
+            ("{% for x in [1, [2, [3]]] recursive %}{{ loop(x) if x is iterable else x }}{% endfor %}".into(), "123".into()),
+            ("{% macro f(a, b='z', c=3) -%} {{ a }}{{ b }}{{ c }} {%- endmacro %}{{ f(1, c=2) }}".into(), "1z2".into()),
+            ("{% macro g() %}[{{ caller('x') }}]{% endmacro %}{% call(u) g() %}{{ u }}{% endcall %}".into(), "[x]".into()),
+            ("{% set x %}a{{ 1 }}{% endset %}{{ x | upper }}{% filter upper %}b{% endfilter %}".into(), "A1B".into()),
+            ("{% with a = 1, b = 2 %}{{ a + b }}{% endwith %}".into(), "3".into()),
+            ("{{ ' ' * 3 }}{{ 2 * 3 }}{% set n = 4 %}{{ n * 2 }}".into(), "   68".into()),
+            ("{% raw %}{{ x }}{% endraw %}{# x #}{{ '}}' }}{{ {'a': {'b': 1}}['a']['b'] }}".into(), "{{ x }}}}1".into()),
+            ("{{ x is defined }}{{ x is not defined }}{{ messages is iterable }}{{ 1 if not x else 2 }}".into(), "FalseTrueTrue1".into()),
+            ("{% set messages = messages[1:] %}{{ messages | length }}{{ messages[0]['role'] }}".into(), "1v".into()),
+            ("{% for m in messages %}{{ loop.index }}{{ loop.last }}{{ loop.previtem.role if loop.previtem is defined }}{{ m.role.upper() }}{% endfor %}".into(), "1FalseU2TrueuV".into()),
+            ("{{ range(3) | join(',') }}{{ range(5, 1, -2) | list }}{{ range(0) | list }}".into(), "0,1,2[5, 3][]".into()),
+            ("{{ 'a\nb' | indent(2) }}{{ 'aXb'.split('X') | join('+') }}{{ [1, 2] | batch(1) | list }}".into(), "a\n  ba+b[[1], [2]]".into()),
+            ("{% block b %}x{{ messages[0].role }}{% endblock b %}{{ self.b() }}".into(), "xuxu".into()),
+            ("{{ 'a' 'b' }}".into(), "ab".into()),
+        ];
+        let mut wrong = Vec::new();
+        for (template, expected) in cases {
+            let messages = r#"[{"role": "u"}, {"role": "v"}]"#;
+            let text = render(&template, messages).unwrap_or_else(|error| error.to_string());
+            if text != expected {
+                wrong.push((template, text, expected));
+            }
+        }
+        assert!(wrong.is_empty(), "template, text, expected: {wrong:#?}");
+    }
+
+    #[test]
+    fn long_conversations_are_within_the_budget() {
+        let turn = r#"{"role": "user", "content": "What one says in a turn or two of some length, again and again."}"#;
+        let messages = format!("[{}]", vec![turn; 1024].join(", "));
+        let template = "{% set ns = namespace(seen=[], n=0) %}{% for message in messages %}{% set ns.seen = ns.seen + [message] %}{% set ns.n = ns.n + messages | length %}{{ '<' ~ message.role ~ '>' + message['content'] + ns.seen[-1].role }}{% endfor %}{{ ns.n }}";
+        let text = render(template, &messages).unwrap();
+        assert!(text.ends_with("1048576") && text.len() > 1024 * 64);
     }
 }

@@ -10,8 +10,11 @@ use inference::{
     adapter::{AdapterHash, AdapterSet},
     config::{LlamaSizes, ModelSpec},
     engine::{Engine, EngineConfig, EngineHandle, Event, FinishReason, Request},
+    kv::{CacheId, KvCache},
+    model::{Decoder, NoAdapter},
     sampler::{Sampling, TokenMask},
     scheduler::SchedulerConfig,
+    step::{SequenceSpan, Step},
 };
 
 use crate::fixture::{AdapterFiles, EOS, MODULES, answer, decoder, engine, sizes, spec, tokenizer};
@@ -312,4 +315,108 @@ fn contradicting_bounds_and_foreign_tokenizers_are_refused() {
         Engine::start(small, tokenizer(), EngineConfig::default()),
         Err(Error::Tokenizer(_))
     ));
+}
+
+#[test]
+fn answers_to_one_prompt_share_its_computation_and_have_seeds_of_their_own() {
+    let prompt: Vec<u32> = (0..40).map(|i| 2 + i * 5 % 250).collect();
+    let asked = Request { prompt, ..request(12) };
+    let alone = |seed| {
+        let mut request = asked.clone();
+        request.sampling.seed = seed;
+        answer(engine(EngineConfig::default()).submit(request).unwrap())
+    };
+    for prefix_cache in [true, false] {
+        let scheduler = SchedulerConfig { prefix_cache, ..SchedulerConfig::default() };
+        let engine = engine(EngineConfig { scheduler, ..EngineConfig::default() });
+        let receivers = engine.submit_n(asked.clone(), 4).unwrap();
+        let answers: Vec<_> = receivers.into_iter().map(answer).collect();
+        for (index, answer) in answers.iter().enumerate() {
+            assert_eq!(*answer, alone(7 + index as u64), "answer {index}");
+        }
+        assert_ne!(answers[0].tokens, answers[1].tokens);
+        wait_until("the last step is counted", || engine.stats().running == 0);
+        let stats = engine.stats();
+        // The prompt once, its last token for each of the others, all answers but their last tokens.
+        assert_eq!((stats.tokens, stats.generated), (40 + 3 + 4 * 11, 48));
+        assert_eq!((stats.finished, stats.free_blocks), (4, stats.blocks));
+    }
+}
+
+#[test]
+fn each_of_several_answers_is_masked_and_cancelled_by_itself_and_counts_in_the_queue() {
+    let engine = engine(one_at_a_time(4));
+    let masks = || -> Vec<Box<dyn TokenMask>> { vec![Box::new(Even), Box::new(Even)] };
+    let mut receivers = engine.submit_n_masked(request(20), masks()).unwrap();
+    drop(receivers.remove(0));
+    let left = answer(receivers.remove(0));
+    assert!(left.tokens.len() == 20 && left.tokens.iter().all(|(id, _)| id % 2 == 0));
+    assert!(matches!(engine.submit_n(request(20), 5), Err(Error::Busy { .. })));
+    assert!(matches!(engine.submit_n(request(20), usize::MAX), Err(Error::Busy { .. })));
+    assert!(matches!(engine.submit_n(request(20), 0), Err(Error::Request(_))));
+    let all = engine.submit_n(request(20), 4).unwrap();
+    all.into_iter().for_each(|events| assert_eq!(answer(events).tokens.len(), 20));
+}
+
+/// A model whose layers all have a window.
+fn windowed(window: usize) -> Arc<Decoder> {
+    let mut config = spec().source;
+    config.insert("model_type".into(), "mistral".into());
+    config.insert("architectures".into(), serde_json::json!(["MistralForCausalLM"]));
+    config.insert("sliding_window".into(), window.into());
+    for name in ["attention_bias", "mlp_bias", "rope_scaling"] {
+        config.remove(name);
+    }
+    decoder(ModelSpec::parse(&serde_json::Value::Object(config).to_string()).unwrap())
+}
+
+#[test]
+fn blocks_behind_every_window_are_free_and_answers_are_unchanged() {
+    let model = windowed(20);
+    let prompt: Vec<u32> = (0..70).map(|i| 2 + i * 7 % 250).collect();
+    let sampling = Sampling { max_tokens: 100, ..Sampling::default() };
+    let asked = Request { prompt: prompt.clone(), sampling, ..Request::default() };
+    // Greedy, with a cache that keeps everything.
+    let mut cache = KvCache::default();
+    let (mut tokens, mut computed) = (prompt, 0);
+    while tokens.len() < 170 {
+        let range = 0..tokens.len() - computed;
+        let step = Step {
+            tokens: tokens[computed..].to_vec(),
+            positions: (computed as u32..tokens.len() as u32).collect(),
+            sequences: vec![SequenceSpan { range, cache: CacheId(0) }],
+            ..Step::default()
+        };
+        let hidden = model.forward(&step, Some(&mut cache), &NoAdapter).unwrap();
+        computed = tokens.len();
+        let logits = model.logits(&hidden).unwrap().to_vec2::<f32>().unwrap();
+        let row = logits.last().unwrap();
+        let best = (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b]).then(b.cmp(a)));
+        tokens.push(best.unwrap() as u32);
+    }
+    for prefix_cache in [false, true] {
+        let scheduler =
+            SchedulerConfig { prefix_cache, step_tokens: 33, ..SchedulerConfig::default() };
+        let config = EngineConfig { scheduler, kv_tokens: 512, ..EngineConfig::default() };
+        let engine = Engine::start(Arc::clone(&model), tokenizer(), config).unwrap();
+        let mut receivers = engine.submit_n(asked.clone(), 2).unwrap();
+        let second = receivers.pop().unwrap();
+        let mut events = receivers.pop().unwrap();
+        let mut count = 0;
+        while count < 95 {
+            assert!(matches!(events.blocking_recv(), Some(Event::Token { .. })));
+            count += 1;
+        }
+        // Of ten blocks for 165 tokens each sequence holds those of 20 tokens, and one that is
+        // registered.
+        let stats = engine.stats();
+        let (held, most) = (stats.blocks - stats.free_blocks, 2 * 4);
+        assert!(held <= most, "{held} blocks are held, not {most}");
+        for mut rest in [events, second] {
+            let last = std::iter::from_fn(|| rest.blocking_recv()).last();
+            let Some(Event::Finished { answer, .. }) = last else { panic!("it finishes") };
+            assert_eq!(answer.completion, tokens[70..]);
+        }
+        wait_until("everything is free", || engine.stats().free_blocks == 32);
+    }
 }

@@ -111,7 +111,8 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
     found.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-fn survives(target: &str, entry: Entry, seed: &str, cases: u32) {
+/// `PROPTEST_CASES` sets how many inputs are tried.
+fn survives(target: &str, entry: Entry, seed: &str) {
     let broken_before = here("fuzz/regressions").join(target);
     for input in fs::read_dir(broken_before).into_iter().flatten() {
         entry(&fs::read(input.unwrap().path()).unwrap());
@@ -120,7 +121,7 @@ fn survives(target: &str, entry: Entry, seed: &str, cases: u32) {
     seeds.iter().for_each(|seed| entry(seed));
     entry(&[]);
     let damaged = (0..seeds.len(), prop::collection::vec(change(), 1..6));
-    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     let result = proptest::test_runner::TestRunner::new(config).run(&damaged, |(seed, changes)| {
         let mut bytes = seeds[seed].clone();
         changes.iter().for_each(|change| apply(&mut bytes, change));
@@ -131,21 +132,21 @@ fn survives(target: &str, entry: Entry, seed: &str, cases: u32) {
 }
 
 macro_rules! loaders {
-    ($($target:ident $seed:literal $cases:literal),* $(,)?) => { $(
+    ($($target:ident $seed:literal),* $(,)?) => { $(
         #[test]
         fn $target() {
-            survives(stringify!($target), loaders::$target, $seed, $cases);
+            survives(stringify!($target), loaders::$target, $seed);
         }
     )* };
 }
 
 loaders! {
-    adapter_config "adapter_config.json" 512,
-    adapter_weights "adapter_model.safetensors" 512,
-    gguf "model.gguf" 256,
-    model_config "config.json" 512,
-    model_weights "model.safetensors" 256,
-    tokenizer_config "tokenizer_config.json" 512,
-    tokenizer_json "tokenizer.json" 256,
-    tokenizer_model "tokenizer.model" 256,
+    adapter_config "adapter_config.json",
+    adapter_weights "adapter_model.safetensors",
+    gguf "model.gguf",
+    model_config "config.json",
+    model_weights "model.safetensors",
+    tokenizer_config "tokenizer_config.json",
+    tokenizer_json "tokenizer.json",
+    tokenizer_model "tokenizer.model",
 }

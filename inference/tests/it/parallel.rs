@@ -8,20 +8,23 @@ use std::{
 use candle_core::Tensor;
 use inference::{
     Error, Result,
-    adapter::Adapter,
+    adapter::{Adapter, AdapterSet},
     comm::Alone,
     config::{LlamaSizes, ModelSpec},
+    engine::{Engine, EngineConfig, EngineHandle, Request},
     kernels::WeightFormat,
     kv::{KvPool, KvStore},
     layers::lora::{GroupedDelta, Sites},
     model::{
         AdapterDelta, Decoder, LoadOptions, NoAdapter, ParallelDecoder, Share, SiteId, SiteWeights,
     },
+    sampler::Sampling,
+    scheduler::SchedulerConfig,
     step::{SequenceSpan, Step},
     weights::{Storage, save},
 };
 
-use crate::fixture::sizes;
+use crate::fixture::{AdapterFiles, Answer, MODULES, answer, sizes, tokenizer};
 
 const TOKENS: [u32; 20] = [1, 9, 4, 33, 7, 7, 12, 60, 2, 5, 41, 3, 90, 17, 95, 0, 48, 47, 24, 71];
 const TOLERANCE: f32 = 1e-4;
@@ -161,9 +164,12 @@ fn ranks_that_do_not_divide_the_heads_are_refused() {
 }
 
 fn model_folder(spec: &ModelSpec) -> tempfile::TempDir {
+    folder_of(&Decoder::random(spec.clone(), 7).unwrap())
+}
+
+fn folder_of(decoder: &Decoder) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let decoder = Decoder::random(spec.clone(), 7).unwrap();
-    std::fs::write(dir.path().join("config.json"), spec.to_json()).unwrap();
+    std::fs::write(dir.path().join("config.json"), decoder.spec().to_json()).unwrap();
     let tensors = decoder.export().unwrap();
     save(&dir.path().join("model.safetensors"), &tensors, Storage::F32, None).unwrap();
     dir
@@ -208,6 +214,74 @@ fn each_rank_keeps_its_share_of_weights_and_cache() {
     let one = Decoder::load(dir.path()).unwrap();
     assert!(many.shares().all(|share| share.kv_shape().bytes(1) * 4 == one.kv_shape().bytes(1)));
     assert!(worst(&on_many(&many, &[]), &on_one(&one, &[])) <= TOLERANCE);
+}
+
+/// Greedy answers to prompts with a common beginning, with none, one and two adapters each, in a
+/// pool too small for all at once; and three answers to one prompt.
+fn answers(engine: &EngineHandle) -> Vec<Answer> {
+    let hashes: Vec<_> = (0..3)
+        .map(|seed| {
+            let dir = tempfile::tempdir().unwrap();
+            let rank = 2 + 3 * seed as usize;
+            AdapterFiles::random(engine.decoder(), seed, rank, &MODULES).write(dir.path());
+            engine.load_adapter(dir.path()).unwrap().hash
+        })
+        .collect();
+    let sampling = Sampling { max_tokens: 24, ..Sampling::default() };
+    let ask = |index: usize| {
+        let own = (0..5 + index).map(|at| (3 + 31 * at + 17 * index) as u32 % 250);
+        let adapters = match index % 3 {
+            0 => AdapterSet::base(),
+            1 => AdapterSet::one(hashes[index / 3 % 3]),
+            _ => AdapterSet::new(vec![(hashes[0], 0.5), (hashes[2], -0.75)]).unwrap(),
+        };
+        let prompt = (0..20).map(|at| 2 + at * 5).chain(own).collect();
+        Request { prompt, adapters, sampling: sampling.clone(), ..Request::default() }
+    };
+    let mut receivers: Vec<_> = (0..8).map(|index| engine.submit(ask(index)).unwrap()).collect();
+    receivers.extend(engine.submit_n(ask(9), 3).unwrap());
+    receivers.into_iter().map(answer).collect()
+}
+
+#[test]
+fn an_engine_over_ranks_answers_as_that_of_the_whole_model() {
+    let whole = crate::fixture::decoder(sizes().spec().unwrap());
+    let dir = folder_of(&whole);
+    let scheduler = SchedulerConfig { max_running: 6, step_tokens: 24, ..Default::default() };
+    let config = EngineConfig { scheduler, kv_tokens: 176, ..EngineConfig::default() };
+    let one = Engine::start(Arc::clone(&whole), tokenizer(), config.clone()).unwrap();
+    let expected = answers(&one);
+    assert!(one.stats().scheduler.preemptions > 0 && one.stats().scheduler.shared_tokens > 0);
+    for world in [1, 2, 4] {
+        let start = || {
+            let ranks = ParallelDecoder::load(dir.path(), &LoadOptions::default(), world).unwrap();
+            let (whole, ranks) = (Arc::clone(&whole), Arc::new(ranks));
+            Engine::start_over_ranks(whole, ranks, tokenizer(), config.clone()).unwrap()
+        };
+        let engine = start();
+        let found = answers(&engine);
+        let mut worst = 0f32;
+        for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert_eq!(found.text, expected.text, "answer {index} of {world} ranks");
+            for ((id, logprob), (expected, of_one)) in found.tokens.iter().zip(&expected.tokens) {
+                assert_eq!(id, expected, "answer {index} of {world} ranks");
+                let distance = f32::from_bits(*logprob) - f32::from_bits(*of_one);
+                worst = worst.max(distance.abs());
+            }
+        }
+        println!("{world} ranks: log-probabilities differ by {worst:e}");
+        assert!(worst <= TOLERANCE, "{world} ranks: {worst}");
+        assert!(world > 1 || found == expected, "one rank rounds as the whole model does");
+        assert_eq!(answers(&start()), found, "bits change from run to run");
+        // The parts count in the budget of slots.
+        let bytes = |engine: &EngineHandle| engine.store().stats().resident_bytes;
+        assert!(bytes(&engine) > bytes(&one));
+        assert_eq!(engine.store().stats().loads, 3);
+    }
+    let other =
+        Arc::new(ParallelDecoder::load(&golden("llama/base"), &LoadOptions::default(), 2).unwrap());
+    let refused = Engine::start_over_ranks(whole, other, tokenizer(), config);
+    assert!(matches!(refused, Err(Error::Request(_))));
 }
 
 /// Fails at a site of the second layer.

@@ -17,7 +17,7 @@ use crate::{
         registry::{Digest, digest},
         tiers::State,
     },
-    model::Site,
+    model::{ParallelDecoder, Site},
 };
 
 /// How often answers that nobody takes are looked at.
@@ -32,20 +32,27 @@ pub(super) struct Shared {
     pub(super) disk: Option<Disk>,
     pub(super) queue: Arc<Queue>,
     pub(super) sites: Vec<Site>,
+    ranks: Option<Arc<ParallelDecoder>>,
     state: Mutex<State>,
 }
 
 impl Shared {
-    pub(super) fn new(sites: Vec<Site>, config: StoreConfig) -> Result<Self> {
+    pub(super) fn new(
+        sites: Vec<Site>,
+        ranks: Option<Arc<ParallelDecoder>>,
+        config: StoreConfig,
+    ) -> Result<Self> {
         let disk = match &config.disk {
             Some(root) => Some(Disk::open(root, config.disk_bytes)?),
             None => None,
         };
         let queue = Arc::new(Queue::default());
         let StoreConfig { host_bytes, resident_slots, resident_bytes, .. } = config;
-        let state = State::new(host_bytes, resident_slots, resident_bytes, Arc::clone(&queue));
+        let parts = ranks.as_ref().map_or(0, |ranks| ranks.shares().len());
+        let state =
+            State::new(host_bytes, resident_slots, resident_bytes, parts, Arc::clone(&queue));
         let http = HttpSources::new(config.http.clone());
-        Ok(Self { config, http, disk, queue, sites, state: Mutex::new(state) })
+        Ok(Self { config, http, disk, queue, sites, ranks, state: Mutex::new(state) })
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -68,7 +75,7 @@ impl Shared {
                     state
                 }
                 Job::Pack(host, slot) => {
-                    let packed = guarded(|| host.pack());
+                    let packed = guarded(|| host.pack(self.ranks.as_deref()));
                     let mut state = self.state();
                     state.packed(slot, host.hash(), packed);
                     state

@@ -31,7 +31,7 @@ impl Shared {
         let part = |&(hash, weight): &(AdapterHash, f32)| {
             let host = self.state().host.get(&hash);
             let host = host.map_or_else(|| self.fetch(hash).map(Arc::new), Ok)?;
-            Ok((host.pack()?.weights(), weight))
+            Ok((host.pack(None)?.weights(), weight))
         };
         let parts = recipe.parts().parts().iter().map(part).collect::<Result<Vec<_>>>()?;
         peft_files(&merge(&parts, recipe.method())?, &self.sites)

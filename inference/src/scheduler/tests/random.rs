@@ -14,6 +14,8 @@ struct Job {
     adapters: Vec<u8>,
     tenant: u64,
     arrival: usize,
+    /// Answers to its prompt; only the first is cancelled.
+    copies: usize,
     cancel: Option<usize>,
 }
 
@@ -28,14 +30,17 @@ impl Job {
 fn jobs() -> impl Strategy<Value = Vec<Job>> {
     let adapters = proptest::sample::subsequence(vec![1u8, 2, 3, 4], 0..=2);
     let cancel = proptest::option::weighted(0.2, 0usize..60);
-    let job = (1usize..60, 0u32..2, 1usize..30, adapters, 0u64..3, 0usize..30, cancel).prop_map(
-        |(prompt, beginning, answer, adapters, tenant, arrival, cancel)| Job {
+    let copies = prop_oneof![3 => Just(1usize), 1 => 2usize..5];
+    let sizes = (1usize..60, 0u32..2, 1usize..30);
+    let job = (sizes, adapters, 0u64..3, 0usize..30, copies, cancel).prop_map(
+        |((prompt, beginning, answer), adapters, tenant, arrival, copies, cancel)| Job {
             prompt,
             beginning,
             answer,
             adapters,
             tenant,
             arrival,
+            copies,
             cancel,
         },
     );
@@ -89,12 +94,15 @@ proptest! {
         let mut ids = vec![None; jobs.len()];
         // As if each ran alone, a token a round, and each waited for its adapters and the drain.
         let bound: usize =
-            60 + jobs.iter().map(|job| job.prompt + 2 * job.answer + 2 * latency + 10).sum::<usize>();
+            60 + jobs
+                .iter()
+                .map(|job| job.copies * (job.prompt + 2 * job.answer + 2 * latency + 10))
+                .sum::<usize>();
         let mut rounds = 0;
         loop {
             for (i, job) in jobs.iter().enumerate() {
                 if job.arrival == rounds {
-                    ids[i] = Some(world.submit(job.sequence()));
+                    ids[i] = Some(world.submit_n(job.sequence(), job.copies)[0]);
                 }
                 if job.cancel == Some(rounds)
                     && let Some(id) = ids[i]

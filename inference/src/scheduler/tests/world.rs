@@ -152,11 +152,17 @@ impl World {
     }
 
     pub(super) fn submit(&mut self, new: NewSequence) -> SequenceId {
-        let tokens = new.prompt.clone();
-        let id = self.scheduler.submit(new.clone()).unwrap();
-        assert_eq!(id.0 as usize, self.seen.len());
-        self.seen.push(Seen { new, tokens, gone: false });
-        id
+        self.submit_n(new, 1)[0]
+    }
+
+    pub(super) fn submit_n(&mut self, new: NewSequence, n: usize) -> Vec<SequenceId> {
+        let ids = self.scheduler.submit_n(new.clone(), n).unwrap();
+        assert_eq!(ids.len(), n);
+        for id in &ids {
+            assert_eq!(id.0 as usize, self.seen.len());
+            self.seen.push(Seen { new: new.clone(), tokens: new.prompt.clone(), gone: false });
+        }
+        ids
     }
 
     pub(super) fn cancel(&mut self, id: SequenceId) {
