@@ -15,7 +15,7 @@ use super::{
     store::SketchStore,
     whitening::{DAMPING_RANGE, Whitening},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, settle::Hash};
 
 /// Rows between two progress reports.
 const STEP: usize = 256;
@@ -146,6 +146,18 @@ impl IndexBuilder {
         &self.projector
     }
 
+    /// Rows added so far.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether no row was added.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Adds a row by its gradient and returns its place.
     ///
     /// # Errors
@@ -180,6 +192,15 @@ impl IndexBuilder {
     pub fn push_known(&mut self, source: RowSource) -> Result<Option<u32>> {
         check_row(&source, self.rows.len(), &self.rows)?;
         Ok(self.raw.push_known(&source.hash).then(|| self.add(source)))
+    }
+
+    /// Whether a row with this text hash needs no gradient.
+    #[must_use]
+    pub fn knows(&self, row: &Hash) -> bool {
+        match &self.raw {
+            Raw::Memory(_) => false,
+            Raw::Stored(stored) => stored.store.contains(row),
+        }
     }
 
     /// Flushes the store, if there is one: what was pushed so far is not computed again after a stop.

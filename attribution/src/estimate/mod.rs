@@ -17,12 +17,15 @@
 //! [`IndexBuilder`] takes rows one at a time and makes an [`InfluenceIndex`]. Its root commits to
 //! every accepted row's sketch through trees of partial sums ([`SumTree`]), and [`PublishedIndex`]
 //! is what of it anyone can rebuild that root from.
-//! [`duplicates::clusters`] finds the clusters. [`attributor`] has this estimate and the baselines it
+//! [`duplicates::clusters`] finds the clusters, and [`InfluenceIndex::alike`] those of rows that
+//! only teach the same. [`attributor`] has this estimate and the baselines it
 //! is measured against behind one trait.
 
+mod alike;
 pub mod attributor;
 mod builder;
 pub mod duplicates;
+mod ensemble;
 mod fisher;
 mod index;
 mod index_file;
@@ -39,6 +42,7 @@ mod whitening;
 
 pub use self::{
     builder::{IndexBuilder, IndexConfig, IndexStats, Progress, Stage},
+    ensemble::IndexEnsemble,
     fisher::{Fisher, Trial},
     index::{Contributor, InfluenceIndex, Row, RowSource},
     projector::{DIM_RANGE, Projector, ProjectorConfig, SiteGradient, SiteShape},

@@ -9,6 +9,7 @@
 //! | [`DampedFisher`] | `g_q^T (F + lambda I)^-1 g_i`, whole or one block per tensor |
 //! | [`Whitened`] | the same on sketches, in floats |
 //! | [`Committed`] | the same in integers: what an index commits to and payments use |
+//! | [`Ensemble`] | mean of several attributors' |
 //! | [`Representation`] | cosine of hidden states |
 //! | [`Bm25`] | shared words (Robertson and Zaragoza 2009, eq. 3.15) |
 //! | [`Random`] | noise from a seed |
@@ -19,6 +20,7 @@
 
 mod bm25;
 mod datainf;
+mod ensemble;
 mod fisher;
 mod gradients;
 mod similarity;
@@ -29,6 +31,7 @@ use core::fmt::Debug;
 pub use self::{
     bm25::Bm25,
     datainf::DataInf,
+    ensemble::Ensemble,
     fisher::{Blocks, DampedFisher},
     gradients::{Gradients, Layout},
     similarity::{Cosine, GradientDot, Random, Representation, TracIn},

@@ -2,7 +2,9 @@
 
 mod attributor;
 mod duplicates;
+mod ensemble;
 mod file;
+mod fixed;
 mod index;
 mod influence;
 mod projector;
