@@ -264,7 +264,10 @@ pub enum Error {
     /// An index file of another format version.
     #[error("index file must have version 1, got {0}")]
     Version(u16),
-    /// Reading or writing an index file failed.
+    /// A training log breaks a rule.
+    #[error("training log is refused: {0}")]
+    TrainingLog(&'static str),
+    /// Reading or writing a file of an index failed.
     #[error("index file {path}: {reason}")]
     File {
         /// The file.

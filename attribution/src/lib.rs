@@ -4,6 +4,7 @@ extern crate alloc;
 
 mod error;
 pub mod estimate;
+pub mod provenance;
 pub mod settle;
 
 pub use error::{Error, Result};

@@ -17,10 +17,15 @@
 //! [`IndexBuilder`] takes rows one at a time and makes an [`InfluenceIndex`]. Its root commits to
 //! every accepted row's sketch through trees of partial sums ([`SumTree`]), and [`PublishedIndex`]
 //! is what of it anyone can rebuild that root from.
-//! [`duplicates::clusters`] finds the clusters.
+//! [`duplicates::clusters`] finds the clusters, and [`InfluenceIndex::alike`] those of rows that
+//! only teach the same. [`attributor`] has this estimate and the baselines it
+//! is measured against behind one trait.
 
+mod alike;
+pub mod attributor;
 mod builder;
 pub mod duplicates;
+mod ensemble;
 mod fisher;
 mod index;
 mod index_file;
@@ -28,18 +33,22 @@ mod kernel;
 mod projector;
 mod published;
 mod quantise;
+mod raw;
 mod score;
 mod sketches;
+mod store;
 mod tree;
 mod whitening;
 
 pub use self::{
     builder::{IndexBuilder, IndexConfig, IndexStats, Progress, Stage},
+    ensemble::IndexEnsemble,
     fisher::{Fisher, Trial},
     index::{Contributor, InfluenceIndex, Row, RowSource},
     projector::{DIM_RANGE, Projector, ProjectorConfig, SiteGradient, SiteShape},
     published::PublishedIndex,
     sketches::Sketches,
+    store::SketchStore,
     tree::{ContributorLeaf, IndexRow, NodePath, OpenedNode, SumTree, sums_bytes, sums_hash},
     whitening::{DAMPING_RANGE, Whitening},
 };

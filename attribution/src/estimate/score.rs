@@ -8,7 +8,7 @@ const LANES: usize = 16;
 /// `q . t` of two int8 vectors of equal length, at most 8192 long: `|q . t| <= 8192 * 128^2`
 /// is below `2^31`, so the wrapping sums below never wrap. (Checked sums would keep the compiler
 /// from using the CPU's 16-bit multiply-add.)
-fn dot_i8(q: &[i8], t: &[i8]) -> i32 {
+pub(super) fn dot_i8(q: &[i8], t: &[i8]) -> i32 {
     let (q_body, t_body) = (q.chunks_exact(LANES), t.chunks_exact(LANES));
     let tail = q_body.remainder().iter().zip(t_body.remainder());
     let mut sum = tail.fold(0i32, |sum, (a, b)| sum.wrapping_add(i32::from(*a) * i32::from(*b)));

@@ -1,11 +1,15 @@
 //! Influence: projection, whitening, index, file and duplicate clusters.
 
+mod attributor;
 mod duplicates;
+mod ensemble;
 mod file;
+mod fixed;
 mod index;
 mod influence;
 mod projector;
 mod speed;
+mod store;
 mod tree;
 mod whitening;
 
