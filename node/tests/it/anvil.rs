@@ -207,8 +207,9 @@ impl Anvil {
             KEYS[2],
         ]);
         let said = run(&mut command);
-        let line = said.lines().find(|line| line.contains("deployedTo")).unwrap_or(&said);
-        let said: serde_json::Value = serde_json::from_str(line).unwrap();
+        // It may say first what it compiles.
+        let said: serde_json::Value =
+            serde_json::from_str(&said[said.find('{').unwrap()..]).unwrap();
         said["deployedTo"].as_str().unwrap().parse().unwrap()
     }
 }

@@ -1,8 +1,10 @@
 //! Two chains: L1 with the relay and a stand-in for EigenDA's verifier, L2 with everything else.
 //! Messages between them are carried by hand, through stand-ins for OP Stack's messengers.
 
+use std::time::Duration;
+
 use alloy::{
-    primitives::{Address, Bytes, U256},
+    primitives::{Address, B256, Bytes, U256},
     providers::Provider,
     signers::local::PrivateKeySigner,
     sol,
@@ -17,6 +19,7 @@ use serde_json::json;
 
 use crate::{
     anvil::{self, Anvil, KEYS},
+    binary::eventually,
     market::coins,
     world::key,
 };
@@ -90,10 +93,17 @@ impl Chains {
         key(900)
     }
 
-    /// Transactions that were paid for relaying.
+    /// Transactions that were paid for relaying, once L1 has taken all that it was given.
     pub(super) async fn paid(&self) -> u64 {
         let (client, account) = (self.l1.client(None), self.payer().address());
-        client.provider().get_transaction_count(account).await.unwrap()
+        let count = || client.provider().get_transaction_count(account);
+        let mut paid = 0;
+        eventually("L1 takes transactions", async || {
+            paid = count().await.unwrap();
+            paid == count().pending().await.unwrap()
+        })
+        .await;
+        paid
     }
 
     pub(super) fn config(&self) -> RelayConfig {
@@ -136,7 +146,11 @@ impl Chains {
                 ITestMessenger::sendMessageCall { target, message: data, minGasLimit: gasLimit };
             let input = Bytes::from(alloy::sol_types::SolCall::abi_encode(&call));
             let transaction = json!({"from": sender, "to": self.messengers[1], "input": input});
-            self.l2.request("eth_sendTransaction", json!([transaction])).await;
+            let sent = self.l2.request("eth_sendTransaction", json!([transaction])).await;
+            let sent: B256 = sent.parse().unwrap();
+            while l2.receipt(sent).await.unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
             let call = ITestMessenger::deliverCall { index };
             l2.send(self.messengers[1], &call, U256::ZERO).await.unwrap();
         }

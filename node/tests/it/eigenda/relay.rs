@@ -84,7 +84,11 @@ impl Chains {
     }
 
     async fn mine(&self, blocks: u64) {
-        self.l1.request("anvil_mine", json!([format!("{blocks:#x}"), "0xc"])).await;
+        // A request may only take so long, also on a busy machine.
+        for first in (0..blocks).step_by(200) {
+            let blocks = (blocks - first).min(200);
+            self.l1.request("anvil_mine", json!([format!("{blocks:#x}"), "0xc"])).await;
+        }
     }
 
     async fn automine(&self, on: bool) {

@@ -187,7 +187,7 @@ key_file = {key_file:?}
 prompts = {prompts:?}
 budget_gwei = 1000000000
 deposit_gwei = 60000000
-calls_per_epoch = 1200
+calls_per_epoch = 1000
 max_tokens = 12
 "#
     )
