@@ -264,6 +264,19 @@ pub enum Error {
     /// An index file of another format version.
     #[error("index file must have version 1, got {0}")]
     Version(u16),
+    /// A file of a span index is not the one that its header names.
+    #[error("span index {part} must have keccak256 0x{}, got 0x{}", hex(expected), hex(given))]
+    PartHash {
+        /// The file.
+        part: String,
+        /// Its hash by the header.
+        expected: [u8; 32],
+        /// The hash that it has.
+        given: [u8; 32],
+    },
+    /// A proof about a span index does not show what it claims.
+    #[error("a span proof is refused: {0}")]
+    SpanProof(&'static str),
     /// Reading or writing an index file failed.
     #[error("index file {path}: {reason}")]
     File {

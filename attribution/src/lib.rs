@@ -5,5 +5,6 @@ extern crate alloc;
 mod error;
 pub mod estimate;
 pub mod settle;
+pub mod spans;
 
 pub use error::{Error, Result};
