@@ -8,8 +8,8 @@ export CANDLE_NUM_THREADS ?= 1
 BIN := $(CARGO_TARGET_DIR)/debug
 FORGE := tools/forge
 
-.PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi gas bench-prover golden
-.PHONY: pretrain
+.PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi openapi gas bench-prover
+.PHONY: golden pretrain bench-inference fuzz
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,7 @@ test-rust: setup eigenda
 
 test-e2e: build
 	node/tests/e2e.sh
+	node/tests/clients/run.sh
 
 eigenda: ## build EigenDA's proxy
 	@tools/eigenda.sh
@@ -55,14 +56,24 @@ fmt: setup ## format everything
 abi: setup ## regenerate abi/ from the contracts
 	tools/abi.sh
 
+openapi: setup ## regenerate docs/openapi.json from the API's types
+	OPENLEDGER_WRITE_OPENAPI=1 cargo test --workspace --lib -- api::openapi
+
 gas: setup ## regenerate snapshots/
 	tools/forge-test.sh
 
 bench-prover: setup ## measure the payout proof: times, memory, gas (bench/results/)
 	bench/prover/run.sh
 
+bench-inference: ## measure serving with adapters beside transformers, PEFT and llama.cpp (bench/results/)
+	bench/inference/run.sh $(if $(QUICK),--quick)
+
 golden: ## remake the golden logits (installs torch, transformers and peft in a virtual environment)
 	inference/tests/golden/make.sh
 
 pretrain: setup ## retrain the base model from the sources that it was trained on
 	models/pretrain/run.sh
+
+SECONDS_PER_TARGET ?= 60
+fuzz: ## fuzz every loader for SECONDS_PER_TARGET=60 (installs a nightly toolchain and cargo-fuzz)
+	@tools/fuzz.sh $(SECONDS_PER_TARGET)

@@ -59,7 +59,7 @@ import {VmSafe} from "forge-std/Vm.sol";
 /// | feeNotice       | DEPLOY_FEE_NOTICE       | 604800 (7 days) between a change of fees and its effect     |
 /// | indexWindow     | DEPLOY_INDEX_WINDOW     | 604800 (7 days) until a published index may earn            |
 /// | minIndexBond    | DEPLOY_MIN_INDEX_BOND   | 100 OPEN, in wei, to publish an index                       |
-/// | claimBond       | DEPLOY_CLAIM_BOND       | 1 OPEN, in wei, to claim that an index leaves a row out     |
+/// | claimBond       | DEPLOY_CLAIM_BOND       | 1 OPEN, in wei, to claim a row or leaf of an index missing  |
 /// | answerPeriod    | DEPLOY_ANSWER_PERIOD    | 86400 (1 day) to answer such a claim                        |
 /// | voteBond        | DEPLOY_VOTE_BOND        | 10 OPEN, in wei, to challenge a record's sketch             |
 /// | minPanelStake   | DEPLOY_MIN_PANEL_STAKE  | 3000 OPEN, in wei, behind a vote at least                   |

@@ -8,8 +8,10 @@ import {G1Point} from "../contracts/libraries/Kzg.sol";
 import {PaymentChannels} from "../contracts/payments/PaymentChannels.sol";
 import {DatanetRegistry} from "../contracts/registry/DatanetRegistry.sol";
 import {EarnerRegistry} from "../contracts/registry/EarnerRegistry.sol";
+import {InfluenceIndexes} from "../contracts/registry/InfluenceIndexes.sol";
 import {ModelRegistry} from "../contracts/registry/ModelRegistry.sol";
 import {Disputes} from "../contracts/settlement/Disputes.sol";
+import {IndexDisputes} from "../contracts/settlement/IndexDisputes.sol";
 import {Settlement} from "../contracts/settlement/Settlement.sol";
 import {Staking} from "../contracts/staking/Staking.sol";
 import {DevCertVerifier} from "../contracts/verifiers/DevCertVerifier.sol";
@@ -60,6 +62,8 @@ abstract contract Base is Test {
     FeeSchedule internal fees;
     DatanetRegistry internal datanets;
     ModelRegistry internal models;
+    InfluenceIndexes internal indexes;
+    IndexDisputes internal indexDisputes;
     Staking internal staking;
     PaymentChannels internal channels;
     Settlement internal settlement;
@@ -78,6 +82,8 @@ abstract contract Base is Test {
         fees = deployed.fees;
         datanets = deployed.datanets;
         models = deployed.models;
+        indexes = deployed.indexes;
+        indexDisputes = deployed.indexDisputes;
         staking = deployed.staking;
         channels = deployed.channels;
         settlement = deployed.settlement;

@@ -57,7 +57,7 @@ def adapters(folder: Path) -> None:
 def main(folder: Path, tokenizer: Path) -> None:
     if (folder / "workload.json").exists():
         return
-    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
     model = base()
     model.save_pretrained(folder / "base")
     for name in ["tokenizer.json", "tokenizer_config.json"]:

@@ -1,17 +1,20 @@
 """llama.cpp (llama-cpp-python) on the benchmark's base model in Q8_0, one stream. Writes the GGUF itself: LLaMA's names,
-q and k in llama.cpp's order of rotation, no vocabulary, because only token ids are fed."""
+q and k in llama.cpp's order of rotation, no vocabulary, because only token ids are fed.
+
+Says `ready`, then runs a stream for each line `one TOKENS` of its input and answers with a line of JSON."""
 
 import json
-import statistics
+import os
 import sys
 import time
 from pathlib import Path
 
 import gguf
+import llama_cpp
 import numpy as np
-from safetensors.numpy import load_file
+import torch
+from safetensors.torch import load_file
 
-REPEATS = 3
 NAMES = {
     "self_attn.q_proj": "attn_q",
     "self_attn.k_proj": "attn_k",
@@ -56,7 +59,7 @@ def write(folder: Path, path: Path) -> None:
     writer.add_tokenizer_model("no_vocab")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     for name, weight in load_file(folder / "model.safetensors").items():
-        weight = weight.astype(np.float32)
+        weight = weight.to(torch.float32).numpy()
         if "q_proj" in name or "k_proj" in name:
             weight = permuted(weight, config["num_attention_heads"])
         if weight.ndim == 1:
@@ -70,35 +73,36 @@ def write(folder: Path, path: Path) -> None:
     writer.close()
 
 
-def stream(model, prompt: list[int], new_tokens: int) -> float:
+def stream(model, prompt: list[int], new_tokens: int) -> dict:
     model.reset()
+    vocab = model.n_vocab()
+    answer = []
     begin = time.perf_counter()
     model.eval(prompt)
-    for _ in range(new_tokens):
-        token = int(np.argmax(model._scores[-1]))
-        model.eval([token])
-    return new_tokens / (time.perf_counter() - begin)
+    while True:
+        row = llama_cpp.llama_get_logits_ith(model.ctx, -1)
+        answer.append(int(np.argmax(np.ctypeslib.as_array(row, shape=(vocab,)))))
+        if len(answer) == new_tokens:
+            break
+        model.eval(answer[-1:])
+    return {"rate": new_tokens / (time.perf_counter() - begin), "answers": [answer]}
 
 
-def main(folder: Path, out: Path, threads: int) -> None:
-    from llama_cpp import Llama
-
+def main(folder: Path, threads: int) -> None:
+    # Only answers go to the output that is read.
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     path = folder / "base-q8_0.gguf"
     if not path.exists():
-        write(folder / "base", path)
-    workload = json.loads((folder / "workload.json").read_text())
-    model = Llama(str(path), n_ctx=512, n_threads=threads, n_threads_batch=threads, verbose=False)
-    run = lambda: stream(model, workload["prompts"][0], workload["new_tokens"])
-    run()
-    rates = [run() for _ in range(REPEATS)]
-    row = {
-        "name": "llama.cpp Q8_0, one stream",
-        "value": statistics.median(rates),
-        "low": min(rates),
-        "high": max(rates),
-    }
-    print(f"{row['name']}: {row['value']:.1f} tokens/s ({row['low']:.1f} to {row['high']:.1f})")
-    out.write_text(json.dumps({"rows": [row]}))
+        write(folder / "base", path.with_suffix(".partial"))
+        path.with_suffix(".partial").rename(path)
+    prompt = json.loads((folder / "workload.json").read_text())["prompts"][0]
+    options = {"n_ctx": 512, "n_threads": threads, "n_threads_batch": threads}
+    model = llama_cpp.Llama(str(path), verbose=False, **options)
+    print("ready", file=channel, flush=True)
+    for line in sys.stdin:
+        _, tokens = line.split()
+        print(json.dumps(stream(model, prompt, int(tokens))), file=channel, flush=True)
 
 
-main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+main(Path(sys.argv[1]), int(sys.argv[2]))

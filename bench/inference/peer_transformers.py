@@ -1,8 +1,11 @@
-"""transformers and PEFT on the benchmark's workload, in f32: one stream, and a batch in which every request has another
-adapter (`adapter_names`). Greedy, with the cache. Writes medians over repeats, in tokens per second of output."""
+"""transformers and PEFT on the benchmark's workload, in f32, greedy, with the cache: `one` stream, or a batch in which every
+request has another adapter (`mixed`, by `adapter_names`).
+
+Says `ready`, then runs a case for each line `CASE TOKENS` of its input and answers with a line of JSON: tokens of output per
+second, and the answers."""
 
 import json
-import statistics
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,13 +14,11 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-REPEATS = 3
 
-
-def generate(model, prompts: list[list[int]], new_tokens: int, **options) -> float:
+def generate(model, prompts: list[list[int]], new_tokens: int, **options) -> dict:
     tokens = torch.tensor(prompts)
     begin = time.perf_counter()
-    with torch.no_grad():
+    with torch.inference_mode():
         out = model.generate(
             input_ids=tokens,
             attention_mask=torch.ones_like(tokens),
@@ -29,35 +30,41 @@ def generate(model, prompts: list[list[int]], new_tokens: int, **options) -> flo
             **options,
         )
     seconds = time.perf_counter() - begin
-    assert out.shape[1] == tokens.shape[1] + new_tokens
-    return len(prompts) * new_tokens / seconds
+    answers = out[:, tokens.shape[1] :]
+    assert answers.shape[1] == new_tokens
+    return {"rate": answers.numel() / seconds, "answers": answers.tolist()}
 
 
-def measured(name: str, run) -> dict:
-    run()
-    rates = [run() for _ in range(REPEATS)]
-    row = {"name": name, "value": statistics.median(rates), "low": min(rates), "high": max(rates)}
-    print(f"{name}: {row['value']:.1f} tokens/s ({row['low']:.1f} to {row['high']:.1f})", flush=True)
-    return row
+def load(folder: Path):
+    return AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32).eval()
 
 
-def main(folder: Path, out: Path) -> None:
-    torch.set_num_threads(int(sys.argv[3]))
-    workload = json.loads((folder / "workload.json").read_text())
-    prompts, count = workload["prompts"], workload["new_tokens"]
-    model = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32).eval()
-    rows = [
-        measured("transformers f32, one stream", lambda: generate(model, prompts[:1], count)),
-        measured("transformers f32, 16 requests", lambda: generate(model, prompts, count)),
-    ]
-    names = [f"adapter-{number}" for number in range(workload["adapters"])]
-    model = PeftModel.from_pretrained(model, folder / names[0], adapter_name=names[0])
+def with_adapters(folder: Path, names: list[str]):
+    model = PeftModel.from_pretrained(load(folder), folder / names[0], adapter_name=names[0])
     for name in names[1:]:
         model.load_adapter(folder / name, adapter_name=name)
-    model.eval()
-    mixed = lambda: generate(model, prompts, count, adapter_names=names)
-    rows.append(measured("transformers + peft f32, 16 requests, 16 adapters", mixed))
-    out.write_text(json.dumps({"rows": rows}))
+    return model.eval()
 
 
-main(Path(sys.argv[1]), Path(sys.argv[2]))
+def main(folder: Path, threads: int) -> None:
+    torch.set_num_threads(threads)
+    # Only answers go to the output that is read.
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    workload = json.loads((folder / "workload.json").read_text())
+    prompts = workload["prompts"]
+    names = [f"adapter-{number}" for number in range(workload["adapters"])]
+    # One model each: adapters stay in a model's layers when they are not asked for.
+    plain, mixed = load(folder), with_adapters(folder, names)
+    cases = {
+        "one": lambda tokens: generate(plain, prompts[:1], tokens),
+        "base": lambda tokens: generate(plain, prompts, tokens),
+        "mixed": lambda tokens: generate(mixed, prompts, tokens, adapter_names=names),
+    }
+    print("ready", file=channel, flush=True)
+    for line in sys.stdin:
+        case, tokens = line.split()
+        print(json.dumps(cases[case](int(tokens))), file=channel, flush=True)
+
+
+main(Path(sys.argv[1]), int(sys.argv[2]))

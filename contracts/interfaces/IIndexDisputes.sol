@@ -10,9 +10,18 @@ import {IDatanetRegistry} from "./IDatanetRegistry.sol";
 /// `NoFault` when nothing is wrong with what it shows. Nodes that are shown must be under the registered root; the
 /// ranks of leaves follow from the counts on the way down.
 ///
-/// Only a left-out row takes two: an exact copy of an earlier row has the same hashes as the row that it copies, and
-/// that no earlier row exists cannot be shown. So the claim waits for an answer, which is such an earlier row; the
-/// index is not accepted meanwhile.
+/// Two things cannot be shown, that there is no such row and that there is no such leaf, so these are claimed with
+/// `claimBond` and wait for an answer:
+/// - a row is left out: an exact copy of an earlier row has the same hashes as the row that it copies. The answer is
+///   such an earlier row.
+/// - no leaf has an ordinal below the declared number of contributors: leaves say their ordinals themselves, as siblings
+///   are hashed in order of size. The answer is that leaf. So ordinals have no gap in which somebody could be neither
+///   found nor missed.
+///
+/// Whoever answers gets the bond; a claim that nobody answers strikes the index. The index is not accepted while a claim
+/// is open: that is until two `answerPeriod`s after its window at the latest, as claims are made within the window, and
+/// no longer than until its last claim is answered. A challenger claims the same thing once at a time. Everybody else
+/// may claim it too, each with a bond of their own.
 ///
 /// Not decided here: that the blobs give the root (nobody can show a tree that was withheld; whoever rebuilds it and
 /// gets another root can only stay away), and that a row's sketch is what its gradient gives (floats, which validators
@@ -22,7 +31,7 @@ interface IIndexDisputes {
     /// Node: a node that no tree has. Count: not those of the children. LeafCount: a leaf whose count is not 1. Sums:
     /// not the sum of the children's. Sketch: a leaf's number beyond 127. Range: no such Datanet or row. Row: not the
     /// Datanet's. Canonical: not the first of its cluster. Cluster: two leaves of one. Order: rows that descend.
-    /// LeftOut: no leaf of a row that has none before it.
+    /// LeftOut: no leaf of a row that has none before it. MissingOrdinal: no leaf of an ordinal below `contributors`.
     enum Fault {
         Contributors,
         Ordinal,
@@ -36,7 +45,8 @@ interface IIndexDisputes {
         Canonical,
         Cluster,
         Order,
-        LeftOut
+        LeftOut,
+        MissingOrdinal
     }
 
     /// @dev The sums of a node and its children, each as d big-endian int32.
@@ -64,10 +74,15 @@ interface IIndexDisputes {
     }
 
     /// @param deadline end of the time to answer (seconds)
+    /// @param fault what is claimed: LeftOut or MissingOrdinal
+    /// @param ordinal whose leaf is missing; 0 for LeftOut
+    /// @param row that is left out; zero for MissingOrdinal
     struct Claim {
         ModelId model;
         address challenger;
         uint64 deadline;
+        Fault fault;
+        uint32 ordinal;
         IndexRow row;
     }
 
@@ -85,8 +100,14 @@ interface IIndexDisputes {
     error NotAGap();
     /// @dev Thrown when a claim comes without exactly `claimBond` (wei).
     error WrongClaimBond(uint256 given, uint256 claimBond);
-    /// @dev Thrown when the same row was claimed before.
+    /// @dev Thrown when the caller has the same claim open.
     error ClaimExists(bytes32 claim);
+    /// @dev Thrown for a claim of an ordinal that no leaf need have.
+    error OrdinalOutOfRange(uint32 ordinal, uint32 contributors);
+    /// @dev Thrown when a claim is answered as one of another fault.
+    error WrongAnswer(IIndexDisputes.Fault claimed);
+    /// @dev Thrown when the leaf that answers has another ordinal than is claimed.
+    error WrongOrdinal(uint32 claimed, uint32 given);
     /// @dev Thrown for a claim that was never made or is settled.
     error UnknownClaim(bytes32 claim);
     /// @dev Thrown when a claim is answered at or past its deadline (seconds).
@@ -103,12 +124,19 @@ interface IIndexDisputes {
         ModelId indexed model, bytes32 indexed claim, address indexed challenger, uint64 deadline, IndexRow row
     );
     event LeftOutAnswered(bytes32 indexed claim, address indexed answerer, IndexRow earlier);
+    event OrdinalClaimed(
+        ModelId indexed model, bytes32 indexed claim, address indexed challenger, uint64 deadline, uint32 ordinal
+    );
+    event OrdinalAnswered(bytes32 indexed claim, address indexed answerer);
 
-    /// @notice Wei that a claim of a left-out row costs until it is concluded; an answer takes it.
+    /// @notice Wei that a claim costs until it is concluded; an answer takes it.
     function claimBond() external view returns (uint256);
 
     /// @notice Seconds to answer a claim.
     function answerPeriod() external view returns (uint64);
+
+    /// @notice Claims against a model's index that are neither answered nor concluded.
+    function openClaims(ModelId model) external view returns (uint256);
 
     /// @notice An open claim. Reverts with `UnknownClaim`.
     function claimOf(bytes32 claim) external view returns (Claim memory);
@@ -166,7 +194,8 @@ interface IIndexDisputes {
     function proveOrder(ModelId model, RowProof calldata a, RowProof calldata b) external;
 
     /// @notice Claims that a canonical row has no leaf in its contributor's tree, with `claimBond`.
-    /// @dev Puts off the acceptance of the index until the deadline.
+    /// @dev Reverts with `NotDisputable`, `NotInDatanet`, `NoFault`, `NotAGap`, `WrongClaimBond`, `ClaimExists`, or
+    /// InfluenceIndexes' `WindowOver` once the window for new disputes is over.
     /// @param gap the leaves around the row's place; none if the contributor has no row
     /// @param contributor the contributor of the row
     function claimLeftOutRow(
@@ -186,11 +215,22 @@ interface IIndexDisputes {
         ContributorProof[] calldata upper
     ) external payable returns (bytes32 claim);
 
-    /// @notice Answers a claim with an earlier row of the same cluster, and takes its bond.
+    /// @notice Claims that no leaf has an ordinal below the declared number of contributors, with `claimBond`.
+    /// @dev Reverts with `NotDisputable`, `OrdinalOutOfRange`, `WrongClaimBond`, `ClaimExists`, or InfluenceIndexes'
+    /// `WindowOver` once the window for new disputes is over.
+    function claimMissingOrdinal(ModelId model, uint32 ordinal) external payable returns (bytes32 claim);
+
+    /// @notice Answers a claim of a left-out row with an earlier row of the same cluster, and takes its bond.
+    /// @dev Reverts with `UnknownClaim`, `WrongAnswer`, `TooLate`, `NotInDatanet` or `PaymentFailed`.
     function answer(bytes32 claim, DatanetRow calldata earlier) external;
+
+    /// @notice Answers a claim of a missing ordinal with the leaf that has it, and takes its bond.
+    /// @dev Reverts with `UnknownClaim`, `WrongAnswer`, `TooLate`, `NotAContributor`, `WrongOrdinal` or `PaymentFailed`.
+    function answerOrdinal(bytes32 claim, ContributorProof calldata contributor) external;
 
     /// @notice Strikes the index of a claim that nobody answered in time; the challenger gets the claim's bond back.
     /// @dev The index is held for another `answerPeriod` after the deadline: conclude within it. If the index was
-    /// struck for something else or is accepted, this only gives the bond back.
+    /// struck for something else or is accepted, this only gives the bond back. Reverts with `UnknownClaim`, `TooEarly`,
+    /// or `PaymentFailed` if the challenger does not take the bond: then others must claim.
     function conclude(bytes32 claim) external;
 }

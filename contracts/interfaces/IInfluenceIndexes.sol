@@ -90,7 +90,7 @@ interface IInfluenceIndexes {
         G1Point[] blobs,
         bytes[] certificates
     );
-    /// @dev A dispute that needs an answer puts off `acceptedAt`.
+    /// @dev A dispute that needs an answer puts off `acceptedAt`; its answer brings it back.
     event IndexHeld(ModelId indexed model, uint64 acceptedAt);
     /// @param burned wei
     /// @param paid wei to the challenger
@@ -148,6 +148,12 @@ interface IInfluenceIndexes {
     /// @notice Puts off `acceptedAt` to `until` (seconds) if that is later. Arbiters only, within the window.
     /// @dev Reverts with `NotArbiter`, `NotPublished`, `IndexIsStruck`, or `WindowOver` from `disputableUntil` on.
     function hold(ModelId model, uint64 until) external;
+
+    /// @notice Ends what `hold` put off: `acceptedAt` is the end of the window again, or now if that is over. Arbiters
+    /// only.
+    /// @dev Changes nothing for an index that is accepted. Reverts with `NotArbiter`, `NotPublished` or `IndexIsStruck`.
+    /// @dev Warning: it also ends what another arbiter put off, so there should be one that holds.
+    function release(ModelId model) external;
 
     /// @notice Sets the least bond (wei) of indexes published from now on. Owner only.
     function setMinBond(uint256 minBond_) external;

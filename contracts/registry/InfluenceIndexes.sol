@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {IERC721} from "@openzeppelin/contracts/token/ERC721/IERC721.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {IDaCertVerifier} from "../interfaces/IDaCertVerifier.sol";
 import {IInfluenceIndexes} from "../interfaces/IInfluenceIndexes.sol";
@@ -167,6 +168,19 @@ contract InfluenceIndexes is IInfluenceIndexes, Ownable2Step, ReentrancyGuardTra
         index.acceptedAt = until;
 
         emit IndexHeld(model, until);
+    }
+
+    /// @inheritdoc IInfluenceIndexes
+    function release(ModelId model) external {
+        require(isArbiter[msg.sender], NotArbiter(msg.sender));
+        Index storage index = _published(model);
+        // Not before now, so that what `isEarning` said of times that have passed stays.
+        uint64 acceptedAt = uint64(Math.max(index.disputableUntil, block.timestamp));
+        if (acceptedAt >= index.acceptedAt) return;
+
+        index.acceptedAt = acceptedAt;
+
+        emit IndexHeld(model, acceptedAt);
     }
 
     /// @inheritdoc IInfluenceIndexes

@@ -46,6 +46,9 @@ contract IndexDisputes is IIndexDisputes {
     /// @inheritdoc IIndexDisputes
     uint64 public immutable answerPeriod;
 
+    /// @inheritdoc IIndexDisputes
+    mapping(ModelId model => uint256 claims) public openClaims;
+
     mapping(bytes32 claim => Claim) private _claims;
 
     constructor(
@@ -237,7 +240,7 @@ contract IndexDisputes is IIndexDisputes {
         require(_earnerOf(row.row.contributor) == leaf.earner, NoFault());
 
         _checkGap(index, leaf, place, gap);
-        return _claim(model, place);
+        return _claimLeftOut(model, place);
     }
 
     /// @inheritdoc IIndexDisputes
@@ -269,21 +272,42 @@ contract IndexDisputes is IIndexDisputes {
         }
         require(next == end, NotAGap());
 
-        return _claim(model, place);
+        return _claimLeftOut(model, place);
+    }
+
+    /// @inheritdoc IIndexDisputes
+    function claimMissingOrdinal(ModelId model, uint32 ordinal) external payable returns (bytes32 claim) {
+        uint32 contributors = _disputable(model).contributors;
+        require(ordinal < contributors, OrdinalOutOfRange(ordinal, contributors));
+        claim = keccak256(abi.encode(model, msg.sender, ordinal));
+        uint64 deadline = _deadline();
+
+        emit OrdinalClaimed(model, claim, msg.sender, deadline, ordinal);
+
+        IndexRow memory none;
+        _claim(claim, Claim(model, msg.sender, deadline, Fault.MissingOrdinal, ordinal, none));
     }
 
     /// @inheritdoc IIndexDisputes
     function answer(bytes32 claim, DatanetRow calldata earlier) external {
-        Claim memory open = _open(claim);
-        require(block.timestamp < open.deadline, TooLate(open.deadline));
+        Claim memory open = _answerable(claim, Fault.LeftOut);
         _checkDatanetRow(open.model, earlier);
         require(_isEarlier(earlier, open.row), NotInDatanet(earlier.datanet, earlier.row.index));
 
-        delete _claims[claim];
-
         emit LeftOutAnswered(claim, msg.sender, _place(earlier));
 
-        _pay(msg.sender, claimBond);
+        _answered(claim, open.model);
+    }
+
+    /// @inheritdoc IIndexDisputes
+    function answerOrdinal(bytes32 claim, ContributorProof calldata contributor) external {
+        Claim memory open = _answerable(claim, Fault.MissingOrdinal);
+        uint32 ordinal = _contributor(indexes.indexOf(open.model), contributor).ordinal;
+        require(ordinal == open.ordinal, WrongOrdinal(open.ordinal, ordinal));
+
+        emit OrdinalAnswered(claim, msg.sender);
+
+        _answered(claim, open.model);
     }
 
     /// @inheritdoc IIndexDisputes
@@ -293,27 +317,60 @@ contract IndexDisputes is IIndexDisputes {
         bool isOver = index.struck || block.timestamp >= index.acceptedAt;
         require(isOver || block.timestamp >= open.deadline, TooEarly(open.deadline));
 
-        delete _claims[claim];
+        _close(claim, open.model);
 
         if (!isOver) {
-            emit FaultProven(open.model, Fault.LeftOut, open.challenger);
+            emit FaultProven(open.model, open.fault, open.challenger);
             indexes.strike(open.model, open.challenger);
         }
         _pay(open.challenger, claimBond);
     }
 
-    function _claim(ModelId model, IndexRow memory row) private returns (bytes32 claim) {
-        require(msg.value == claimBond, WrongClaimBond(msg.value, claimBond));
-        claim = keccak256(abi.encode(model, row));
-        require(_claims[claim].deadline == 0, ClaimExists(claim));
-
-        uint64 deadline = uint64(block.timestamp) + answerPeriod;
-        _claims[claim] = Claim({model: model, challenger: msg.sender, deadline: deadline, row: row});
+    function _claimLeftOut(ModelId model, IndexRow memory row) private returns (bytes32 claim) {
+        claim = keccak256(abi.encode(model, msg.sender, row));
+        uint64 deadline = _deadline();
 
         emit LeftOutClaimed(model, claim, msg.sender, deadline, row);
 
+        _claim(claim, Claim(model, msg.sender, deadline, Fault.LeftOut, 0, row));
+    }
+
+    /// @dev A claim's id has its challenger in it: were it the first one's alone, a publisher could claim against
+    /// itself from an account that takes no coins, whose claims cannot be concluded, and so keep others from it.
+    function _claim(bytes32 claim, Claim memory made) private {
+        require(msg.value == claimBond, WrongClaimBond(msg.value, claimBond));
+        require(_claims[claim].deadline == 0, ClaimExists(claim));
+
+        _claims[claim] = made;
+        openClaims[made.model]++;
+
         // As long again to conclude it before the index is accepted.
-        indexes.hold(model, deadline + answerPeriod);
+        indexes.hold(made.model, made.deadline + answerPeriod);
+    }
+
+    function _deadline() private view returns (uint64) {
+        return uint64(block.timestamp) + answerPeriod;
+    }
+
+    /// @dev A claim that what is shown for `fault` still answers.
+    function _answerable(bytes32 claim, Fault fault) private view returns (Claim memory open) {
+        open = _open(claim);
+        require(open.fault == fault, WrongAnswer(open.fault));
+        require(block.timestamp < open.deadline, TooLate(open.deadline));
+    }
+
+    function _answered(bytes32 claim, ModelId model) private {
+        _close(claim, model);
+
+        // Else one could answer one's own claims at once, and put off every index for nothing.
+        if (openClaims[model] == 0 && !indexes.indexOf(model).struck) indexes.release(model);
+
+        _pay(msg.sender, claimBond);
+    }
+
+    function _close(bytes32 claim, ModelId model) private {
+        delete _claims[claim];
+        openClaims[model]--;
     }
 
     /// @dev The leaves enclose `place` without room for it, or the tree is empty.

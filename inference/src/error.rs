@@ -48,6 +48,9 @@ pub enum Error {
     /// The engine has been shut down, or its thread has ended.
     #[error("the engine has stopped")]
     Stopped,
+    /// The ranks of a model do not work together any more.
+    #[error("ranks: {0}")]
+    Comm(String),
     /// Training settings or data outside their bounds, or a checkpoint that does not fit them.
     #[error("training: {0}")]
     Training(String),

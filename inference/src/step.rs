@@ -167,7 +167,7 @@ mod tests {
             Step { wanted: vec![3], ..good.clone() },
         ];
         assert!(good.validate(100, 10).is_ok());
-        let sparse = Step { positions: vec![1, 4, 9], sparse: true, ..good.clone() };
+        let sparse = Step { positions: vec![1, 4, 9], sparse: true, ..good };
         assert!(sparse.validate(100, 10).is_ok());
         for step in bad {
             assert!(matches!(step.validate(100, 10), Err(Error::Request(_))), "{step:?}");

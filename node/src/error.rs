@@ -70,6 +70,12 @@ pub enum Error {
     /// A batch could not be disputed.
     #[error("dispute: {0}")]
     Dispute(String),
+    /// The engine gave a call up.
+    #[error("generating: {0}")]
+    Generation(String),
+    /// A call's deadline passed while the engine had it.
+    #[error("the call's deadline passed")]
+    Expired,
     /// The model or its engine failed.
     #[error(transparent)]
     Inference(#[from] inference::Error),

@@ -21,6 +21,7 @@ pub mod da;
 pub mod earnings;
 pub mod finaliser;
 pub mod indexer;
+pub mod keys;
 pub mod proofs;
 pub mod recorder;
 pub mod registry;

@@ -522,7 +522,7 @@ contract IndexDisputesTest is IndexFixture {
         vm.expectRevert(abi.encodeWithSelector(IIndexDisputes.WrongClaimBond.selector, 1, CLAIM_BOND));
         disputes.claimLeftOutRow{value: 1}(model, copy, c2, gap);
         disputes.claimLeftOutRow{value: CLAIM_BOND}(model, copy, c2, gap);
-        bytes32 claim = keccak256(abi.encode(model, _placeOf(0, 4)));
+        bytes32 claim = keccak256(abi.encode(model, CHALLENGER, _placeOf(0, 4)));
         vm.expectRevert(abi.encodeWithSelector(IIndexDisputes.ClaimExists.selector, claim));
         disputes.claimLeftOutRow{value: CLAIM_BOND}(model, copy, c2, gap);
         vm.stopPrank();

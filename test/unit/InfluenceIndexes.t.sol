@@ -249,6 +249,43 @@ contract InfluenceIndexesTest is IndexFixture {
         vm.stopPrank();
     }
 
+    function test_release_bringsAcceptanceBackToTheWindowsEndOrNow() public {
+        vm.prank(ARBITER);
+        vm.expectRevert(abi.encodeWithSelector(IInfluenceIndexes.NotPublished.selector, model));
+        indexes.release(model);
+        _publishModel(model, 4);
+        vm.expectRevert(abi.encodeWithSelector(IInfluenceIndexes.NotArbiter.selector, address(this)));
+        indexes.release(model);
+
+        vm.startPrank(ARBITER);
+        indexes.hold(model, START + WINDOW + 50);
+        vm.expectEmit(address(indexes));
+        emit IInfluenceIndexes.IndexHeld(model, START + WINDOW);
+        indexes.release(model);
+        assertEq(indexes.indexOf(model).acceptedAt, START + WINDOW, "within the window");
+
+        indexes.hold(model, START + WINDOW + 50);
+        vm.warp(START + WINDOW + 20);
+        assertFalse(indexes.isEarning(model, START + WINDOW + 20), "held");
+        indexes.release(model);
+        assertEq(indexes.indexOf(model).acceptedAt, START + WINDOW + 20, "after it");
+        assertFalse(indexes.isEarning(model, START + WINDOW + 19), "what has passed stays");
+
+        vm.warp(START + WINDOW + 30);
+        indexes.release(model);
+        assertEq(indexes.indexOf(model).acceptedAt, START + WINDOW + 20, "accepted");
+        vm.stopPrank();
+    }
+
+    function test_release_reverts_onceStruck() public {
+        _publishModel(model, 4);
+        vm.startPrank(ARBITER);
+        indexes.strike(model, CHALLENGER);
+        vm.expectRevert(abi.encodeWithSelector(IInfluenceIndexes.IndexIsStruck.selector, model));
+        indexes.release(model);
+        vm.stopPrank();
+    }
+
     function test_parameters_areTheOwners() public {
         vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, address(this)));
         indexes.setMinBond(1);

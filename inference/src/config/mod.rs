@@ -28,6 +28,8 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 const MAX_SIZE: usize = 1 << 20;
 /// Most layers.
 const MAX_LAYERS: usize = 1024;
+/// Most experts of all layers together: each has projections with names of their own.
+const MAX_EXPERTS: usize = 1 << 16;
 
 /// Everything about a decoder that is not a weight. All sizes are at least 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -209,6 +211,12 @@ impl ModelSpec {
         }
         if let Some(experts) = &self.experts {
             experts.validate()?;
+            let (layers, count) = (self.layers, experts.count);
+            if layers * count > MAX_EXPERTS {
+                let message =
+                    format!("{layers} layers of {count} experts, of at most {MAX_EXPERTS}");
+                return Err(Error::Config(message));
+            }
         }
         let special = self.bos.iter().chain(&self.eos).chain(&self.pad);
         if let Some(id) = special.copied().find(|&id| id as usize >= self.vocab_size) {

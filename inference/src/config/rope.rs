@@ -124,6 +124,8 @@ impl<'a> RopeSource<'a> {
         if dims == 0 || !dims.is_multiple_of(2) {
             return Err(bad(format!("rotated width {dims} is not even")));
         }
+        // Bounded before anything is allocated for it.
+        super::check_size("rotated width", dims)?;
         let theta = self.theta()?;
         let powers: Vec<f32> =
             (0..dims / 2).map(|i| libm::pow(theta, 2.0 * i as f64 / dims as f64) as f32).collect();

@@ -77,7 +77,7 @@ impl KvView<'_> {
 }
 
 /// Where the decoder keeps keys and values.
-pub trait KvStore {
+pub trait KvStore: Send {
     /// Appends `tokens` rows of one layer: `keys (tokens, key_width)`, `values (tokens,
     /// value_width)`.
     ///

@@ -10,9 +10,11 @@ use super::{
     block::{Block, Norms},
     mlp,
     parameters::Projection,
+    shard::sum_over,
 };
 use crate::{
     Result,
+    comm::Comm,
     config::{ExpertSpec, ModelSpec, ResidualForm},
     kv::KvStore,
     layers::{activation::Activation, norm::Norm, rope::Rotation},
@@ -25,6 +27,7 @@ pub(super) struct Pass<'a> {
     /// Rotation in layers that see everything, and in those with a window.
     pub(super) rotations: Option<[Rotation; 2]>,
     pub(super) delta: &'a dyn AdapterDelta,
+    pub(super) comm: &'a dyn Comm,
 }
 
 impl Pass<'_> {
@@ -92,14 +95,15 @@ impl Layer {
         let attended = self.heads.forward(&self.block.attention, pass, &x, kv)?;
         if let ResidualForm::Parallel { .. } = self.residual {
             let x = mlp.as_ref().map_or(Ok(x), |norm| norm.forward(hidden))?;
-            return Ok((hidden + (self.mlp(pass, &x)? + attended)?)?);
+            return Ok((hidden + sum_over(pass.comm, (self.mlp(pass, &x)? + attended)?)?)?);
         }
+        let attended = sum_over(pass.comm, attended)?;
         let hidden = (hidden + after(attention_post, attended)?)?;
         let x = match mlp {
             Some(norm) => norm.forward(&hidden)?,
             None => x,
         };
-        let out = after(mlp_post, self.mlp(pass, &x)?)?;
+        let out = after(mlp_post, sum_over(pass.comm, self.mlp(pass, &x)?)?)?;
         Ok((hidden + out)?)
     }
 }

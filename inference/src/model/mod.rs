@@ -6,9 +6,11 @@ mod block;
 pub(crate) mod fixture;
 mod layer;
 mod mlp;
+mod parallel;
 pub mod parameters;
 mod plan;
 pub mod reference;
+mod shard;
 pub mod site;
 #[cfg(test)]
 mod tests;
@@ -22,13 +24,17 @@ use self::{
     layer::{Layer, Pass},
     parameters::{Export, Form, InitialValues, Projection, Read, Source, WeightBytes},
     plan::Plan,
+    shard::Split,
 };
 pub use self::{
+    parallel::ParallelDecoder,
     parameters::{Parameter, ParameterKind, parameters},
+    shard::Share,
     site::{AdapterDelta, NoAdapter, Site, SiteId, SiteWeights},
 };
 use crate::{
     Error, Result,
+    comm::{Alone, Comm},
     config::{ModelSpec, PositionSpec},
     kernels::WeightFormat,
     kv::{KvShape, KvStore},
@@ -52,7 +58,11 @@ pub struct LoadOptions {
 #[derive(Debug)]
 pub struct Decoder {
     spec: ModelSpec,
+    share: Share,
+    kv_shape: KvShape,
     sites: Vec<Site>,
+    /// What this rank has of each site.
+    splits: Vec<Split>,
     embedding: Embedding,
     positions: Option<Embedding>,
     embedding_norm: Option<Norm>,
@@ -81,7 +91,15 @@ impl Decoder {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_with(dir: &Path, options: &LoadOptions) -> Result<Self> {
-        Self::from_checkpoint(dir, Form::Frozen(options.weights))
+        Self::from_checkpoint(dir, Form::Frozen(options.weights), Share::WHOLE)
+    }
+
+    /// Loads one rank's share of a model, to be run with [`Self::forward_shared`]: see [`Share`].
+    ///
+    /// # Errors
+    /// As [`Self::load`]; [`Error::Config`] if the model cannot be split over so many ranks.
+    pub fn load_share(dir: &Path, options: &LoadOptions, share: Share) -> Result<Self> {
+        Self::from_checkpoint(dir, Form::Frozen(options.weights), share)
     }
 
     /// Loads a model folder with every weight a variable, for full-parameter training.
@@ -89,7 +107,7 @@ impl Decoder {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_trainable(dir: &Path) -> Result<Self> {
-        Self::from_checkpoint(dir, Form::Trainable)
+        Self::from_checkpoint(dir, Form::Trainable, Share::WHOLE)
     }
 
     /// A model with random weights drawn from `seed`, every weight a variable.
@@ -98,7 +116,8 @@ impl Decoder {
     /// [`Error::Config`] if the specification is out of bounds.
     pub fn random(spec: ModelSpec, seed: u64) -> Result<Self> {
         let mut values = InitialValues::new(seed, spec.layers);
-        Self::build(spec, Form::Trainable, &mut |parameter| Ok(values.draw(parameter).into()))
+        let read: Read<'_> = &mut |parameter| Ok(values.draw(parameter).into());
+        Self::build(spec, Form::Trainable, Share::WHOLE, read)
     }
 
     /// A model with these weights: `read` gives the row-major values of each parameter.
@@ -111,26 +130,28 @@ impl Decoder {
         mut read: impl FnMut(&Parameter) -> Result<Vec<f32>>,
     ) -> Result<Self> {
         let form = if trainable { Form::Trainable } else { Form::Frozen(WeightFormat::F32) };
-        Self::build(spec, form, &mut |parameter| Ok(read(parameter)?.into()))
+        Self::build(spec, form, Share::WHOLE, &mut |parameter| Ok(read(parameter)?.into()))
     }
 
-    fn from_checkpoint(dir: &Path, form: Form) -> Result<Self> {
+    fn from_checkpoint(dir: &Path, form: Form, share: Share) -> Result<Self> {
         let checkpoint = Checkpoint::open(dir)?;
         let spec = match checkpoint.config()? {
             Some(text) => ModelSpec::parse(&text)?,
             None => ModelSpec::load(dir)?,
         };
         let names = StoredNames::new(&spec, &checkpoint)?;
-        Self::build(spec, form, &mut |parameter| {
+        Self::build(spec, form, share, &mut |parameter| {
             checkpoint.values(names.of(&parameter.name), &parameter.shape)
         })
     }
 
-    fn build(spec: ModelSpec, form: Form, read: Read<'_>) -> Result<Self> {
+    fn build(spec: ModelSpec, form: Form, share: Share, read: Read<'_>) -> Result<Self> {
         spec.validate()?;
-        let plan = Plan::new(&spec);
+        let plan = share.split(&spec, Plan::new(&spec))?;
+        let own = share.spec(&spec)?;
         let sites = parameters::sites(&plan);
-        let mut source = Source::new(form, read);
+        let splits = parameters::splits(&plan);
+        let mut source = Source::new(form, share, read);
         let (embedding, tied_head) = source.embedding(&plan.embedding, spec.tied_embeddings)?;
         let positions = match &plan.positions {
             Some(table) => Some(source.table(table)?),
@@ -139,7 +160,7 @@ impl Decoder {
         let embedding_norm = plan.embedding_norm.map(|norm| source.norm(norm)).transpose()?;
         let blocks = plan.layers.into_iter().enumerate();
         let layers = blocks
-            .map(|(index, block)| Ok(Layer::new(&spec, index, source.layer(block)?)))
+            .map(|(index, block)| Ok(Layer::new(&own, index, source.layer(block)?)))
             .collect::<Result<Vec<_>>>()?;
         let norm = source.norm(plan.final_norm)?;
         let head = match (tied_head, plan.head) {
@@ -157,7 +178,10 @@ impl Decoder {
         let variables = source.into_variables();
         Ok(Self {
             spec,
+            share,
+            kv_shape: own.kv_shape(),
             sites,
+            splits,
             embedding,
             positions,
             embedding_norm,
@@ -207,16 +231,34 @@ impl Decoder {
     pub fn forward(
         &self,
         step: &Step,
-        mut kv: Option<&mut dyn KvStore>,
+        kv: Option<&mut dyn KvStore>,
         delta: &dyn AdapterDelta,
     ) -> Result<Tensor> {
+        self.forward_shared(step, kv, delta, &Alone)
+    }
+
+    /// This rank's part in a forward pass of all ranks, with the same step on each. The result is
+    /// the whole one, the same bits on each rank.
+    ///
+    /// `kv` and `delta` are this rank's own: see [`Self::kv_shape`] and [`Self::share_of`].
+    ///
+    /// # Errors
+    /// As [`Self::forward`]; [`Error::Comm`] if `comm` is another rank's or a rank gives up.
+    pub fn forward_shared(
+        &self,
+        step: &Step,
+        mut kv: Option<&mut dyn KvStore>,
+        delta: &dyn AdapterDelta,
+        comm: &dyn Comm,
+    ) -> Result<Tensor> {
+        self.share.check(comm)?;
         step.validate(self.spec.vocab_size, self.spec.max_positions)?;
         let rotations = self.ropes.as_ref().map(|ropes| {
             let [global, local] = ropes;
             [global.at(&step.positions), local.at(&step.positions)]
         });
-        let pass = Pass { step, rotations, delta };
-        let mut hidden = self.embed(step)?;
+        let pass = Pass { step, rotations, delta, comm };
+        let mut hidden = self.embed(step, comm)?;
         for layer in &self.layers {
             // Reborrowed for each layer: `as_deref_mut` would tie the borrow to the whole loop.
             let kv = kv.as_mut().map(|kv| &mut **kv as &mut dyn KvStore);
@@ -225,8 +267,8 @@ impl Decoder {
         self.norm.forward(&hidden)
     }
 
-    fn embed(&self, step: &Step) -> Result<Tensor> {
-        let mut hidden = self.embedding.forward(&step.tokens)?;
+    fn embed(&self, step: &Step, comm: &dyn Comm) -> Result<Tensor> {
+        let mut hidden = self.share.embed(&self.embedding, &step.tokens, &self.spec, comm)?;
         if let Some(scale) = self.spec.embedding_scale {
             hidden = (hidden * f64::from(scale))?;
         }
@@ -239,9 +281,27 @@ impl Decoder {
         }
     }
 
-    /// What a cache keeps of each token.
+    /// What a cache keeps of each token; of a share, the part of its own heads.
     pub const fn kv_shape(&self) -> KvShape {
-        self.spec.kv_shape()
+        self.kv_shape
+    }
+
+    /// What this is of its model.
+    pub const fn share(&self) -> Share {
+        self.share
+    }
+
+    /// This rank's part of an adapter's weights: where outputs are split, rows of `B`; where inputs
+    /// are, columns of `A`. What the ranks add to split inputs is added up with the projection.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if they do not fit their sites.
+    pub fn share_of(&self, weights: &[SiteWeights]) -> Result<Vec<SiteWeights>> {
+        let part = |site: &SiteWeights| match self.splits.get(site.site.0 as usize) {
+            Some(split) => split.of(site),
+            None => Err(Error::Shape(format!("site {} of {}", site.site.0, self.splits.len()))),
+        };
+        weights.iter().map(part).collect()
     }
 
     /// Logits `(rows, vocab)` of hidden states `(rows, hidden)`; pass only the rows that are needed.
@@ -249,7 +309,17 @@ impl Decoder {
     /// # Errors
     /// [`Error::Tensor`] if the width differs.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.logits_shared(hidden, &Alone)
+    }
+
+    /// This rank's part in computing logits; the result is the whole one.
+    ///
+    /// # Errors
+    /// As [`Self::logits`]; [`Error::Comm`] if `comm` is another rank's or a rank gives up.
+    pub fn logits_shared(&self, hidden: &Tensor, comm: &dyn Comm) -> Result<Tensor> {
+        self.share.check(comm)?;
         let logits = self.head.linear.forward(hidden)?;
+        let logits = self.share.gather(logits, self.spec.vocab_size, comm)?;
         match self.spec.logit_softcap {
             Some(cap) => softcap(&logits, cap),
             None => Ok(logits),
@@ -259,8 +329,9 @@ impl Decoder {
     /// Reads every weight back: checkpoint name, shape and values, in [`parameters()`] order.
     ///
     /// # Errors
-    /// [`Error::Tensor`] if a value cannot be read.
+    /// [`Error::Comm`] of a share, [`Error::Tensor`] if a value cannot be read.
     pub fn export(&self) -> Result<Vec<NamedTensor>> {
+        self.share.check(&Alone)?;
         let mut export = Export::default();
         export.table(&self.embedding)?;
         self.positions.iter().try_for_each(|table| export.table(table))?;

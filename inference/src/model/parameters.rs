@@ -10,6 +10,7 @@ use super::{
     Site, SiteId,
     block::{Block, Map},
     plan::{LinearPlan, NormPlan, Plan, TablePlan},
+    shard::{Share, Split},
 };
 use crate::{
     Error, Result,
@@ -73,6 +74,15 @@ pub(super) fn sites(plan: &Plan) -> Vec<Site> {
         layer.clone().map(&mut sites).expect("listing does not fail");
     }
     sites.0
+}
+
+/// What a rank has of each site.
+pub(super) fn splits(plan: &Plan) -> Vec<Split> {
+    let mut splits = SplitList::default();
+    for layer in &plan.layers {
+        layer.clone().map(&mut splits).expect("listing does not fail");
+    }
+    splits.0
 }
 
 #[derive(Default)]
@@ -162,6 +172,23 @@ impl Map<LinearPlan, NormPlan> for SiteList {
     }
 }
 
+#[derive(Default)]
+struct SplitList(Vec<Split>);
+
+impl Map<LinearPlan, NormPlan> for SplitList {
+    type L = ();
+    type N = ();
+
+    fn linear(&mut self, linear: LinearPlan) -> Result<()> {
+        self.0.extend(linear.is_site.then_some(linear.split));
+        Ok(())
+    }
+
+    fn norm(&mut self, _: NormPlan) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Draws initial weights: normal with standard deviation 0.02, divided by `sqrt(2 layers)` for the
 /// projections that write to the residual stream (Radford et al. 2019); norms and biases change
 /// nothing.
@@ -221,13 +248,15 @@ pub(super) enum Form {
 pub(super) struct Source<'a> {
     read: Read<'a>,
     form: Form,
+    /// Of a frozen model, what this rank has of it.
+    share: Share,
     variables: Vec<(String, Var)>,
     next_site: u32,
 }
 
 impl<'a> Source<'a> {
-    pub(super) const fn new(form: Form, read: Read<'a>) -> Self {
-        Self { read, form, variables: Vec::new(), next_site: 0 }
+    pub(super) const fn new(form: Form, share: Share, read: Read<'a>) -> Self {
+        Self { read, form, share, variables: Vec::new(), next_site: 0 }
     }
 
     fn variable(&mut self, name: String, shape: &[usize], values: Vec<f32>) -> Result<Var> {
@@ -246,6 +275,21 @@ impl<'a> Source<'a> {
         Ok(Tensor::from_vec(values, parameter.shape, &Device::Cpu)?)
     }
 
+    /// This rank's part of a projection's bias. Results of split inputs are added up over the ranks,
+    /// so only the first adds the bias.
+    fn bias(&mut self, parameter: Parameter, split: &Split) -> Result<Option<Tensor>> {
+        match split {
+            Split::Whole => Ok(Some(self.tensor(parameter)?)),
+            Split::Inputs(_) if self.share.rank > 0 => Ok(None),
+            Split::Inputs(_) => Ok(Some(self.tensor(parameter)?)),
+            Split::Outputs(ranges) => {
+                let width = parameter.shape[0];
+                let values = (self.read)(&parameter)?.rows(width, ranges)?.widened()?;
+                Ok(Some(Tensor::new(values, &Device::Cpu)?))
+            }
+        }
+    }
+
     /// The embedding table, and the output projection if that is the same weight.
     pub(super) fn embedding(
         &mut self,
@@ -262,7 +306,11 @@ impl<'a> Source<'a> {
                 Ok((Embedding::Trainable(table.as_tensor().clone()), linear.map(head)))
             }
             Form::Frozen(format) => {
-                let values = (self.read)(&table_parameter(plan))?;
+                let mut values = (self.read)(&table_parameter(plan))?;
+                if self.share != Share::WHOLE {
+                    let own = self.share.range("vocab_size", plan.rows)?;
+                    values = values.rows(plan.rows, &[own])?;
+                }
                 let table = Arc::new(values.into_weight(plan.width, format)?);
                 let linear = tied.then(|| Linear::of_weight(Arc::clone(&table)));
                 Ok((Embedding::Frozen(table), linear.map(head)))
@@ -299,13 +347,18 @@ impl Map<LinearPlan, NormPlan> for Source<'_> {
     type N = Norm;
 
     fn linear(&mut self, plan: LinearPlan) -> Result<Projection> {
-        let (d_in, d_out) = (plan.d_in, plan.d_out);
+        let (d_in, d_out) = plan.split.sizes(plan.d_in, plan.d_out);
         let mut parameters = plan.parameters();
         let weight = parameters.next().expect("a projection has a weight");
         let mut values = (self.read)(&weight)?;
         if plan.fan_in_fan_out {
-            values = values.transposed(d_out)?;
+            values = values.transposed(plan.d_out)?;
         }
+        values = match &plan.split {
+            Split::Whole => values,
+            Split::Outputs(ranges) => values.rows(plan.d_out, ranges)?,
+            Split::Inputs(range) => values.columns(plan.d_in, range)?,
+        };
         let linear = match self.form {
             Form::Trainable => {
                 let values = values.widened()?;
@@ -320,7 +373,10 @@ impl Map<LinearPlan, NormPlan> for Source<'_> {
             let found = linear.d_out();
             return Err(Error::Shape(format!("{} has {found} outputs, not {d_out}", plan.path)));
         }
-        let bias = parameters.next().map(|bias| self.tensor(bias)).transpose()?;
+        let bias = match parameters.next() {
+            Some(bias) => self.bias(bias, &plan.split)?,
+            None => None,
+        };
         let site = plan.is_site.then_some(SiteId(self.next_site));
         self.next_site += u32::from(plan.is_site);
         let linear = linear.with_bias(bias)?;

@@ -3,6 +3,7 @@
 use super::{
     Site, SiteId,
     block::{Attention, Block, Dense, LatentQuery, Mlp, Norms, Qkv},
+    shard::Split,
 };
 use crate::config::{
     AttentionSpec, ExpertSpec, MlpForm, ModelSpec, Names, PositionSpec, QkvForm, ResidualForm,
@@ -27,6 +28,8 @@ pub(super) struct LinearPlan {
     pub(super) is_site: bool,
     /// Whether it is kept as it is stored when others are quantised.
     pub(super) exact: bool,
+    /// Which part of it a rank has.
+    pub(super) split: Split,
 }
 
 /// One norm.
@@ -73,6 +76,7 @@ impl Plan {
             residual: false,
             is_site: false,
             exact: false,
+            split: Split::Whole,
         };
         Self {
             embedding: table(names.embedding, *vocab_size),
@@ -114,6 +118,7 @@ impl<'a> LayerPlanner<'a> {
             residual: false,
             is_site: true,
             exact: false,
+            split: Split::Whole,
         }
     }
 

@@ -1,5 +1,7 @@
 //! A tensor's values in the type that a file has them in.
 
+use std::ops::Range;
+
 use half::{bf16, f16};
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -95,6 +97,61 @@ impl Values {
         Ok(Self(match self.0 {
             Stored::Half(format, bits) => Stored::Half(format, turn(&bits, width)),
             stored => Stored::F32(turn(&Self(stored).widened()?, width)),
+        }))
+    }
+
+    /// These rows of `rows` rows, one range after another.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if there are not so many rows.
+    pub(crate) fn rows(self, rows: usize, ranges: &[Range<usize>]) -> Result<Self> {
+        fn pick<T: Copy>(values: &[T], rows: usize, ranges: &[Range<usize>]) -> Option<Vec<T>> {
+            let width = values.len().checked_div(rows)?;
+            let part = |range: &Range<usize>| values.get(range.start * width..range.end * width);
+            let whole = values.len().is_multiple_of(rows);
+            let parts: Option<Vec<&[T]>> = ranges.iter().map(part).collect();
+            parts.filter(|_| whole).map(|parts| parts.concat())
+        }
+        let stored = match self.0 {
+            Stored::F32(values) => pick(&values, rows, ranges).map(Stored::F32),
+            Stored::Half(half, bits) => {
+                pick(&bits, rows, ranges).map(|bits| Stored::Half(half, bits))
+            }
+            Stored::Blocks(quant, data, d_in) => {
+                pick(&data, rows, ranges).map(|data| Stored::Blocks(quant, data, d_in))
+            }
+        };
+        let missing =
+            || Error::Shape(format!("rows {ranges:?} of values that are not {rows} rows"));
+        stored.map(Self).ok_or_else(missing)
+    }
+
+    /// These columns of rows of `width`. Blocks that the range cuts through are widened to f32.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the values are not such rows; as [`Self::widened`].
+    pub(crate) fn columns(self, width: usize, range: &Range<usize>) -> Result<Self> {
+        fn pick<T: Copy>(values: &[T], width: usize, range: &Range<usize>) -> Result<Vec<T>> {
+            if width == 0 || range.end > width || !values.len().is_multiple_of(width) {
+                let count = values.len();
+                return Err(Error::Shape(format!("columns {range:?} of {count} values")));
+            }
+            Ok(values.chunks_exact(width).flat_map(|row| &row[range.clone()]).copied().collect())
+        }
+        Ok(Self(match self.0 {
+            Stored::Half(half, bits) => Stored::Half(half, pick(&bits, width, range)?),
+            Stored::Blocks(quant, data, d_in)
+                if d_in == width
+                    && [range.start, range.end, width]
+                        .iter()
+                        .all(|end| end.is_multiple_of(quant.block())) =>
+            {
+                let bytes = quant.block_bytes();
+                let range_of = |at: usize| at / quant.block() * bytes;
+                let part = range_of(range.start)..range_of(range.end);
+                Stored::Blocks(quant, pick(&data, range_of(width), &part)?, range.len())
+            }
+            stored => Stored::F32(pick(&Self(stored).widened()?, width, range)?),
         }))
     }
 

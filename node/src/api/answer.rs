@@ -4,7 +4,9 @@
 //! and indices are numbers.
 
 use alloy::primitives::{Address, B256, Bytes};
+use inference::adapter::AdapterHash;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use utoipa::ToSchema;
 
 /// A 64-bit amount that is a decimal string in JSON; read from a string or a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,7 +35,7 @@ impl<'de, T: std::str::FromStr<Err: std::fmt::Display>> Deserialize<'de> for Dec
 }
 
 /// Exact token counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Usage {
     /// Tokens of the rendered prompt.
     pub prompt_tokens: u64,
@@ -44,100 +46,153 @@ pub struct Usage {
 }
 
 /// What one contributor is credited for an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ContributorCredit {
     /// Index in the role of contributor.
     pub earner: u32,
     /// The exact dot product of the answer's sketch and the contributor's sum.
+    #[schema(value_type = String)]
     pub score: Decimal<i64>,
     /// Signed credit in gwei, before netting over the batch.
+    #[schema(value_type = String)]
     pub credit: Decimal<i64>,
 }
 
 /// What was recorded of a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordJson {
     /// EIP-712 digest of the voucher; names the call.
+    #[schema(value_type = String)]
     pub voucher_digest: B256,
     /// The channel that paid.
+    #[schema(value_type = String)]
     pub channel_id: B256,
     /// The model that answered.
+    #[schema(value_type = String)]
     pub model_id: B256,
     /// Version of its price.
     pub price_version: u32,
     /// When the payer signed, in seconds.
+    #[schema(value_type = String)]
     pub time: Decimal<u64>,
     /// The epoch whose batch has the call.
+    #[schema(value_type = String)]
     pub epoch: Decimal<u64>,
     /// Prompt tokens.
     pub tokens_in: u64,
     /// Generated tokens.
     pub tokens_out: u64,
     /// Fee in gwei.
+    #[schema(value_type = String)]
     pub fee: Decimal<u64>,
     /// keccak256 of the request's body.
+    #[schema(value_type = String)]
     pub prompt_hash: B256,
     /// keccak256 of the answer's text.
+    #[schema(value_type = String)]
     pub output_hash: B256,
     /// keccak256 of the answer's int8 sketch.
+    #[schema(value_type = String)]
     pub sketch_hash: B256,
 }
 
 /// What the operator signs: `Receipt` of the EIP-712 types.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceiptJson {
     /// EIP-712 digest of the voucher.
+    #[schema(value_type = String)]
     pub voucher_digest: B256,
     /// Fee in gwei.
+    #[schema(value_type = String)]
     pub fee: Decimal<u64>,
     /// Cumulative gwei charged from the channel, with this call.
+    #[schema(value_type = String)]
     pub charged: Decimal<u64>,
     /// Prompt tokens.
+    #[schema(value_type = String)]
     pub tokens_in: Decimal<u64>,
     /// Generated tokens.
+    #[schema(value_type = String)]
     pub tokens_out: Decimal<u64>,
     /// keccak256 of the answer's text.
+    #[schema(value_type = String)]
     pub output_hash: B256,
     /// keccak256 of the answer's int8 sketch.
+    #[schema(value_type = String)]
     pub sketch_hash: B256,
 }
 
 /// The `openledger` field of an answer: what was recorded, and for whom.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Statement {
     /// What was recorded.
     pub record: RecordJson,
     /// What the operator signs about it.
     pub receipt: ReceiptJson,
     /// The operator's signature of the receipt, 65 bytes.
+    #[schema(value_type = String)]
     pub signature: Bytes,
     /// Credits, largest first.
     pub contributors: Vec<ContributorCredit>,
     /// Cumulative gwei charged from the channel, with this call.
+    #[schema(value_type = String)]
     pub charged: Decimal<u64>,
+    /// The adapters that answered; none for the base model.
+    #[serde(default)]
+    pub adapters: Vec<AdapterWeight>,
+}
+
+/// An adapter's part in an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AdapterWeight {
+    /// Hash of its content.
+    #[schema(value_type = String)]
+    pub id: B256,
+    /// What its delta was multiplied by.
+    pub weight: f32,
+}
+
+impl AdapterWeight {
+    /// As the store of adapters tells them.
+    pub fn list(credits: Vec<(AdapterHash, f32)>) -> Vec<Self> {
+        credits.into_iter().map(|(hash, weight)| Self { id: B256::new(hash.0), weight }).collect()
+    }
+}
+
+/// The `openledger` field of an answer that was neither charged nor recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UnpaidStatement {
+    /// Always true: nobody was charged, and nobody earns by the answer.
+    pub unpaid: bool,
+    /// The adapters that answered.
+    pub adapters: Vec<AdapterWeight>,
 }
 
 /// A model's price, as quoted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceJson {
     /// Gwei per 1000 prompt tokens.
+    #[schema(value_type = String)]
     pub input_rate: Decimal<u64>,
     /// Gwei per 1000 generated tokens.
+    #[schema(value_type = String)]
     pub output_rate: Decimal<u64>,
     /// Gwei per call.
+    #[schema(value_type = String)]
     pub platform_fee: Decimal<u64>,
     /// The version that a voucher must name.
     pub price_version: u32,
 }
 
 /// What a call costs and how to pay: fields of a 402 answer beside `error`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Quote {
     /// The model that will answer.
+    #[schema(value_type = String)]
     pub model_id: B256,
     /// Its price.
     pub price: PriceJson,
@@ -146,15 +201,19 @@ pub struct Quote {
     /// Most tokens that this request generates.
     pub max_tokens: u64,
     /// Largest possible fee of this request, in gwei.
+    #[schema(value_type = String)]
     pub max_fee: Decimal<u64>,
     /// Whom to open a channel to.
+    #[schema(value_type = String)]
     pub operator: Address,
     /// The contract of channels.
+    #[schema(value_type = String)]
     pub payment_channels: Address,
     /// The chain of that contract.
     pub chain_id: u64,
     /// Cumulative gwei charged from the channel that the request named, if it named one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub charged: Option<Decimal<u64>>,
 }
 

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{answer::Decimal, error::ApiError};
+use super::{answer::Decimal, error::ApiError, openapi::ErrorBody};
 use crate::{
     earnings::{EarnerEarnings, Earnings},
     registry::Role,
@@ -73,7 +73,7 @@ const MAX_WITNESSES: usize = 256;
 /// `?after=INDEX&limit=COUNT&unclaimed=BOOL&witness=BOOL`
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Selection {
+pub(super) struct Selection {
     /// Earners with greater indices.
     after: u32,
     limit: Option<usize>,
@@ -112,7 +112,20 @@ pub fn routes(earnings: Earnings) -> Router {
         .with_state(earnings)
 }
 
-async fn list(
+/// What earners have earned in final batches.
+#[utoipa::path(
+    get,
+    path = "/v1/earnings",
+    tag = "reads",
+    params(
+        ("after" = Option<u32>, Query, description = "Earners with greater indices"),
+        ("limit" = Option<u64>, Query, description = "How many"),
+        ("unclaimed" = Option<bool>, Query, description = "Only those that can claim"),
+        ("witness" = Option<bool>, Query, description = "Those that can claim, with openings"),
+    ),
+    responses((status = 200, description = "Earners by index", body = Object))
+)]
+pub(super) async fn list(
     State(earnings): State<Earnings>,
     Query(selection): Query<Selection>,
 ) -> Result<Json<EarningsPage>, ApiError> {
@@ -133,7 +146,18 @@ async fn list(
     Ok(Json(EarningsPage { object: "list".into(), data, next }))
 }
 
-async fn one(
+/// What one earner has earned, with what a claim needs.
+#[utoipa::path(
+    get,
+    path = "/v1/earnings/{earner}",
+    tag = "reads",
+    params(("earner" = u32, Path, description = "Index")),
+    responses(
+        (status = 200, description = "The earner", body = Object),
+        (status = 404, description = "There is none", body = ErrorBody),
+    )
+)]
+pub(super) async fn one(
     State(earnings): State<Earnings>,
     Path(text): Path<String>,
 ) -> Result<Json<EarningsJson>, ApiError> {

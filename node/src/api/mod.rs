@@ -1,10 +1,18 @@
 //! The HTTP API: OpenAI's, with payment, and what else can be read of the node.
 
+mod admin;
 pub mod answer;
+mod auth;
 mod batch;
 mod calls;
+mod choices;
+mod completion;
 pub mod earnings;
+mod embeddings;
 pub mod error;
+mod info;
+mod models;
+pub mod openapi;
 pub mod payment;
 mod read;
 mod refusal;
@@ -12,6 +20,8 @@ pub mod request;
 mod stream;
 #[cfg(test)]
 mod tests;
+
+pub use info::About;
 
 use std::sync::Arc;
 
@@ -24,7 +34,8 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 
 use crate::{
     earnings::Earnings,
-    metrics::{EngineMetrics, PipelineMetrics},
+    keys::Keys,
+    metrics::{ChallengerMetrics, EngineMetrics, PipelineMetrics, VoteMetrics},
     serving::Serving,
     settler::Waits,
     store::SharedStore,
@@ -35,6 +46,10 @@ use crate::{
 pub struct Api {
     /// Serves calls.
     pub serving: Serving,
+    /// Who may call without vouchers.
+    pub keys: Keys,
+    /// What `/info` tells besides what the parts know.
+    pub about: About,
     /// What the pipeline has written.
     pub store: SharedStore,
     /// What earners have earned.
@@ -45,6 +60,10 @@ pub struct Api {
     pub metrics: Arc<MetricsRegistry>,
     /// Its part that is read from the store.
     pub pipeline: PipelineMetrics,
+    /// Its part about votes.
+    pub votes: VoteMetrics,
+    /// Its part about other operators' batches.
+    pub challenger: ChallengerMetrics,
     /// Its part that the engine counts.
     pub engine: EngineMetrics,
     /// Largest request body, in bytes.
@@ -57,12 +76,19 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(calls::chat))
         .route("/v1/completions", post(calls::text))
-        .route("/v1/models", get(read::models))
+        .route("/v1/embeddings", post(embeddings::embeddings))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{id}", get(models::one))
+        .route("/v1/load_lora_adapter", post(admin::load))
+        .route("/v1/unload_lora_adapter", post(admin::unload))
+        .route("/admin/adapters", get(admin::list))
         .route("/v1/rows/{hash}", get(read::row))
         .route("/v1/records/{digest}", get(read::record))
         .route("/v1/batches", get(read::batches))
         .route("/health", get(read::health))
+        .route("/info", get(info::info))
         .route("/metrics", get(read::metrics))
+        .route("/openapi.json", get(openapi::serve))
         .fallback(unknown)
         // Bodies are read by the handlers, which bound them by the configured size.
         .layer(DefaultBodyLimit::disable())

@@ -9,10 +9,11 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use inference::adapter::AdapterSet;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Api, error::ApiError};
+use super::{Api, answer::AdapterWeight, error::ApiError, openapi::ErrorBody};
 use crate::{Error, catalog, metrics, recorder, serving, store::Store, worker::blocking};
 
 /// Answers of the handlers below.
@@ -32,45 +33,15 @@ pub(super) fn hash(text: &str) -> Result<B256, ApiError> {
     text.parse().map_err(|_| ApiError::invalid("hash", "hash is not 32 bytes of hex"))
 }
 
-pub(super) async fn models(State(api): State<Api>) -> Answer {
-    let parts = api.serving.parts();
-    let mut data = Vec::new();
-    for model in parts.catalog.models() {
-        // A model that a reorganisation took away is not offered until it is back.
-        let Some(view) = parts.registry.model(model.id)? else { continue };
-        let earning_from = parts.registry.earning_from(&view)?;
-        data.push(json!({
-            "id": model.id,
-            "object": "model",
-            "created": 0,
-            "owned_by": view.owner,
-            "name": model.name,
-            "base": view.base,
-            "content_hash": view.content_hash,
-            "index_root": view.index_root,
-            "earning": earning_from.is_some_and(|from| from <= parts.registry.head().timestamp),
-            "earning_from": earning_from,
-            "price": {
-                "inputRate": view.price.inputRate.to_string(),
-                "outputRate": view.price.outputRate.to_string(),
-                "platformFee": view.price.platformFee.to_string(),
-                "priceVersion": view.price_version,
-            },
-            "datanets": view.datanets.iter().map(|datanet| {
-                json!({ "id": datanet.id, "version": datanet.version })
-            }).collect::<Vec<_>>(),
-        }));
-    }
-    let contracts = parts.registry.contracts();
-    Ok(Json(json!({
-        "object": "list",
-        "data": data,
-        "operator": parts.operator,
-        "payment_channels": contracts.deployment.payment_channels,
-        "chain_id": contracts.deployment.chain_id,
-    })))
-}
-
+/// A row of a Datanet by its hash.
+#[utoipa::path(
+    get,
+    path = "/v1/rows/{hash}",
+    tag = "reads",
+    params(("hash" = String, Path, description = "32 bytes of hex")),
+    responses((status = 200, description = "The row", body = Object), (status = 404, description = "There is none", body = ErrorBody)),
+    security((), ("key" = []))
+)]
 pub(super) async fn row(State(api): State<Api>, Path(text): Path<String>) -> Answer {
     let wanted = hash(&text)?;
     let found = read(&api, move |store| catalog::row(store, wanted)).await?;
@@ -87,13 +58,26 @@ pub(super) async fn row(State(api): State<Api>, Path(text): Path<String>) -> Ans
     })))
 }
 
+/// The record of a call by its voucher's digest.
+#[utoipa::path(
+    get,
+    path = "/v1/records/{digest}",
+    tag = "reads",
+    params(("digest" = String, Path, description = "32 bytes of hex")),
+    responses((status = 200, description = "The record", body = Object), (status = 404, description = "There is none", body = ErrorBody)),
+    security((), ("key" = []))
+)]
 pub(super) async fn record(State(api): State<Api>, Path(text): Path<String>) -> Answer {
     let digest = hash(&text)?;
     let found = read(&api, move |store| recorder::recorded(store, digest)).await?;
     let recorded =
         found.ok_or_else(|| ApiError::not_found("record_not_found", "record is unknown"))?;
     let epoch_seconds = api.serving.parts().registry.contracts().epoch_seconds;
-    let statement = serving::statement(&recorded, epoch_seconds);
+    let model = B256::new(recorded.call.record.call().model.0);
+    let served = api.serving.parts().catalog.models().iter().find(|served| served.id == model);
+    let set = served.map_or_else(AdapterSet::base, |served| served.adapter_set());
+    let adapters = api.serving.parts().engine.store().credits(&set);
+    let statement = serving::statement(&recorded, epoch_seconds, AdapterWeight::list(adapters));
     let shares = recorded.call.record.shares().iter().map(|share| {
         json!({
             "kind": format!("{:?}", share.kind).to_lowercase(),
@@ -120,6 +104,15 @@ pub(super) struct Paging {
 /// Most batches in one answer.
 const MAX_BATCHES: usize = 200;
 
+/// Batches of records by epoch.
+#[utoipa::path(
+    get,
+    path = "/v1/batches",
+    tag = "reads",
+    params(("after" = Option<u64>, Query, description = "Epoch"), ("limit" = Option<u64>, Query, description = "1 to 200")),
+    responses((status = 200, description = "Batches, oldest first", body = Object)),
+    security((), ("key" = []))
+)]
 pub(super) async fn batches(State(api): State<Api>, Query(paging): Query<Paging>) -> Answer {
     let limit = paging.limit.unwrap_or(MAX_BATCHES).clamp(1, MAX_BATCHES);
     let data = read(&api, move |store| {
@@ -134,6 +127,14 @@ pub(super) async fn batches(State(api): State<Api>, Query(paging): Query<Paging>
     Ok(Json(json!({ "object": "list", "data": data.await? })))
 }
 
+/// Whether the node is well.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "reads",
+    responses((status = 200, description = "The node hears of its chain", body = Object), (status = 503, description = "It does not", body = Object)),
+    security((), ("key" = []))
+)]
 pub(super) async fn health(State(api): State<Api>) -> Response {
     let parts = api.serving.parts();
     let state = parts.registry.chain_state();
@@ -161,10 +162,22 @@ pub(super) async fn health(State(api): State<Api>) -> Response {
     (status, Json(body)).into_response()
 }
 
+/// What Prometheus reads.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "reads",
+    responses((status = 200, description = "OpenMetrics", body = String, content_type = "application/openmetrics-text"))
+)]
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, ApiError> {
-    let pipeline = api.pipeline.clone();
-    let waiting = api.waits.get();
-    read(&api, move |store| pipeline.refresh(store, waiting)).await?;
+    let (pipeline, waiting) = (api.pipeline.clone(), api.waits.get());
+    let (votes, challenger) = (api.votes.clone(), api.challenger.clone());
+    let refresh = move |store: &dyn Store| {
+        pipeline.refresh(store, waiting)?;
+        votes.refresh(store)?;
+        challenger.refresh(store)
+    };
+    read(&api, refresh).await?;
     api.engine.refresh();
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], metrics::expose(&api.metrics)).into_response())

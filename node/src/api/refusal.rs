@@ -46,9 +46,12 @@ impl From<Error> for ApiError {
         match error {
             Error::Refused(refusal) => refusal.into(),
             Error::Busy(what) => Self::unavailable("busy", format!("busy: {what}")),
-            Error::Inference(inference::Error::Busy { waiting, .. }) => {
-                Self::unavailable("overloaded", format!("{waiting} calls wait for the engine"))
+            Error::Inference(inference::Error::Busy { waiting, retry_after }) => {
+                Self::overloaded(format!("{waiting} calls wait for the engine"), retry_after)
             }
+            Error::Inference(inference::Error::UnknownAdapter(_)) => Self::unknown_adapter(),
+            Error::Inference(inference::Error::Request(what)) => Self::invalid("body", what),
+            Error::Expired => Self::expired(),
             Error::Inference(inference::Error::Stopped) => {
                 Self::unavailable("stopping", "the engine has stopped")
             }
@@ -60,5 +63,23 @@ impl From<Error> for ApiError {
             Error::Stopped(what) => Self::unavailable("stopping", format!("{what} has stopped")),
             other => Self::internal(&other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    #[test]
+    fn a_full_queue_says_when_to_come_again_and_a_late_call_is_a_timeout() {
+        let busy = inference::Error::Busy { waiting: 64, retry_after: 7 };
+        let response = ApiError::from(Error::Inference(busy)).into_response();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()["retry-after"], "7");
+        let late = ApiError::from(Error::Expired);
+        assert_eq!((late.status.as_u16(), late.code), (504, "timeout"));
+        assert!(!late.into_response().headers().contains_key("retry-after"));
     }
 }

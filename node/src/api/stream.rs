@@ -6,12 +6,15 @@ use axum::response::{
     IntoResponse, Response, Sse,
     sse::{Event, KeepAlive},
 };
-use futures::{Stream, StreamExt, stream};
+use futures::{future::try_join_all, stream};
 use serde_json::{Value, json};
-use tokio::sync::mpsc::{self, error::SendError};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 
-use super::{error::ApiError, request::Endpoint};
-use crate::serving::{Finished, Progress, Run};
+use super::{completion, error::ApiError, request::Endpoint};
+use crate::serving::{Admitted, Finished, Progress, Run, TokenLogprob};
 
 /// Chunks that wait for a slow reader before generating waits too.
 const BUFFER: usize = 32;
@@ -28,10 +31,27 @@ struct Head {
 }
 
 impl Head {
+    fn of(admitted: &Admitted) -> Self {
+        match admitted {
+            Admitted::Again(finished) => Self {
+                endpoint: finished.endpoint(),
+                id: finished.id(),
+                created: finished.created(),
+                model: finished.answer.model.clone(),
+            },
+            Admitted::New(run) => Self {
+                endpoint: run.call().endpoint,
+                id: run.id(),
+                created: run.created(),
+                model: run.call().name.clone(),
+            },
+        }
+    }
+
     fn chunk(&self, choices: Value) -> Value {
         let object = match self.endpoint {
             Endpoint::Chat => "chat.completion.chunk",
-            Endpoint::Text => "text_completion",
+            Endpoint::Text | Endpoint::Embeddings => "text_completion",
         };
         json!({
             "id": self.id,
@@ -42,120 +62,160 @@ impl Head {
         })
     }
 
-    /// A chat's first chunk names the role.
-    fn opening(&self) -> Option<Value> {
-        let delta = json!({ "role": "assistant", "content": "" });
-        let choice = json!({ "index": 0, "delta": delta, "finish_reason": null });
-        (self.endpoint == Endpoint::Chat).then(|| self.chunk(json!([choice])))
-    }
-
-    fn text(&self, text: &str) -> Value {
-        self.chunk(json!([match self.endpoint {
+    /// A choice's chunk; an answer that tells no probabilities has none in any chunk.
+    fn choice(&self, index: usize, text: Option<&str>, end: Option<&str>, probs: Value) -> Value {
+        let mut choice = match self.endpoint {
             Endpoint::Chat => {
-                json!({ "index": 0, "delta": { "content": text }, "finish_reason": null })
+                let delta = text.map_or_else(|| json!({}), |text| json!({ "content": text }));
+                json!({ "index": index, "delta": delta, "finish_reason": end })
             }
-            Endpoint::Text => json!({ "index": 0, "text": text, "finish_reason": null }),
-        }]))
-    }
-
-    /// The chunk with the reason for the end and the `openledger` field, and the one with usage if
-    /// it was asked for apart, as OpenAI's `include_usage` has it.
-    fn closing(&self, finished: &Finished, include_usage: bool) -> Vec<Value> {
-        let reason = finished.answer.finish.reason();
-        let mut last = self.chunk(json!([match self.endpoint {
-            Endpoint::Chat => json!({ "index": 0, "delta": {}, "finish_reason": reason }),
-            Endpoint::Text => json!({ "index": 0, "text": "", "finish_reason": reason }),
-        }]));
-        last["openledger"] = json!(finished.statement());
-        if !include_usage {
-            return vec![last];
+            Endpoint::Text | Endpoint::Embeddings => {
+                json!({ "index": index, "text": text.unwrap_or(""), "finish_reason": end })
+            }
+        };
+        if !probs.is_null() {
+            choice["logprobs"] = probs;
         }
-        let mut usage = self.chunk(json!([]));
-        usage["usage"] = json!(finished.usage());
-        vec![last, usage]
+        self.chunk(json!([choice]))
     }
 }
 
-/// A stream of a recorded answer.
-pub(super) fn repeat(finished: Finished, include_usage: bool) -> Response {
-    let head = Head {
-        endpoint: finished.endpoint(),
-        id: finished.id(),
-        created: finished.recorded.call.record.call().time,
-        model: finished.answer.model.clone(),
-    };
-    let mut chunks: Vec<Value> = head.opening().into_iter().collect();
-    if !finished.answer.text.is_empty() {
-        chunks.push(head.text(&finished.answer.text));
-    }
-    chunks.extend(head.closing(&finished, include_usage));
-    respond(stream::iter(chunks.into_iter().map(event)).chain(done()))
+/// One choice of a stream.
+#[derive(Clone)]
+struct Choice {
+    head: Head,
+    index: usize,
+    /// Characters of tokens with probabilities so far.
+    offset: usize,
+    events: mpsc::Sender<Event>,
 }
 
-/// A stream of an answer as it is generated. The run ends with the response's body, which is when
-/// the caller goes away, and soon after its deadline, so that a caller that stops reading cannot
-/// hold its place.
-pub(super) fn live(run: Run, include_usage: bool) -> Response {
-    let head = Head {
-        endpoint: run.call().endpoint,
-        id: run.id(),
-        created: run.created(),
-        model: run.call().model.name.clone(),
-    };
-    let (sender, receiver) = mpsc::channel(BUFFER);
+/// Why a stream ends early.
+enum Cut {
+    /// Nobody reads it.
+    Left,
+    /// A call failed.
+    Failed(ApiError),
+}
+
+impl From<mpsc::error::SendError<Event>> for Cut {
+    fn from(_: mpsc::error::SendError<Event>) -> Self {
+        Self::Left
+    }
+}
+
+impl Choice {
+    async fn send(&self, chunk: Value) -> Result<(), Cut> {
+        Ok(self.events.send(event(&chunk)).await?)
+    }
+
+    /// A chat's first chunk names the role.
+    async fn open(&self) -> Result<(), Cut> {
+        if self.head.endpoint != Endpoint::Chat {
+            return Ok(());
+        }
+        let delta = json!({ "role": "assistant", "content": "" });
+        let choice = json!({ "index": self.index, "delta": delta, "finish_reason": null });
+        self.send(self.head.chunk(json!([choice]))).await
+    }
+
+    async fn text(&mut self, text: &str, tokens: Option<&[TokenLogprob]>) -> Result<(), Cut> {
+        let probs = completion::logprobs(self.head.endpoint, tokens, self.offset);
+        let told = tokens.unwrap_or_default().iter();
+        self.offset += told.map(|one| completion::text(&one.token).chars().count()).sum::<usize>();
+        self.send(self.head.choice(self.index, Some(text), None, probs)).await
+    }
+
+    /// The chunk with the reason for the end and the `openledger` field.
+    async fn close(&self, finished: &Finished) -> Result<(), Cut> {
+        let reason = finished.answer.finish.reason();
+        let mut last = self.head.choice(self.index, None, Some(reason), Value::Null);
+        last["openledger"] = finished.statement();
+        self.send(last).await
+    }
+
+    /// Sends a recorded answer.
+    async fn repeat(mut self, finished: Finished) -> Result<Finished, Cut> {
+        self.open().await?;
+        let (text, tokens) = (finished.answer.text.clone(), finished.answer.logprobs.clone());
+        if !text.is_empty() {
+            self.text(&text, tokens.as_deref()).await?;
+        }
+        self.close(&finished).await?;
+        Ok(finished)
+    }
+
+    /// Sends a run's chunks until it ends or the caller is gone.
+    async fn drive(mut self, mut run: Run) -> Result<Finished, Cut> {
+        self.open().await?;
+        let tells = run.call().request.logprobs;
+        loop {
+            match run.next().await.map_err(Cut::Failed)? {
+                Progress::Text(text, tokens) => {
+                    self.text(&text, tells.then_some(tokens.as_slice())).await?;
+                }
+                Progress::Finished(finished) => {
+                    self.close(&finished).await?;
+                    return Ok(*finished);
+                }
+            }
+        }
+    }
+}
+
+/// A stream of answers as they are generated, or of recorded ones. Runs end with the response's body,
+/// which is when the caller goes away, and soon after their deadline, so that a caller that stops
+/// reading cannot hold their places. `usage` adds a last chunk with the usage, as OpenAI's
+/// `include_usage` has it.
+pub(super) fn respond(admitted: Vec<Admitted>, usage: bool) -> Response {
+    let (events, receiver) = mpsc::channel(BUFFER);
     tokio::spawn(async move {
-        let last = run.deadline() + GRACE;
+        let deadlines = admitted.iter().filter_map(|admitted| match admitted {
+            Admitted::New(run) => Some(run.deadline()),
+            Admitted::Again(_) => None,
+        });
+        let last = deadlines.max().unwrap_or_else(|| Instant::now() + 2 * GRACE) + GRACE;
+        let closed = events.clone();
         tokio::select! {
-            _ = drive(run, head, include_usage, &sender) => {}
-            () = sender.closed() => {}
-            () = tokio::time::sleep_until(last) => {}
+            () = send(admitted, usage, events) => {}
+            () = closed.closed() => {}
+            () = sleep_until(last) => {}
         }
     });
-    respond(stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|event| (event, receiver))
-    }))
-}
-
-/// Sends a run's chunks until it ends or the caller is gone.
-async fn drive(
-    mut run: Run,
-    head: Head,
-    include_usage: bool,
-    sender: &mpsc::Sender<Event>,
-) -> Result<(), SendError<Event>> {
-    if let Some(opening) = head.opening() {
-        sender.send(event(opening)).await?;
-    }
-    loop {
-        let chunks = match run.next().await {
-            Ok(Progress::Text(text)) => {
-                sender.send(event(head.text(&text))).await?;
-                continue;
-            }
-            Ok(Progress::Finished(finished)) => head.closing(&finished, include_usage),
-            Err(error) => vec![failure(&error)],
-        };
-        for chunk in chunks {
-            sender.send(event(chunk)).await?;
-        }
-        return sender.send(Event::default().data("[DONE]")).await;
-    }
-}
-
-/// The status is sent by then, so the error takes the place of the rest of the answer.
-fn failure(error: &ApiError) -> Value {
-    error.body()
-}
-
-fn event(chunk: Value) -> Event {
-    Event::default().data(chunk.to_string())
-}
-
-fn done() -> impl Stream<Item = Event> + Send {
-    stream::iter([Event::default().data("[DONE]")])
-}
-
-fn respond(events: impl Stream<Item = Event> + Send + 'static) -> Response {
-    let events = events.map(Ok::<_, Infallible>);
+    let events = stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|event| (Ok::<_, Infallible>(event), receiver))
+    });
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+}
+
+async fn send(admitted: Vec<Admitted>, usage: bool, events: mpsc::Sender<Event>) {
+    let Some(head) = admitted.first().map(Head::of) else { return };
+    let choices = admitted.into_iter().enumerate().map(|(index, admitted)| {
+        let choice = Choice { head: head.clone(), index, offset: 0, events: events.clone() };
+        async move {
+            match admitted {
+                Admitted::Again(finished) => choice.repeat(*finished).await,
+                Admitted::New(run) => choice.drive(*run).await,
+            }
+        }
+    });
+    let last = match try_join_all(choices).await {
+        Err(Cut::Left) => return,
+        // The status is sent by then, so the error takes the place of the rest of the answer.
+        Err(Cut::Failed(error)) => Some(error.body()),
+        Ok(finished) => usage.then(|| {
+            let mut last = head.chunk(json!([]));
+            last["usage"] = json!(completion::usage(&finished));
+            last
+        }),
+    };
+    // Whoever does not read it any more does not miss it.
+    if let Some(last) = last {
+        let _ = events.send(event(&last)).await;
+    }
+    let _ = events.send(Event::default().data("[DONE]")).await;
+}
+
+fn event(chunk: &Value) -> Event {
+    Event::default().data(chunk.to_string())
 }

@@ -25,7 +25,7 @@ pub use manifest::{
 };
 pub use rows::{StoredRow, load_rows, row};
 
-use crate::{Error, Result, batcher::Weights, registry::Registry};
+use crate::{Error, Result, batcher::Weights, registry::Registry, serving::Grammars};
 
 /// An adapter with its influence index.
 #[derive(Debug)]
@@ -52,6 +52,13 @@ pub struct ServedModel {
 }
 
 impl ServedModel {
+    /// Whether a request means this model by a name: its own, its id, or its adapter's hash.
+    pub fn is_called(&self, name: &str) -> bool {
+        let adapter = self.adapter.as_ref().map(|adapter| B256::new(adapter.hash.0));
+        let hash: Option<B256> = name.starts_with("0x").then(|| name.parse().ok()).flatten();
+        name == self.name || hash.is_some_and(|hash| hash == self.id || Some(hash) == adapter)
+    }
+
     /// What the engine is asked for.
     pub fn adapter_set(&self) -> AdapterSet {
         self.adapter.as_ref().map_or_else(AdapterSet::base, |served| AdapterSet::one(served.hash))
@@ -62,6 +69,8 @@ impl ServedModel {
 #[derive(Debug)]
 pub struct Catalog {
     tokenizer: Arc<Tokenizer>,
+    vocab: usize,
+    grammars: Option<Grammars>,
     max_positions: usize,
     longest_token: usize,
     models: Vec<Arc<ServedModel>>,
@@ -100,15 +109,34 @@ impl Catalog {
             return Err(Error::Config(format!("no model can be served: {}", reasons.join("; "))));
         }
         let tokenizer = Arc::clone(engine.tokenizer());
-        let max_positions = engine.decoder().spec().max_positions;
+        let spec = engine.decoder().spec();
+        let (vocab, max_positions) = (spec.vocab_size, spec.max_positions);
+        let grammars = Grammars::new(&tokenizer, spec.eos.first().copied())
+            .inspect_err(|error| tracing::warn!(target: "node::catalog", %error, "no JSON mode"))
+            .ok();
         let longest_token = longest_token(&tokenizer);
-        Ok(Self { tokenizer, max_positions, longest_token, models, refused })
+        Ok(Self { tokenizer, vocab, grammars, max_positions, longest_token, models, refused })
     }
 
     /// The model with this id (`0x` and 64 hex digits) or name.
     pub fn find(&self, name: &str) -> Option<Arc<ServedModel>> {
         let id: Option<B256> = name.starts_with("0x").then(|| name.parse().ok()).flatten();
         self.models.iter().find(|model| Some(model.id) == id || model.name == name).cloned()
+    }
+
+    /// The model that `auto` means: the first one in the configuration's order that `can_earn`, or the
+    /// base if none does. With one model it is that one.
+    pub fn auto(&self, can_earn: impl Fn(&ServedModel) -> bool) -> Arc<ServedModel> {
+        let found = self.models.iter().skip(1).find(|model| can_earn(model));
+        Arc::clone(found.unwrap_or(&self.models[0]))
+    }
+
+    /// The model whose adapter this is.
+    pub fn with_adapter(&self, hash: AdapterHash) -> Option<Arc<ServedModel>> {
+        let is_it = |model: &&Arc<ServedModel>| {
+            model.adapter.as_ref().is_some_and(|adapter| adapter.hash == hash)
+        };
+        self.models.iter().find(is_it).cloned()
     }
 
     /// All models, the base first.
@@ -124,6 +152,16 @@ impl Catalog {
     /// The base model's tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
+    }
+
+    /// Token ids that the model knows.
+    pub const fn vocab(&self) -> usize {
+        self.vocab
+    }
+
+    /// What makes answers JSON; none if the model's tokens do not allow it.
+    pub const fn grammars(&self) -> Option<&Grammars> {
+        self.grammars.as_ref()
     }
 
     /// Longest sequence, in tokens.

@@ -54,12 +54,12 @@ pub struct Deployment {
     pub earnings_archive: Address,
     /// The verifier of data-availability certificates that Settlement asks.
     pub da_cert_verifier: Address,
-    /// SketchVotes, if it is deployed.
-    pub sketch_votes: Option<Address>,
-    /// ValidatorRoll, if it is deployed.
-    pub validator_roll: Option<Address>,
-    /// RecordSamples, if it is deployed.
-    pub record_samples: Option<Address>,
+    /// SketchVotes, which settles what only running a call again shows.
+    pub sketch_votes: Address,
+    /// ValidatorRoll, whose stake votes.
+    pub validator_roll: Address,
+    /// RecordSamples, which draws what is run again.
+    pub record_samples: Address,
 }
 
 /// The file as the deploy script writes it.
@@ -92,9 +92,9 @@ struct Addresses {
     credit_faults: Address,
     earnings_archive: Address,
     dev_cert_verifier: Address,
-    sketch_votes: Option<Address>,
-    validator_roll: Option<Address>,
-    record_samples: Option<Address>,
+    sketch_votes: Address,
+    validator_roll: Address,
+    record_samples: Address,
 }
 
 impl From<File> for Deployment {

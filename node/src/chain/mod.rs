@@ -7,3 +7,4 @@ mod revert;
 
 pub use client::{BlockHeader, ChainClient, Estimate, Sent};
 pub use deployment::{Contracts, Deployment};
+pub(crate) use revert::name as revert_name;

@@ -17,6 +17,7 @@ use crate::{
             Claim, G1Point,
             ISettlement::{self, ISettlementErrors},
         },
+        revert_name,
     },
 };
 
@@ -218,8 +219,7 @@ impl<'a> Relay<'a> {
                     }
                 }
             }
-            Ok(error) => self.narrow(&format!("{error:?}")),
-            Err(_) => self.narrow(&format!("reverts with {data}")),
+            Err(_) => self.narrow(&format!("reverts with {}", revert_name(data))),
         }
         Ok(())
     }

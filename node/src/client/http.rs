@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
-use reqwest::{Response, StatusCode};
+use reqwest::{Response, StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
 
 use super::reader::{Reply, StreamReader};
@@ -199,7 +199,8 @@ async fn accepted(response: Response) -> std::result::Result<Response, Failure> 
     if status.is_success() {
         return Ok(response);
     }
-    if status.is_server_error() {
+    // So is one that names the time after which it may be asked again.
+    if status.is_server_error() || response.headers().contains_key(RETRY_AFTER) {
         return Err(Failure::Lost(format!("the node answered {status}")));
     }
     let body = json_of(response).await?;

@@ -150,9 +150,9 @@ mod tests {
             receipt_faults: address,
             carry_faults: address,
             credit_faults: address,
-            sketch_votes: None,
-            validator_roll: None,
-            record_samples: None,
+            sketch_votes: address,
+            validator_roll: address,
+            record_samples: address,
         };
         let domain = voucher::domain(deployment.chain_id, deployment.payment_channels);
         Payer { signer, chain, deployment, domain }

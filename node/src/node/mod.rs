@@ -1,10 +1,12 @@
 //! A running node: every part wired to the others, and stopped in order.
 
+mod access;
 mod pipeline;
+mod setup;
 mod start;
 mod votes;
 
-pub(crate) use start::{availability, powers};
+pub(crate) use setup::{availability, powers};
 
 use std::net::SocketAddr;
 

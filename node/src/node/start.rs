@@ -1,6 +1,6 @@
 //! Starts the parts in the order in which they need each other.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use alloy::primitives::Address;
 use inference::{
@@ -11,18 +11,17 @@ use inference::{
     tokenizer::Tokenizer,
 };
 use prometheus_client::registry::Registry as MetricsRegistry;
-use prover::{EIGENDA_TAU_G2, Srs};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Node,
+    Node, access, availability,
     pipeline::{self, Stage, stage},
-    votes,
+    powers, votes,
 };
 use crate::{
     Error, Result,
-    api::{self, Api},
+    api::{self, About, Api},
     attributor::AttributorHandle,
     batcher::Batcher,
     catalog::{Catalog, load_rows},
@@ -31,21 +30,22 @@ use crate::{
         bindings::{IPayoutVerifier, ISettlement},
     },
     committer::{Committer, Kzg},
-    config::{Config, DaKind, SrsConfig},
-    da::{Attestor, EigendaAvailability, LocalAvailability, Publisher, SharedAvailability},
+    config::Config,
+    da::Publisher,
     earnings::{Archiver, Earnings},
     finaliser::Finaliser,
     indexer::Indexer,
-    metrics::{EngineMetrics, PipelineMetrics, ServingMetrics},
+    keys::Keys,
+    metrics::{ChallengerMetrics, EngineMetrics, PipelineMetrics, ServingMetrics, VoteMetrics},
     proofs::Proofs,
     recorder::{RecorderConfig, RecorderHandle},
     registry::Registry,
-    serving::{Serving, ServingConfig, ServingParts},
+    serving::{AdapterPlaces, Serving, ServingConfig, ServingParts},
     settler::{Settler, Waits},
     standing::Standing,
     store::{RocksStore, SharedStore},
     strikes::Strikes,
-    votes::Reruns,
+    votes::{Context, Reruns},
     worker::blocking,
 };
 
@@ -60,6 +60,8 @@ struct Parts {
     registry: Registry,
     client: ChainClient,
     operator: Address,
+    metrics: MetricsRegistry,
+    votes: VoteMetrics,
     tasks: JoinSet<Result<()>>,
 }
 
@@ -74,8 +76,10 @@ pub(super) async fn start(config: Config, shutdown: CancellationToken) -> Result
     let store: SharedStore = blocking(move || Ok(Arc::new(RocksStore::open(&path)?) as _)).await?;
     let registry = Registry::new(Arc::clone(&store), contracts)?;
     let operator = signer.address();
-    let tasks = JoinSet::new();
-    let mut parts = Parts { config, shutdown, store, registry, client, operator, tasks };
+    let mut metrics = MetricsRegistry::default();
+    let (votes, tasks) = (VoteMetrics::register(&mut metrics), JoinSet::new());
+    let mut parts =
+        Parts { config, shutdown, store, registry, client, operator, metrics, votes, tasks };
     parts.index().await?;
     let engine = parts.engine().await?;
     let catalog = parts.catalog(&engine).await?;
@@ -140,6 +144,7 @@ impl Parts {
 
     async fn engine(&self) -> Result<EngineHandle> {
         let model = self.config.model.clone();
+        let adapters = access::store_config(&self.config);
         blocking(move || {
             let decoder = Arc::new(Decoder::load(&model.base)?);
             let tokenizer = Arc::new(Tokenizer::load(&model.base)?);
@@ -151,10 +156,11 @@ impl Parts {
                     max_running: model.max_batch,
                     step_tokens: default.step_tokens.max(2 * model.max_batch),
                     max_waiting: model.queue,
+                    max_tenant_waiting: model.queue,
                     ..default
                 },
                 kv_tokens: model.max_batch * longest.next_multiple_of(BLOCK_TOKENS),
-                ..EngineConfig::default()
+                adapters,
             };
             Ok(Engine::start(decoder, tokenizer, config)?)
         })
@@ -245,9 +251,12 @@ impl Parts {
         let attributor = AttributorHandle::start(1, self.config.model.queue)?;
         let lines = votes::lines(votes::Parts {
             config: &self.config,
-            store: Arc::clone(&self.store),
-            registry: self.registry.clone(),
-            client: self.client.clone(),
+            context: Context {
+                store: Arc::clone(&self.store),
+                registry: self.registry.clone(),
+                client: self.client.clone(),
+                metrics: self.votes.clone(),
+            },
             layer,
             kzg,
             reruns: Reruns::new(Arc::clone(catalog), engine.clone(), attributor),
@@ -296,8 +305,9 @@ impl Parts {
         waits: Waits,
     ) -> Result<std::net::SocketAddr> {
         let (node, model) = (&self.config.node, &self.config.model);
-        let mut metrics = MetricsRegistry::default();
+        let mut metrics = std::mem::take(&mut self.metrics);
         let pipeline = PipelineMetrics::register(&mut metrics);
+        let challenger = ChallengerMetrics::register(&mut metrics);
         let counted = EngineMetrics::register(&mut metrics, engine.clone());
         let serving = Serving::new(ServingParts {
             catalog,
@@ -307,6 +317,10 @@ impl Parts {
             registry: self.registry.clone(),
             operator: self.operator,
             metrics: ServingMetrics::register(&mut metrics),
+            places: AdapterPlaces {
+                root: self.config.adapters.root.clone(),
+                hosts: self.config.adapters.hosts.clone(),
+            },
             config: ServingConfig {
                 max_prompt_tokens: model.max_prompt_tokens,
                 max_new_tokens: model.max_new_tokens,
@@ -315,13 +329,20 @@ impl Parts {
                 max_head_age: Duration::from_secs(self.config.chain.max_head_age_seconds),
             },
         });
+        let keys = Keys::new(&self.config.keys, &self.store, &self.registry)?;
+        access::private_adapters(&self.config.keys, engine).await?;
+        access::fill_channels(&self.config, &self.registry, self.operator).await;
         let api = Api {
             serving,
+            keys,
+            about: About::default(),
             store: Arc::clone(&self.store),
             earnings,
             waits,
             metrics: Arc::new(metrics),
             pipeline,
+            votes: self.votes.clone(),
+            challenger,
             engine: counted,
             max_body_bytes: node.max_body_bytes,
         };
@@ -337,33 +358,6 @@ impl Parts {
         tracing::info!(target: "node", %address, operator = %self.operator, "serving");
         Ok(address)
     }
-}
-
-/// Where blobs go.
-pub(crate) fn availability(config: &Config, contracts: &Contracts) -> Result<SharedAvailability> {
-    let attestor = Attestor::new(config.attestor_key()?, contracts.certificate_domain());
-    Ok(match config.da.kind {
-        DaKind::Local => {
-            let blobs = config.node.data_dir.join("blobs");
-            Arc::new(LocalAvailability::open(&blobs, attestor)?)
-        }
-        DaKind::Eigenda => Arc::new(EigendaAvailability::new(&config.da.eigenda, attestor)?),
-    })
-}
-
-/// Powers of tau from the configured file, or from the seed and then kept in the cache folder.
-pub(crate) fn powers(config: &SrsConfig, data: &Path, chain_id: u64) -> Result<Srs> {
-    if let Some(path) = &config.path {
-        return Ok(Srs::eigenda(path, config.powers, EIGENDA_TAU_G2)?);
-    }
-    let seed = config
-        .secret_seed
-        .as_deref()
-        .ok_or_else(|| Error::Config("srs has neither secret_seed nor path".into()))?;
-    let folder = config.cache_dir.as_deref().unwrap_or(data);
-    let path = folder.join(format!("srs-dev-{}.bin", config.powers));
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    Ok(Srs::dev_cached(&path, chain_id, seed.as_bytes(), config.powers)?)
 }
 
 #[cfg(test)]
@@ -393,6 +387,9 @@ mod tests {
             "CreditFaults",
             "EarningsArchive",
             "DevCertVerifier",
+            "SketchVotes",
+            "ValidatorRoll",
+            "RecordSamples",
         ]
         .map(|name| format!("\"{name}\": \"{}\"", Address::repeat_byte(7)))
         .into();

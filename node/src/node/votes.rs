@@ -4,18 +4,15 @@ use std::sync::Arc;
 
 use super::pipeline::{Stage, stage};
 use crate::{
-    Error, Result,
-    chain::ChainClient,
+    Result,
     challenger::{Challenger, IndexAnswerer, IndexChallenger, Indexes},
     committer::Kzg,
     config::{Config, ShoppingConfig, read_key, read_small},
     da::SharedAvailability,
     factory::IndexPublisher,
-    registry::Registry,
-    store::SharedStore,
     votes::{
-        Answerer, Auditor, Closer, Judge, Pruner, Releaser, Reruns, Roll, Sampler, Shopper,
-        Shopping, Watcher,
+        Answerer, Auditor, Closer, Context, Judge, Pruner, Releaser, Reruns, Roll, Sampler,
+        Shopper, Shopping, Watcher,
     },
 };
 
@@ -25,9 +22,7 @@ const SHOPPER_KEY_VARIABLE: &str = "OPENLEDGER_SHOPPER_KEY";
 /// What the stages share.
 pub(super) struct Parts<'a> {
     pub(super) config: &'a Config,
-    pub(super) store: SharedStore,
-    pub(super) registry: Registry,
-    pub(super) client: ChainClient,
+    pub(super) context: Context,
     pub(super) layer: SharedAvailability,
     pub(super) kzg: Kzg,
     pub(super) reruns: Reruns,
@@ -37,67 +32,58 @@ pub(super) struct Parts<'a> {
 /// for others' answers to bought calls.
 ///
 /// # Errors
-/// [`Error::Config`] if what the configuration asks for is not deployed, or a file of it is wrong.
+/// [`crate::Error::Config`] if a file of the configuration is wrong.
 pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
-    let Parts { config, store, registry, client, layer, kzg, reruns } = parts;
-    let deployment = registry.contracts().deployment.clone();
-    let pruner = Pruner::new(Arc::clone(&store), registry.clone());
-    let mut prompt = vec![stage!(pruner)];
-    let mut lines = Vec::new();
-    if let Some(roll) = deployment.validator_roll {
-        let enabled = config.validator.enabled;
-        let roll = Roll::new(registry.clone(), client.clone(), roll, enabled);
-        prompt.push(stage!(roll));
-    }
-    if let Some(votes) = deployment.sketch_votes {
-        let own = || (Arc::clone(&store), registry.clone(), client.clone());
-        let (of, view, by) = own();
-        let watcher = Watcher::new(of, view, by, votes);
-        let (of, view, by) = own();
-        let answerer = Answerer::new(of, view, by, votes);
-        let (of, view, by) = own();
-        let closer = Closer::new(of, view, by, votes);
-        let (of, view, by) = own();
-        let releaser = Releaser::new(of, view, by, votes);
-        prompt.extend([stage!(watcher), stage!(answerer), stage!(closer), stage!(releaser)]);
-        let (of, view, by) = own();
-        let judge = Judge::new(of, view, by, votes, reruns.clone());
-        lines.push(vec![stage!(judge)]);
-        let (of, view, by) = own();
-        let publisher = IndexPublisher::new(Arc::clone(&layer), kzg.clone());
-        let indexes = Indexes::new(view.clone(), publisher.clone());
-        let challenger = Challenger::new(of, view, by, layer, kzg, indexes);
-        if config.challenger.enabled {
-            let challenger = challenger.clone();
-            lines.push(vec![stage!(challenger)]);
-            let (of, view, by) = own();
-            let index_challenger =
-                IndexChallenger::new(of, view, by, publisher, &config.node.datanets);
-            lines.push(vec![stage!(index_challenger)]);
-        }
-        let auditor = Auditor::new(challenger, votes, reruns.clone());
-        lines.push(vec![stage!(auditor)]);
-    } else if config.validator.enabled || config.challenger.shopping.is_some() {
-        return Err(Error::Config("SketchVotes is not in the deployment".into()));
-    }
-    if !config.node.datanets.is_empty() {
-        let (of, view) = (Arc::clone(&store), registry.clone());
-        let index_answerer = IndexAnswerer::new(of, view, client.clone(), &config.node.datanets);
-        lines.push(vec![stage!(index_answerer)]);
-    }
+    let Parts { config, context, layer, kzg, reruns } = parts;
+    let own = || (Arc::clone(&context.store), context.registry.clone(), context.client.clone());
+    let (store, registry, client) = own();
+    let pruner = Pruner::new(store, registry.clone());
+    let roll = Roll::new(registry, client, config.validator.enabled);
+    let watcher = Watcher::new(context.clone());
+    let answerer = Answerer::new(context.clone());
+    let closer = Closer::new(context.clone());
+    let releaser = Releaser::new(context.clone());
+    let mut prompt = vec![
+        stage!(pruner),
+        stage!(roll),
+        stage!(watcher),
+        stage!(answerer),
+        stage!(closer),
+        stage!(releaser),
+    ];
     if config.challenger.draw_samples {
-        let samples = deployment
-            .record_samples
-            .ok_or_else(|| Error::Config("RecordSamples is not in the deployment".into()))?;
-        let sampler = Sampler::new(registry.clone(), client, samples);
+        let (_, registry, client) = own();
+        let sampler = Sampler::new(registry, client);
         prompt.push(stage!(sampler));
     }
+    let judge = Judge::new(context.clone(), reruns.clone());
+    let mut lines = vec![prompt, vec![stage!(judge)]];
+
+    let (store, registry, client) = own();
+    let publisher = IndexPublisher::new(Arc::clone(&layer), kzg.clone());
+    let indexes = Indexes::new(registry.clone(), publisher.clone());
+    let challenger = Challenger::new(store, registry, client, layer, kzg, indexes.clone());
+    if config.challenger.enabled {
+        let challenger = challenger.clone();
+        lines.push(vec![stage!(challenger)]);
+        let (store, registry, client) = own();
+        let index_challenger =
+            IndexChallenger::new(store, registry, client, publisher, &config.node.datanets);
+        lines.push(vec![stage!(index_challenger)]);
+    }
+    let (store, registry, client) = own();
+    let index_answerer =
+        IndexAnswerer::new(store, registry, client, indexes, &config.node.datanets);
+    lines.push(vec![stage!(index_answerer)]);
+    let catalog = reruns.shared_catalog();
+    // Also without shopping: what was bought before a restart is checked to its end.
+    let auditor = Auditor::new(challenger, reruns, context.metrics.clone());
+    lines.push(vec![stage!(auditor)]);
     if let Some(shopping) = &config.challenger.shopping {
-        let (catalog, shopping) = (reruns.shared_catalog(), bought(shopping)?);
-        let shopper = Shopper::new(store, registry, catalog, &config.chain.rpc_url, shopping)?;
+        let ((store, registry, _), rpc_url) = (own(), &config.chain.rpc_url);
+        let shopper = Shopper::new(store, registry, catalog, rpc_url, bought(shopping)?)?;
         lines.push(vec![stage!(shopper)]);
     }
-    lines.push(prompt);
     Ok(lines)
 }
 

@@ -1,12 +1,17 @@
 //! What is kept of an answer, so that it can be given again.
 
+use alloy::primitives::B256;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde_json::{Value, json};
 
+use super::generate::TokenLogprob;
 use crate::{
     Error, Result,
     api::{
-        answer::{ContributorCredit, Decimal, ReceiptJson, RecordJson, Statement, Usage},
+        answer::{
+            AdapterWeight, ContributorCredit, Decimal, ReceiptJson, RecordJson, Statement,
+            UnpaidStatement, Usage,
+        },
         request::Endpoint,
     },
     recorder::Recorded,
@@ -32,7 +37,7 @@ impl Finish {
 }
 
 /// The part of an answer that its record does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
 pub struct StoredAnswer {
     /// Whether it answers a chat.
     pub is_chat: bool,
@@ -42,6 +47,8 @@ pub struct StoredAnswer {
     pub text: String,
     /// Why it ended.
     pub finish: Finish,
+    /// Probabilities of its tokens, if they were asked for.
+    pub logprobs: Option<Vec<TokenLogprob>>,
 }
 
 impl StoredAnswer {
@@ -59,15 +66,38 @@ impl StoredAnswer {
     }
 }
 
-/// A recorded call, ready to be shown.
+/// What an answer was paid with.
+#[derive(Clone, Debug)]
+pub enum Account {
+    /// A voucher.
+    Recorded {
+        /// What was recorded.
+        recorded: Box<Recorded>,
+        /// Seconds of an epoch.
+        epoch_seconds: u64,
+    },
+    /// Nothing: the operator lets the caller use adapters that no record can name.
+    Unpaid {
+        /// What names the call; random.
+        id: B256,
+        /// When it was asked (seconds).
+        created: u64,
+        /// Prompt tokens.
+        tokens_in: u64,
+        /// Generated tokens.
+        tokens_out: u64,
+    },
+}
+
+/// An answered call, ready to be shown.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// The answer.
     pub answer: StoredAnswer,
-    /// What was recorded.
-    pub recorded: Recorded,
-    /// Seconds of an epoch.
-    pub epoch_seconds: u64,
+    /// What it was paid with.
+    pub account: Account,
+    /// The adapters that answered.
+    pub adapters: Vec<AdapterWeight>,
 }
 
 impl Finished {
@@ -75,14 +105,32 @@ impl Finished {
     ///
     /// # Errors
     /// [`Error::Store`] if the answer is damaged.
-    pub fn new(recorded: Recorded, epoch_seconds: u64) -> Result<Self> {
+    pub fn recorded(
+        recorded: Recorded,
+        epoch_seconds: u64,
+        adapters: Vec<AdapterWeight>,
+    ) -> Result<Self> {
         let answer = StoredAnswer::from_bytes(&recorded.answer)?;
-        Ok(Self { answer, recorded, epoch_seconds })
+        let account = Account::Recorded { recorded: Box::new(recorded), epoch_seconds };
+        Ok(Self { answer, account, adapters })
+    }
+
+    /// What was recorded, of a call that was paid.
+    pub fn into_recorded(self) -> Option<Recorded> {
+        match self.account {
+            Account::Recorded { recorded, .. } => Some(*recorded),
+            Account::Unpaid { .. } => None,
+        }
     }
 
     /// `chatcmpl-...` or `cmpl-...`; the same for every repetition of the call.
     pub fn id(&self) -> String {
-        call_id(self.endpoint(), &self.recorded.call.digest().0)
+        match &self.account {
+            Account::Recorded { recorded, .. } => {
+                call_id(self.endpoint(), &recorded.call.digest().0)
+            }
+            Account::Unpaid { id, .. } => call_id(self.endpoint(), &id.0),
+        }
     }
 
     /// Where the call was made.
@@ -90,45 +138,36 @@ impl Finished {
         if self.answer.is_chat { Endpoint::Chat } else { Endpoint::Text }
     }
 
+    /// When the call was made, in seconds.
+    pub const fn created(&self) -> u64 {
+        match &self.account {
+            Account::Recorded { recorded, .. } => recorded.call.record.call().time,
+            Account::Unpaid { created, .. } => *created,
+        }
+    }
+
     /// Exact token counts.
     pub const fn usage(&self) -> Usage {
-        let call = self.recorded.call.record.call();
-        let (prompt_tokens, completion_tokens) = (call.tokens_in as u64, call.tokens_out as u64);
+        let (prompt_tokens, completion_tokens) = match &self.account {
+            Account::Recorded { recorded, .. } => {
+                let call = recorded.call.record.call();
+                (call.tokens_in as u64, call.tokens_out as u64)
+            }
+            Account::Unpaid { tokens_in, tokens_out, .. } => (*tokens_in, *tokens_out),
+        };
         let total_tokens = prompt_tokens + completion_tokens;
         Usage { prompt_tokens, completion_tokens, total_tokens }
     }
 
     /// The `openledger` field.
-    pub fn statement(&self) -> Statement {
-        statement(&self.recorded, self.epoch_seconds)
-    }
-
-    /// The whole answer as OpenAI's API has it, with the `openledger` field.
-    pub fn body(&self) -> Value {
-        let answer = &self.answer;
-        let finish_reason = answer.finish.reason();
-        let (object, choice) = match self.endpoint() {
-            Endpoint::Chat => {
-                let message = json!({ "role": "assistant", "content": answer.text });
-                let choice =
-                    json!({ "index": 0, "message": message, "finish_reason": finish_reason });
-                ("chat.completion", choice)
+    pub fn statement(&self) -> Value {
+        let adapters = self.adapters.clone();
+        match &self.account {
+            Account::Recorded { recorded, epoch_seconds } => {
+                json!(statement(recorded, *epoch_seconds, adapters))
             }
-            Endpoint::Text => {
-                let choice =
-                    json!({ "index": 0, "text": answer.text, "finish_reason": finish_reason });
-                ("text_completion", choice)
-            }
-        };
-        json!({
-            "id": self.id(),
-            "object": object,
-            "created": self.recorded.call.record.call().time,
-            "model": answer.model,
-            "choices": [choice],
-            "usage": self.usage(),
-            "openledger": self.statement(),
-        })
+            Account::Unpaid { .. } => json!(UnpaidStatement { unpaid: true, adapters }),
+        }
     }
 }
 
@@ -137,12 +176,17 @@ pub fn call_id(endpoint: Endpoint, digest: &[u8; 32]) -> String {
     let prefix = match endpoint {
         Endpoint::Chat => "chatcmpl",
         Endpoint::Text => "cmpl",
+        Endpoint::Embeddings => "embd",
     };
     format!("{prefix}-{}", hex::encode(digest))
 }
 
 /// The `openledger` field of a recorded call.
-pub fn statement(recorded: &Recorded, epoch_seconds: u64) -> Statement {
+pub fn statement(
+    recorded: &Recorded,
+    epoch_seconds: u64,
+    adapters: Vec<AdapterWeight>,
+) -> Statement {
     let receipt = &recorded.receipt;
     let credits = recorded.call.record.credits().iter();
     Statement {
@@ -165,6 +209,7 @@ pub fn statement(recorded: &Recorded, epoch_seconds: u64) -> Statement {
             })
             .collect(),
         charged: Decimal(receipt.charged),
+        adapters,
     }
 }
 

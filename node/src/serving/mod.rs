@@ -4,21 +4,30 @@
 //! caller that goes away drops its [`Run`]: the engine's slot and the reservation go with it, and
 //! nothing was charged.
 
+mod adapters;
 mod answer;
+mod embed;
 mod generate;
+mod grammar;
 mod prepare;
+mod purchase;
 mod run;
+mod understand;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use alloy::primitives::{Address, B256};
 use tokio::sync::Semaphore;
 
-pub use answer::{Finish, Finished, StoredAnswer, call_id, statement};
-pub(crate) use generate::{Bought, Generated, Generation, Piece};
-pub(crate) use prepare::prompt_tokens;
+pub use answer::{Account, Finish, Finished, StoredAnswer, call_id, statement};
+pub use embed::PreparedEmbeddings;
+pub(crate) use embed::{embedding_text, embedding_tokens, vectors};
+pub(crate) use generate::{Asked, Bought, Generated, Generation, Piece};
+pub use generate::{Likelihood, TokenLogprob};
+pub use grammar::{Grammars, JsonMask};
 pub use prepare::{MAX_REVEALED_BYTES, Prepared};
 pub use run::{Admitted, Progress, Run};
+pub(crate) use understand::{Understood, understand};
 
 use crate::{
     api::{
@@ -29,7 +38,7 @@ use crate::{
     catalog::Catalog,
     metrics::ServingMetrics,
     recorder::RecorderHandle,
-    registry::Registry,
+    registry::{ModelView, Registry},
 };
 
 /// Bounds of calls.
@@ -45,6 +54,15 @@ pub struct ServingConfig {
     pub timeout: Duration,
     /// How old the last look at the chain's head may be.
     pub max_head_age: Duration,
+}
+
+/// Where adapters may come from, besides those of models and keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdapterPlaces {
+    /// Folder below which administrators may load them from.
+    pub root: Option<PathBuf>,
+    /// Hosts that they may be fetched from.
+    pub hosts: Vec<String>,
 }
 
 /// What calls need; one for the process.
@@ -64,6 +82,8 @@ pub struct ServingParts {
     pub operator: Address,
     /// Counts.
     pub metrics: ServingMetrics,
+    /// Where adapters may come from.
+    pub places: AdapterPlaces,
     /// Bounds.
     pub config: ServingConfig,
 }
@@ -73,13 +93,23 @@ pub struct ServingParts {
 pub struct Serving {
     parts: Arc<ServingParts>,
     gate: Arc<Semaphore>,
+    loads: Arc<Semaphore>,
+    embeddings: Arc<Semaphore>,
 }
+
+/// Adapters that are read at once because a request or an administrator named them.
+const MAX_LOADS: usize = 4;
 
 impl Serving {
     /// Calls over these parts.
     pub fn new(parts: ServingParts) -> Self {
         let gate = Arc::new(Semaphore::new(parts.config.max_requests));
-        Self { parts: Arc::new(parts), gate }
+        Self {
+            parts: Arc::new(parts),
+            gate,
+            loads: Arc::new(Semaphore::new(MAX_LOADS)),
+            embeddings: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// What calls need.
@@ -90,30 +120,54 @@ impl Serving {
     /// What a prepared call costs and how to pay for it; `channel` adds what was charged from it.
     ///
     /// # Errors
-    /// 404 if the model is no longer registered, 500 if the store cannot be read.
+    /// 500 if the price is so high that the fee overflows.
     pub async fn quote(&self, call: &Prepared, channel: Option<B256>) -> Result<Quote, ApiError> {
+        let (tokens_in, max_fee) = (call.prompt.len() as u64, call.max_fee(call.max_tokens)?);
+        Ok(self.quoted(&call.view, tokens_in, call.max_tokens, max_fee, channel).await)
+    }
+
+    /// As [`Self::quote`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn quote_embeddings(
+        &self,
+        call: &PreparedEmbeddings,
+        channel: Option<B256>,
+    ) -> Result<Quote, ApiError> {
+        Ok(self.quoted(&call.view, call.tokens_in(), 1, call.max_fee()?, channel).await)
+    }
+
+    async fn quoted(
+        &self,
+        view: &ModelView,
+        tokens_in: u64,
+        max_tokens: u64,
+        max_fee: u64,
+        channel: Option<B256>,
+    ) -> Quote {
         let contracts = self.parts.registry.contracts();
         let charged = match channel {
             // A channel that is not indexed yet is not an error of the request.
             Some(id) => self.parts.recorder.charged(id).await.ok(),
             None => None,
         };
-        let price = &call.view.price;
-        Ok(Quote {
-            model_id: call.model.id,
+        let price = &view.price;
+        Quote {
+            model_id: view.id,
             price: PriceJson {
                 input_rate: Decimal(price.inputRate),
                 output_rate: Decimal(price.outputRate),
                 platform_fee: Decimal(price.platformFee),
-                price_version: call.view.price_version,
+                price_version: view.price_version,
             },
-            tokens_in: call.prompt.len() as u64,
-            max_tokens: call.max_tokens,
-            max_fee: Decimal(call.max_fee(call.max_tokens)?),
+            tokens_in,
+            max_tokens,
+            max_fee: Decimal(max_fee),
             operator: self.parts.operator,
             payment_channels: contracts.deployment.payment_channels,
             chain_id: contracts.deployment.chain_id,
             charged: charged.map(|account| Decimal(account.charged)),
-        })
+        }
     }
 }

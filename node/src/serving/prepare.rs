@@ -1,19 +1,24 @@
 //! Everything about a call that does not need its payment.
 
-use std::sync::Arc;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use alloy::primitives::{B256, keccak256};
 use attribution::settle::Price;
 use axum::http::StatusCode;
+use inference::{adapter::AdapterSet, sampler::TokenMask};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::Serving;
+use super::{Serving, Understood, adapters::Answerer, understand};
 use crate::{
     api::{
         error::ApiError,
-        request::{CallRequest, Endpoint, Prompt},
+        request::{CallRequest, Endpoint},
     },
-    catalog::{Catalog, ServedModel},
+    catalog::ServedModel,
+    keys::{ApiKey, Caller},
     registry::ModelView,
     voucher::Call,
 };
@@ -28,12 +33,18 @@ pub struct Prepared {
     pub endpoint: Endpoint,
     /// The checked request.
     pub request: CallRequest,
-    /// The model.
+    /// The model whose price and record it is; the base model for a call without a record.
     pub model: Arc<ServedModel>,
     /// The model on the chain.
     pub view: ModelView,
     /// From when calls of the model may earn (seconds).
     pub earning_from: u64,
+    /// What the answer calls the model.
+    pub name: String,
+    /// What answers.
+    pub adapters: AdapterSet,
+    /// Whether the answer is recorded and paid.
+    pub is_recorded: bool,
     /// Tokens of the rendered prompt.
     pub prompt: Vec<u32>,
     /// The body as it came, which has to be shown if the record is challenged.
@@ -44,32 +55,72 @@ pub struct Prepared {
     pub max_tokens: u64,
     /// Tokens that fit behind the prompt.
     pub room: u64,
+    /// What the answer's form allows; taken when it is generated.
+    pub(super) mask: Mask,
+    /// The caller's name to the engine, if it has a key.
+    pub(super) tenant: Option<u64>,
     pub(super) deadline: Instant,
     /// Its place among the calls being served, until it ends.
     _permit: OwnedSemaphorePermit,
 }
 
+/// A restriction of tokens. The lock is only there so that calls can be shared between threads.
+pub(super) struct Mask(Mutex<Option<Box<dyn TokenMask>>>);
+
+impl Mask {
+    const fn new(mask: Option<Box<dyn TokenMask>>) -> Self {
+        Self(Mutex::new(mask))
+    }
+
+    /// Takes it out.
+    pub(super) fn take(&mut self) -> Option<Box<dyn TokenMask>> {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mask").finish_non_exhaustive()
+    }
+}
+
 impl Serving {
+    /// Checks a body of a caller without a key, as [`Self::prepare_for`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn prepare(&self, endpoint: Endpoint, body: &[u8]) -> Result<Prepared, ApiError> {
+        self.prepare_for(&Caller::default(), endpoint, body).await
+    }
+
     /// Checks a body and renders its prompt.
     ///
     /// # Errors
-    /// 503 if too many calls are being served; 400 if the body, a sampling value, the prompt's
+    /// 429 if too many calls are being served; 400 if the body, a sampling value, the prompt's
     /// length or `max_tokens` is out of bounds; 413 if the body leaves no room for an answer; 404 if
-    /// there is no such model; 503 if its influence index is not accepted by the time of the chain's
-    /// head.
-    pub async fn prepare(&self, endpoint: Endpoint, body: &[u8]) -> Result<Prepared, ApiError> {
-        let config = self.parts.config;
-        let deadline = Instant::now() + config.timeout;
-        let permit = Arc::clone(&self.gate).try_acquire_owned().map_err(|_| {
-            let max = config.max_requests;
-            ApiError::unavailable("overloaded", format!("{max} calls are being served"))
-        })?;
+    /// there is no such model for the caller; 403 if the caller may not use what no record can name;
+    /// 503 if the model's influence index is not accepted by the time of the chain's head.
+    pub async fn prepare_for(
+        &self,
+        caller: &Caller,
+        endpoint: Endpoint,
+        body: &[u8],
+    ) -> Result<Prepared, ApiError> {
+        let deadline = Instant::now() + self.parts.config.timeout;
+        let permit = self.place()?;
         let request = CallRequest::parse(endpoint, body)?;
-        let unknown = || ApiError::not_found("model_not_found", "model is unknown").about("model");
-        let model = self.parts.catalog.find(&request.model).ok_or_else(unknown)?;
-        let view = self.parts.registry.model(model.id)?.ok_or_else(unknown)?;
+        let (model, adapters, name, is_recorded) = match self.answerer(&request, caller).await? {
+            Answerer::Model(model) => {
+                let (adapters, name) = (model.adapter_set(), model.name.clone());
+                (model, adapters, name, true)
+            }
+            Answerer::Adapters { set, name } => {
+                (Arc::clone(&self.parts.catalog.models()[0]), set, name, false)
+            }
+        };
+        let view = self.parts.registry.model(model.id)?.ok_or_else(ApiError::unknown_model)?;
         let earning_from = self.earning_from(&view)?;
-        let prompt = prompt_tokens(&self.parts.catalog, &request).await?;
+        let Understood { prompt, mask } = understand(&self.parts.catalog, &request).await?;
         let room = self.room(prompt.len(), body.len())?;
         let max_tokens = match request.max_tokens {
             Some(wanted) if wanted > room => {
@@ -84,18 +135,31 @@ impl Serving {
             model,
             view,
             earning_from,
+            name,
+            adapters,
+            is_recorded,
             prompt,
             body: body.to_vec(),
             prompt_hash: keccak256(body),
             max_tokens,
             room,
+            mask: Mask::new(mask),
+            tenant: caller.key().map(ApiKey::tenant),
             deadline,
             _permit: permit,
         })
     }
 
+    /// A place among the calls being served.
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        Arc::clone(&self.gate).try_acquire_owned().map_err(|_| {
+            let max = self.parts.config.max_requests;
+            ApiError::overloaded(format!("{max} calls are being served"), 1)
+        })
+    }
+
     /// A call of a model whose index is not accepted could not be settled.
-    fn earning_from(&self, view: &ModelView) -> Result<u64, ApiError> {
+    pub(super) fn earning_from(&self, view: &ModelView) -> Result<u64, ApiError> {
         let refuse = |message: String| Err(ApiError::unavailable("model_not_earning", message));
         match self.parts.registry.earning_from(view)? {
             Some(from) if from <= self.parts.registry.head().timestamp => Ok(from),
@@ -129,29 +193,6 @@ impl Serving {
             fit => Ok(room.min(fit) as u64),
         }
     }
-}
-
-/// Tokens of a request's prompt. A long text takes milliseconds, so this is not done on the runtime.
-///
-/// # Errors
-/// 400 if the prompt cannot be encoded.
-pub(crate) async fn prompt_tokens(
-    catalog: &Arc<Catalog>,
-    request: &CallRequest,
-) -> Result<Vec<u32>, ApiError> {
-    let (catalog, prompt) = (Arc::clone(catalog), request.prompt.clone());
-    let encoded = tokio::task::spawn_blocking(move || match &prompt {
-        Prompt::Chat(messages) => catalog.tokenizer().encode_chat(messages),
-        Prompt::Text(text) => catalog.tokenizer().encode_prompt(text),
-    });
-    let field = match &request.prompt {
-        Prompt::Chat(_) => "messages",
-        Prompt::Text(_) => "prompt",
-    };
-    encoded
-        .await
-        .map_err(|error| ApiError::internal(&error))?
-        .map_err(|error| ApiError::invalid(field, error.to_string()))
 }
 
 impl Prepared {

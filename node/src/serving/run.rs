@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use alloy::primitives::{B256, keccak256};
-use axum::http::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Finished, Prepared, Serving, StoredAnswer, call_id,
-    generate::{Bought, Generated, Generation, Piece},
+    Account, Finished, Prepared, Serving, StoredAnswer, Understood, call_id,
+    generate::{Asked, Bought, Generated, Generation, Piece, TokenLogprob},
 };
 use crate::{
-    api::{error::ApiError, request::Endpoint},
+    api::{answer::AdapterWeight, error::ApiError, request::Endpoint},
     attributor::Attributed,
+    keys::Spending,
     metrics::{InFlight, Outcome, Stage},
-    recorder::{Admission, Reservation, ServedCall},
-    voucher::{Call, SignedVoucher},
+    recorder::{Admission, Recorded, Reservation, ServedCall},
+    voucher::SignedVoucher,
 };
 
 /// What [`Serving::admit`] found.
@@ -30,9 +30,9 @@ pub enum Admitted {
 /// What a running call gives.
 #[derive(Debug)]
 pub enum Progress {
-    /// The next piece of the answer.
-    Text(String),
-    /// The call is recorded; this is the last.
+    /// The next piece of the answer, with its tokens' probabilities if they were asked for.
+    Text(String, Vec<TokenLogprob>),
+    /// The call is recorded, or has ended without a record; this is the last.
     Finished(Box<Finished>),
 }
 
@@ -41,12 +41,27 @@ pub enum Progress {
 pub struct Run {
     serving: Serving,
     call: Prepared,
-    voucher: Call,
+    bought: Bought,
+    /// When it was signed, or asked, in seconds.
+    created: u64,
+    tenant: u64,
     generation: Option<Generation>,
+    /// Of a call with a record.
     reservation: Option<Reservation>,
+    spending: Option<Spending>,
+    /// The voucher's, or a random name.
     digest: B256,
     in_flight: Option<InFlight>,
     started: Instant,
+}
+
+/// What the recorder has of a call.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// Nobody has served it.
+    New(Reservation),
+    /// It was served.
+    Recorded(Box<Recorded>),
 }
 
 impl Serving {
@@ -63,35 +78,98 @@ impl Serving {
     ) -> Result<Admitted, ApiError> {
         call.check_voucher(&voucher.voucher.call)?;
         let max_fee = call.max_fee(voucher.voucher.call.maxTokens)?;
+        let entry = self.enter(call.deadline, &voucher, max_fee).await?;
+        self.admitted(call, &voucher, entry, None)
+    }
+
+    /// Asks the recorder for a call, waiting for the same call if it is being served already.
+    pub(super) async fn enter(
+        &self,
+        deadline: Instant,
+        voucher: &SignedVoucher,
+        max_fee: u64,
+    ) -> Result<Entry, ApiError> {
         loop {
-            let admission = self.parts.recorder.admit(voucher.clone(), max_fee).await?;
-            let recorded = match admission {
+            match self.parts.recorder.admit(voucher.clone(), max_fee).await? {
                 Admission::New(reservation) => {
                     self.check_head()?;
-                    let bought = voucher.voucher.call;
-                    let run = Run::new(self.clone(), call, bought, reservation);
-                    return Ok(Admitted::New(Box::new(run)));
+                    return Ok(Entry::New(reservation));
                 }
-                Admission::Recorded(recorded) => *recorded,
+                Admission::Recorded(recorded) => return Ok(Entry::Recorded(recorded)),
                 Admission::InFlight(flight) => {
-                    match within(call.deadline, flight.wait()).await? {
-                        Some(recorded) => (*recorded).clone(),
-                        // Whoever served it gave up: it is this caller's turn.
-                        None => continue,
+                    // Whoever serves it may give up: then it is this caller's turn.
+                    if let Some(recorded) = within(deadline, flight.wait()).await? {
+                        return Ok(Entry::Recorded(Box::new((*recorded).clone())));
                     }
                 }
-            };
-            self.parts.metrics.ended(Outcome::Repeated);
-            return Ok(Admitted::Again(Box::new(self.finished(recorded)?)));
+            }
         }
     }
 
-    fn finished(&self, recorded: crate::recorder::Recorded) -> Result<Finished, ApiError> {
-        Ok(Finished::new(recorded, self.parts.registry.contracts().epoch_seconds)?)
+    /// A call that the recorder knows, ready to be run or shown.
+    pub(super) fn admitted(
+        &self,
+        call: Prepared,
+        voucher: &SignedVoucher,
+        entry: Entry,
+        spending: Option<Spending>,
+    ) -> Result<Admitted, ApiError> {
+        match entry {
+            Entry::New(reservation) => {
+                let signed = &voucher.voucher;
+                let bought = Bought { seed: signed.call.seed, max_tokens: signed.call.maxTokens };
+                let [head, ..] = signed.channelId.0.as_chunks::<8>().0 else { unreachable!() };
+                let tenant = call.tenant.unwrap_or_else(|| u64::from_be_bytes(*head));
+                Ok(Admitted::New(Box::new(Run {
+                    in_flight: Some(self.parts.metrics.start()),
+                    serving: self.clone(),
+                    bought,
+                    created: signed.call.time,
+                    tenant,
+                    generation: None,
+                    digest: reservation.digest(),
+                    reservation: Some(reservation),
+                    spending,
+                    started: Instant::now(),
+                    call,
+                })))
+            }
+            Entry::Recorded(recorded) => {
+                self.parts.metrics.ended(Outcome::Repeated);
+                Ok(Admitted::Again(Box::new(self.finished(*recorded, &call)?)))
+            }
+        }
+    }
+
+    /// A call without record and payment, ready to be run.
+    pub(super) fn unrecorded(&self, call: Prepared, seed: Option<u64>) -> Run {
+        Run {
+            in_flight: Some(self.parts.metrics.start()),
+            serving: self.clone(),
+            bought: Bought { seed: seed.unwrap_or_else(rand::random), max_tokens: call.max_tokens },
+            created: self.parts.registry.head().timestamp,
+            tenant: call.tenant.unwrap_or_default(),
+            generation: None,
+            reservation: None,
+            spending: None,
+            digest: B256::from(rand::random::<[u8; 32]>()),
+            started: Instant::now(),
+            call,
+        }
+    }
+
+    fn finished(&self, recorded: Recorded, call: &Prepared) -> Result<Finished, ApiError> {
+        let seconds = self.parts.registry.contracts().epoch_seconds;
+        Ok(Finished::recorded(recorded, seconds, self.credits(call))?)
+    }
+
+    /// The adapters that answer a call.
+    fn credits(&self, call: &Prepared) -> Vec<AdapterWeight> {
+        AdapterWeight::list(self.parts.engine.store().credits(&call.adapters))
     }
 
     /// Serving by an old head would admit calls that can no longer be drawn for.
-    fn check_head(&self) -> Result<(), ApiError> {
+    pub(super) fn check_head(&self) -> Result<(), ApiError> {
         let max_age = self.parts.config.max_head_age;
         if self.parts.registry.is_fresh(max_age) {
             return Ok(());
@@ -101,20 +179,6 @@ impl Serving {
 }
 
 impl Run {
-    fn new(serving: Serving, call: Prepared, voucher: Call, reservation: Reservation) -> Self {
-        let in_flight = Some(serving.parts.metrics.start());
-        Self {
-            serving,
-            call,
-            voucher,
-            generation: None,
-            digest: reservation.digest(),
-            reservation: Some(reservation),
-            in_flight,
-            started: Instant::now(),
-        }
-    }
-
     /// The answer's id, the same for every repetition of the call.
     pub fn id(&self) -> String {
         call_id(self.call.endpoint, &self.digest.0)
@@ -130,9 +194,9 @@ impl Run {
         self.call.deadline
     }
 
-    /// When the payer signed, in seconds: the answer's `created`.
+    /// When the payer signed, or an unpaid call was asked, in seconds: the answer's `created`.
     pub const fn created(&self) -> u64 {
-        self.voucher.time
+        self.created
     }
 
     /// The next piece of the answer, or its record. Not to be called after either the record or an
@@ -147,9 +211,10 @@ impl Run {
             // Frees slot and reservation now and not when the error is sent.
             self.generation = None;
             self.reservation = None;
+            self.spending = None;
         }
         match (&step, &mut self.in_flight) {
-            (Ok(Progress::Text(_)), _) => {}
+            (Ok(Progress::Text(..)), _) => {}
             (Ok(Progress::Finished(_)), guard) => end(guard, Outcome::Served),
             (Err(_), guard) => end(guard, Outcome::Failed),
         }
@@ -158,25 +223,41 @@ impl Run {
 
     async fn step(&mut self) -> Result<Progress, ApiError> {
         if self.generation.is_none() {
-            let (parts, call) = (&self.serving.parts, &self.call);
-            let bought = Bought { seed: self.voucher.seed, max_tokens: self.voucher.maxTokens };
-            let generation = Generation::start(
-                &parts.engine,
-                &call.model,
-                call.prompt.clone(),
-                &call.request.sampling,
-                bought,
-            )?;
-            self.generation = Some(generation);
+            let (parts, call) = (&self.serving.parts, &mut self.call);
+            let asked = Asked {
+                understood: Understood { prompt: call.prompt.clone(), mask: call.mask.take() },
+                adapters: call.adapters.clone(),
+                sampling: &call.request.sampling,
+                logprobs: call.request.logprobs,
+                bought: self.bought,
+                tenant: self.tenant,
+                deadline: Some(call.deadline),
+            };
+            self.generation = Some(Generation::start(&parts.engine, asked)?);
         }
         let generation = self.generation.as_mut().expect("it was started above");
         match generation.next().await? {
-            Piece::Text(text) => Ok(Progress::Text(text)),
+            Piece::Text(text, logprobs) => Ok(Progress::Text(text, logprobs)),
             Piece::End(generated) => {
                 self.took(Stage::Generate, self.started);
-                self.record(generated).await
+                if self.call.is_recorded {
+                    self.record(generated).await
+                } else {
+                    Ok(Progress::Finished(Box::new(self.unpaid(generated))))
+                }
             }
         }
+    }
+
+    fn unpaid(&self, generated: Generated) -> Finished {
+        let account = Account::Unpaid {
+            id: self.digest,
+            created: self.created,
+            tokens_in: self.call.prompt.len() as u64,
+            tokens_out: generated.tokens.len() as u64,
+        };
+        let adapters = self.serving.credits(&self.call);
+        Finished { answer: self.answer(generated), account, adapters }
     }
 
     async fn record(&mut self, generated: Generated) -> Result<Progress, ApiError> {
@@ -187,7 +268,7 @@ impl Run {
         let attributed = parts.attributor.attribute(model, tokens, loss_from).await?;
         self.took(Stage::Attribute, began);
         let began = Instant::now();
-        let served = self.served(&generated, attributed);
+        let served = self.served(generated, attributed);
         let reservation = self.reservation.take().expect("a call is recorded once");
         let recorded = parts.recorder.record(reservation, served).await?;
         self.took(Stage::Record, began);
@@ -196,17 +277,24 @@ impl Run {
         let credits = record.credits().iter().map(|credit| credit.credit.max(0).unsigned_abs());
         let (tokens_in, tokens_out) = (record.call().tokens_in, record.call().tokens_out);
         parts.metrics.recorded(tokens_in.into(), tokens_out.into(), record.fee(), credits.sum());
-        let finished = self.serving.finished(recorded)?;
+        if let Some(spending) = self.spending.take() {
+            spending.settle(record.fee());
+        }
+        let finished = self.serving.finished(recorded, &self.call)?;
         Ok(Progress::Finished(Box::new(finished)))
     }
 
-    fn served(&self, generated: &Generated, attributed: Attributed) -> ServedCall {
-        let answer = StoredAnswer {
+    fn answer(&self, generated: Generated) -> StoredAnswer {
+        StoredAnswer {
             is_chat: self.call.endpoint == Endpoint::Chat,
-            model: self.call.model.name.clone(),
-            text: generated.text.clone(),
+            model: self.call.name.clone(),
+            text: generated.text,
             finish: generated.finish,
-        };
+            logprobs: generated.logprobs,
+        }
+    }
+
+    fn served(&self, generated: Generated, attributed: Attributed) -> ServedCall {
         ServedCall {
             tokens_in: self.call.prompt.len() as u64,
             tokens_out: generated.tokens.len() as u64,
@@ -214,7 +302,7 @@ impl Run {
             sketch: attributed.sketch,
             scores: attributed.scores,
             request: self.call.body.clone(),
-            answer: answer.to_bytes(),
+            answer: self.answer(generated).to_bytes(),
         }
     }
 
@@ -230,8 +318,9 @@ fn end(guard: &mut Option<InFlight>, outcome: Outcome) {
 }
 
 /// Waits no longer than the call may take.
-async fn within<T>(deadline: Instant, work: impl Future<Output = T>) -> Result<T, ApiError> {
-    timeout_at(deadline, work).await.map_err(|_| {
-        ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "the call took too long")
-    })
+pub(super) async fn within<T>(
+    deadline: Instant,
+    work: impl Future<Output = T>,
+) -> Result<T, ApiError> {
+    timeout_at(deadline, work).await.map_err(|_| ApiError::expired())
 }

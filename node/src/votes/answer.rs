@@ -1,42 +1,29 @@
 //! An accused operator reveals what it was asked and answered.
 
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{B256, U256};
 use attribution::settle::Witness;
 use tracing::{error, info, warn};
 
-use super::{Round, VoteRow, number, votes};
+use super::{Context, Round, VoteRow, number, votes};
 use crate::{
     Error, Result,
-    chain::{
-        ChainClient,
-        bindings::ISketchVotes::{self, Stage},
-    },
+    chain::bindings::ISketchVotes::{self, Stage},
     recorder::recorded,
-    registry::Registry,
     serving::StoredAnswer,
-    store::{SharedStore, Table},
+    store::Table,
     voucher::{self, SignedVoucher},
 };
 
 /// The stage that answers challenges of this operator's records.
 #[derive(Debug, Clone)]
 pub struct Answerer {
-    store: SharedStore,
-    registry: Registry,
-    client: ChainClient,
-    votes: Address,
+    context: Context,
 }
 
 impl Answerer {
-    /// The stage that sends with the client's key, which must be the operator's, to the contract at
-    /// `votes`.
-    pub const fn new(
-        store: SharedStore,
-        registry: Registry,
-        client: ChainClient,
-        votes: Address,
-    ) -> Self {
-        Self { store, registry, client, votes }
+    /// The stage that sends with the client's key, which must be the operator's.
+    pub const fn new(context: Context) -> Self {
+        Self { context }
     }
 
     /// Answers every challenge that is open. False if there was none.
@@ -45,8 +32,10 @@ impl Answerer {
     /// [`Error::Store`]; [`Error::Chain`] or [`Error::Reverted`] if none could be answered.
     pub async fn step(&self) -> Result<bool> {
         let mut round = Round::new();
-        for (vote, row) in votes(&*self.store)? {
-            if !row.is_closed && row.answer.is_none() && self.client.sender() == Some(row.operator)
+        for (vote, row) in votes(&*self.context.store)? {
+            if !row.is_closed
+                && row.answer.is_none()
+                && self.context.client.sender() == Some(row.operator)
             {
                 round.take("answering", vote, self.answer(vote, &row).await)?;
             }
@@ -55,11 +44,11 @@ impl Answerer {
     }
 
     async fn answer(&self, vote: u64, row: &VoteRow) -> Result<bool> {
-        if self.registry.head().timestamp >= row.answer_ends_at {
+        if self.context.registry.head().timestamp >= row.answer_ends_at {
             return Ok(false);
         }
         let call = ISketchVotes::voteOfCall { vote: number(vote) };
-        let entry = self.client.call(self.votes, &call).await?;
+        let entry = self.context.client.call(self.context.contract(), &call).await?;
         if entry.stage != Stage::Answering || entry.batch != row.batch || entry.row != row.row {
             return Ok(false);
         }
@@ -74,7 +63,8 @@ impl Answerer {
             request: request.into(),
             text: text.into(),
         };
-        let sent = self.client.send(self.votes, &call, U256::ZERO).await?;
+        let sent = self.context.client.send(self.context.contract(), &call, U256::ZERO).await?;
+        self.context.metrics.answered();
         info!(target: "node::votes", vote, transaction = %sent.transaction, gas = sent.gas, "answered");
         Ok(true)
     }
@@ -82,10 +72,10 @@ impl Answerer {
     /// Request and answer of a record.
     fn revealed(&self, row: &VoteRow) -> Result<(Vec<u8>, Vec<u8>)> {
         let witness = Witness::decode(&row.witness)?;
-        let domain = self.registry.contracts().voucher_domain();
+        let domain = self.context.registry.contracts().voucher_domain();
         let digest: B256 = voucher::digest(&SignedVoucher::from(&witness).voucher, &domain);
-        let request = self.store.get(Table::Requests, digest.as_slice())?;
-        let (Some(request), Some(call)) = (request, recorded(&*self.store, digest)?) else {
+        let request = self.context.store.get(Table::Requests, digest.as_slice())?;
+        let (Some(request), Some(call)) = (request, recorded(&*self.context.store, digest)?) else {
             error!(
                 target: "node::votes", call = %digest,
                 "THIS OPERATOR CANNOT ANSWER: it does not have what it has to reveal"

@@ -13,6 +13,7 @@ use crate::{
     Error, Result,
     chain::bindings::ISketchVotes,
     challenger::{Challenger, Dossier},
+    metrics::VoteMetrics,
     registry::{BatchStatus, ChainBatch},
     store::{Table, WriteBatch},
 };
@@ -24,8 +25,8 @@ const PATIENCE: u64 = 14 * 86_400;
 #[derive(Debug, Clone)]
 pub struct Auditor {
     challenger: Challenger,
-    votes: Address,
     reruns: Reruns,
+    metrics: VoteMetrics,
 }
 
 /// A record in a batch.
@@ -39,10 +40,9 @@ struct Found {
 }
 
 impl Auditor {
-    /// The stage that proves with `challenger`, and challenges with its key, which brings the bond, at
-    /// the contract at `votes`.
-    pub const fn new(challenger: Challenger, votes: Address, reruns: Reruns) -> Self {
-        Self { challenger, votes, reruns }
+    /// The stage that proves with `challenger`, and challenges with its key, which brings the bond.
+    pub const fn new(challenger: Challenger, reruns: Reruns, metrics: VoteMetrics) -> Self {
+        Self { challenger, reruns, metrics }
     }
 
     /// Checks every purchase whose batch is posted, and forgets those whose batch has ended. False if
@@ -112,6 +112,7 @@ impl Auditor {
                     warn!(target: "node::votes", batch = %id, call = %digest, ?state, "purchase checked")
                 }
             }
+            self.metrics.checked(&state, purchase.receipt.fee);
             let mut rows = WriteBatch::default();
             let key = purchase::key(operator, batch.epoch, digest);
             rows.put_row(Table::Purchases, key, &Purchase { state, ..purchase });
@@ -197,9 +198,11 @@ impl Auditor {
             ledger: dossier.ledger.open_cells(&self.challenger.kzg, &[first + 4, first + 7])?,
             witness: found.witness.encode().into(),
         };
-        let bond = self.challenger.client.call(self.votes, &ISketchVotes::bondCall {}).await?;
-        match self.challenger.client.send(self.votes, &call, bond).await {
+        let to = self.challenger.registry.contracts().deployment.sketch_votes;
+        let bond = self.challenger.client.call(to, &ISketchVotes::bondCall {}).await?;
+        match self.challenger.client.send(to, &call, bond).await {
             Ok(sent) => {
+                self.metrics.challenged();
                 let transaction = sent.transaction;
                 info!(target: "node::votes", %batch, row, %transaction, gas = sent.gas, "challenged");
                 Ok(PurchaseState::Challenged)

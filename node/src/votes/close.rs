@@ -3,36 +3,25 @@
 use alloy::primitives::{Address, U256};
 use tracing::info;
 
-use super::{Round, VoteRow, number, votes};
+use super::{Context, Round, VoteRow, number, votes};
 use crate::{
     Error, Result,
-    chain::{
-        ChainClient,
-        bindings::ISketchVotes::{self, Stage},
-    },
-    registry::{BatchStatus, Registry},
-    store::{SharedStore, Table, WriteBatch},
+    chain::bindings::ISketchVotes::{self, Stage},
+    registry::BatchStatus,
+    store::{Table, WriteBatch},
 };
 
 /// The stage that closes votes which this account takes part in. Anyone may close any vote, and
 /// everyone on a panel is there to do it.
 #[derive(Debug, Clone)]
 pub struct Closer {
-    store: SharedStore,
-    registry: Registry,
-    client: ChainClient,
-    votes: Address,
+    context: Context,
 }
 
 impl Closer {
-    /// The stage that sends with the client's key to the contract at `votes`.
-    pub const fn new(
-        store: SharedStore,
-        registry: Registry,
-        client: ChainClient,
-        votes: Address,
-    ) -> Self {
-        Self { store, registry, client, votes }
+    /// The stage that sends with the client's key.
+    pub const fn new(context: Context) -> Self {
+        Self { context }
     }
 
     /// Closes every vote that is due, withdraws what closed ones left. False if
@@ -41,9 +30,9 @@ impl Closer {
     /// # Errors
     /// [`Error::Store`]; [`Error::Chain`] or [`Error::Reverted`] if nothing could be done.
     pub async fn step(&self) -> Result<bool> {
-        let Some(me) = self.client.sender() else { return Ok(false) };
+        let Some(me) = self.context.client.sender() else { return Ok(false) };
         let mut round = Round::new();
-        for (vote, row) in votes(&*self.store)? {
+        for (vote, row) in votes(&*self.context.store)? {
             let is_party = row.challenger == me || row.panel.contains(&me);
             let done = match row.is_closed {
                 true => self.settle(me, vote, row, is_party).await,
@@ -65,9 +54,10 @@ impl Closer {
     ) -> Result<bool> {
         if is_party {
             let owed = ISketchVotes::owedCall { account };
-            if !self.client.call(self.votes, &owed).await?.is_zero() {
+            if !self.context.client.call(self.context.contract(), &owed).await?.is_zero() {
                 let call = ISketchVotes::withdrawCall { account };
-                let sent = self.client.send(self.votes, &call, U256::ZERO).await?;
+                let sent =
+                    self.context.client.send(self.context.contract(), &call, U256::ZERO).await?;
                 info!(target: "node::votes", vote, transaction = %sent.transaction, "withdrawn");
             }
         }
@@ -75,16 +65,16 @@ impl Closer {
         let prefix = vote.to_be_bytes();
         let row = VoteRow { panel: Vec::new(), answer: None, is_settled: true, ..row };
         batch.put_row(Table::Votes, prefix, &row);
-        for (key, _) in self.store.scan(Table::Ballots, &prefix, &prefix, usize::MAX)? {
+        for (key, _) in self.context.store.scan(Table::Ballots, &prefix, &prefix, usize::MAX)? {
             batch.delete(Table::Ballots, key);
         }
-        self.store.write(batch)?;
+        self.context.store.write(batch)?;
         Ok(true)
     }
 
     async fn close(&self, vote: u64, row: &VoteRow) -> Result<bool> {
-        let now = self.registry.head().timestamp;
-        let batch = self.registry.batch(row.batch)?;
+        let now = self.context.registry.head().timestamp;
+        let batch = self.context.registry.batch(row.batch)?;
         let is_struck = batch.is_some_and(|batch| batch.status == BatchStatus::Struck);
         let is_due = match &row.answer {
             Some(answer) => now >= answer.reveal_ends_at,
@@ -94,21 +84,22 @@ impl Closer {
             return Ok(false);
         }
         let call = ISketchVotes::voteOfCall { vote: number(vote) };
-        let entry = self.client.call(self.votes, &call).await?;
+        let entry = self.context.client.call(self.context.contract(), &call).await?;
         let sent = match entry.stage {
             Stage::Answering if !is_struck => {
                 let call = ISketchVotes::strikeSilentCall { vote: number(vote) };
-                self.client.send(self.votes, &call, U256::ZERO).await
+                self.context.client.send(self.context.contract(), &call, U256::ZERO).await
             }
             Stage::Answering | Stage::Voting => {
                 let call = ISketchVotes::resolveCall { vote: number(vote) };
-                self.client.send(self.votes, &call, U256::ZERO).await
+                self.context.client.send(self.context.contract(), &call, U256::ZERO).await
             }
             // Closed by somebody else; its event is read next.
             _ => return Ok(false),
         };
         match sent {
             Ok(sent) => {
+                self.context.metrics.closed();
                 info!(target: "node::votes", vote, transaction = %sent.transaction, gas = sent.gas, "closed");
                 Ok(true)
             }

@@ -13,15 +13,11 @@ use attribution::settle::Witness;
 use borsh::{BorshDeserialize, BorshSerialize};
 use tracing::{error, info};
 
-use super::{Answer, Outcome, Rerun, Reruns, Round, VoteRow, is_false, number, votes};
+use super::{Answer, Context, Outcome, Rerun, Reruns, Round, VoteRow, is_false, number, votes};
 use crate::{
     Result,
-    chain::{
-        ChainClient,
-        bindings::ISketchVotes::{self, Choice},
-    },
-    registry::Registry,
-    store::{SharedStore, Table, WriteBatch, read_sol, rows, write_sol},
+    chain::bindings::ISketchVotes::{self, Choice},
+    store::{Table, WriteBatch, read_sol, rows, write_sol},
 };
 
 /// What this validator committed to, or is about to.
@@ -46,26 +42,16 @@ impl BallotRow {
 /// The stage that votes with a validator's key.
 #[derive(Debug, Clone)]
 pub struct Judge {
-    store: SharedStore,
-    registry: Registry,
-    client: ChainClient,
-    votes: Address,
+    context: Context,
     reruns: Reruns,
     /// Votes that were told of as beyond this node.
     told: Arc<Mutex<HashSet<u64>>>,
 }
 
 impl Judge {
-    /// The stage that sends with the client's key, which must be the validator's, to the contract at
-    /// `votes`.
-    pub fn new(
-        store: SharedStore,
-        registry: Registry,
-        client: ChainClient,
-        votes: Address,
-        reruns: Reruns,
-    ) -> Self {
-        Self { store, registry, client, votes, reruns, told: Arc::default() }
+    /// The stage that sends with the client's key, which must be the validator's.
+    pub fn new(context: Context, reruns: Reruns) -> Self {
+        Self { context, reruns, told: Arc::default() }
     }
 
     /// Judges and commits, or reveals, in every vote that this validator is on the panel of. False
@@ -75,9 +61,9 @@ impl Judge {
     /// [`crate::Error::Store`]; [`crate::Error::Chain`], [`crate::Error::Reverted`] or [`crate::Error::Inference`] if nothing
     /// could be done.
     pub async fn step(&self) -> Result<bool> {
-        let Some(me) = self.client.sender() else { return Ok(false) };
+        let Some(me) = self.context.client.sender() else { return Ok(false) };
         let mut round = Round::new();
-        for (vote, row) in votes(&*self.store)? {
+        for (vote, row) in votes(&*self.context.store)? {
             let (false, Some(answer)) = (row.is_closed, &row.answer) else { continue };
             if row.panel.contains(&me) {
                 round.take("voting", vote, self.attend(me, vote, &row, answer).await)?;
@@ -93,12 +79,12 @@ impl Judge {
         row: &VoteRow,
         answer: &Answer,
     ) -> Result<bool> {
-        let now = self.registry.head().timestamp;
+        let now = self.context.registry.head().timestamp;
         if now >= answer.reveal_ends_at {
             return Ok(false);
         }
         let call = ISketchVotes::ballotOfCall { vote: number(vote), validator };
-        let ballot = self.client.call(self.votes, &call).await?;
+        let ballot = self.context.client.call(self.context.contract(), &call).await?;
         let committed = ballot.commitment;
         match (now < answer.commit_ends_at, committed.is_zero()) {
             (true, true) => self.commit(validator, vote, row, answer).await,
@@ -137,7 +123,8 @@ impl Judge {
             },
         };
         let call = ISketchVotes::commitCall { vote: number(vote), commitment: kept };
-        let sent = self.client.send(self.votes, &call, U256::ZERO).await?;
+        let sent = self.context.client.send(self.context.contract(), &call, U256::ZERO).await?;
+        self.context.metrics.committed();
         info!(target: "node::votes", vote, transaction = %sent.transaction, "committed");
         Ok(true)
     }
@@ -145,7 +132,7 @@ impl Judge {
     /// The commitment that was made to a judgement of the same subject before a restart.
     fn kept(&self, vote: u64, subject: B256) -> Result<Option<B256>> {
         let ballots: Vec<(Vec<u8>, BallotRow)> =
-            rows(&*self.store, Table::Ballots, &vote.to_be_bytes())?;
+            rows(&*self.context.store, Table::Ballots, &vote.to_be_bytes())?;
         let same = ballots.into_iter().find(|(_, ballot)| ballot.subject == subject);
         Ok(same.map(|(key, _)| B256::from_slice(&key[8..])))
     }
@@ -154,13 +141,14 @@ impl Judge {
     fn keep(&self, validator: Address, vote: u64, row: &VoteRow, is_false: bool) -> Result<B256> {
         let salt = B256::from(rand::random::<[u8; 32]>());
         let ballot = BallotRow { subject: subject(row), is_false, salt };
-        let chain = U256::from(self.registry.contracts().deployment.chain_id);
+        let chain = U256::from(self.context.registry.contracts().deployment.chain_id);
         let choice = ballot.choice() as u8;
-        let preimage = (chain, self.votes, number(vote), validator, U256::from(choice), salt);
+        let to = self.context.contract();
+        let preimage = (chain, to, number(vote), validator, U256::from(choice), salt);
         let commitment = keccak256(preimage.abi_encode_params());
         let mut batch = WriteBatch::default();
         batch.put_row(Table::Ballots, ballot_key(vote, commitment), &ballot);
-        self.store.write(batch)?;
+        self.context.store.write(batch)?;
         Ok(commitment)
     }
 
@@ -191,15 +179,17 @@ impl Judge {
 
     async fn reveal(&self, vote: u64, commitment: B256) -> Result<bool> {
         let key = ballot_key(vote, commitment);
-        let ballot: Option<BallotRow> = crate::store::get_row(&*self.store, Table::Ballots, &key)?;
+        let ballot: Option<BallotRow> =
+            crate::store::get_row(&*self.context.store, Table::Ballots, &key)?;
         let Some(ballot) = ballot else {
             self.tell(vote, "the salt of its commitment is lost");
             return Ok(false);
         };
         let (choice, salt) = (ballot.choice(), ballot.salt);
         let call = ISketchVotes::revealCall { vote: number(vote), choice, salt };
-        let sent = self.client.send(self.votes, &call, U256::ZERO).await?;
+        let sent = self.context.client.send(self.context.contract(), &call, U256::ZERO).await?;
         let is_false = ballot.is_false;
+        self.context.metrics.revealed(is_false);
         info!(target: "node::votes", vote, is_false, transaction = %sent.transaction, "revealed");
         Ok(true)
     }

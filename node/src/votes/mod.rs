@@ -9,6 +9,7 @@
 mod answer;
 mod audit;
 mod close;
+mod context;
 mod judge;
 mod prune;
 mod purchase;
@@ -26,6 +27,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 pub use answer::Answerer;
 pub use audit::Auditor;
 pub use close::Closer;
+pub use context::Context;
 pub use judge::{BallotRow, Judge};
 pub use prune::Pruner;
 pub use purchase::{Purchase, PurchaseState, purchases};
@@ -87,7 +89,12 @@ pub struct VoteRow {
     /// Whether there is nothing to do about it any more. The row stays, without panel and answer, so
     /// that events which are read again do not bring it back.
     pub is_settled: bool,
+    /// Gwei, rounded down, of this account's stake that it lost by the vote.
+    pub penalty_gwei: u64,
 }
+
+/// Wei in a gwei.
+const GWEI: u64 = 1_000_000_000;
 
 /// The votes about which there may be something to do, with their numbers, ascending.
 ///

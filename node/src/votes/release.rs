@@ -1,38 +1,30 @@
 //! Ends votes that nobody could resolve, and gives back the holds that they left.
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::U256;
 use tracing::{info, warn};
 
-use super::{Round, VoteRow, number};
+use super::{Context, Round, VoteRow, number};
 use crate::{
     Error, Result,
     chain::{
-        ChainClient, Sent,
+        Sent,
         bindings::ISketchVotes::{self, Stage},
     },
-    registry::{BatchStatus, Registry},
-    store::{SharedStore, Table, rows},
+    registry::BatchStatus,
+    store::{Table, rows},
 };
 
 /// The stage that frees what this account has in votes which Disputes refused to end: an accused
 /// operator's batch is held by such a vote, and a challenger's bond stays in it.
 #[derive(Debug, Clone)]
 pub struct Releaser {
-    store: SharedStore,
-    registry: Registry,
-    client: ChainClient,
-    votes: Address,
+    context: Context,
 }
 
 impl Releaser {
-    /// The stage that sends with the client's key to the contract at `votes`.
-    pub const fn new(
-        store: SharedStore,
-        registry: Registry,
-        client: ChainClient,
-        votes: Address,
-    ) -> Self {
-        Self { store, registry, client, votes }
+    /// The stage that sends with the client's key.
+    pub const fn new(context: Context) -> Self {
+        Self { context }
     }
 
     /// Abandons every vote of this account that is open long after its end, and releases the batches
@@ -41,9 +33,9 @@ impl Releaser {
     /// # Errors
     /// [`Error::Store`]; [`Error::Chain`] or [`Error::Reverted`] if nothing could be done.
     pub async fn step(&self) -> Result<bool> {
-        let Some(me) = self.client.sender() else { return Ok(false) };
+        let Some(me) = self.context.client.sender() else { return Ok(false) };
         let mut round = Round::new();
-        for (key, row) in rows::<VoteRow>(&*self.store, Table::Votes, &[])? {
+        for (key, row) in rows::<VoteRow>(&*self.context.store, Table::Votes, &[])? {
             let key =
                 key.try_into().map_err(|_| Error::Store("table votes: damaged key".into()))?;
             let vote = u64::from_be_bytes(key);
@@ -61,12 +53,16 @@ impl Releaser {
 
     async fn abandon(&self, vote: u64, row: &VoteRow) -> Result<bool> {
         let ended = row.answer.as_ref().map_or(row.answer_ends_at, |answer| answer.reveal_ends_at);
-        let now = self.registry.head().timestamp;
+        let now = self.context.registry.head().timestamp;
         // Almost every vote is resolved at once, so the delay is not asked for before.
         if now <= ended {
             return Ok(false);
         }
-        let delay = self.client.call(self.votes, &ISketchVotes::ABANDON_DELAYCall {}).await?;
+        let delay = self
+            .context
+            .client
+            .call(self.context.contract(), &ISketchVotes::ABANDON_DELAYCall {})
+            .await?;
         if U256::from(now) < U256::from(ended) + delay {
             return Ok(false);
         }
@@ -74,14 +70,17 @@ impl Releaser {
         // It may be that nobody has tried since Disputes takes the outcome again.
         if row.answer.is_some()
             && let Some(sent) = taken(
-                self.client.send(self.votes, &ISketchVotes::resolveCall { vote }, U256::ZERO).await,
+                self.context
+                    .client
+                    .send(self.context.contract(), &ISketchVotes::resolveCall { vote }, U256::ZERO)
+                    .await,
             )?
         {
             info!(target: "node::votes", %vote, transaction = %sent.transaction, "resolved late");
             return Ok(true);
         }
         let call = ISketchVotes::abandonCall { vote };
-        match self.client.send(self.votes, &call, U256::ZERO).await {
+        match self.context.client.send(self.context.contract(), &call, U256::ZERO).await {
             Ok(sent) => {
                 warn!(target: "node::votes", %vote, transaction = %sent.transaction, "abandoned");
                 Ok(true)
@@ -93,17 +92,21 @@ impl Releaser {
     }
 
     async fn release(&self, vote: u64, row: &VoteRow) -> Result<bool> {
-        let batch = self.registry.batch(row.batch)?;
+        let batch = self.context.registry.batch(row.batch)?;
         if !batch.is_some_and(|batch| batch.status == BatchStatus::Posted && batch.holds > 0) {
             return Ok(false);
         }
         let vote = number(vote);
-        let entry = self.client.call(self.votes, &ISketchVotes::voteOfCall { vote }).await?;
+        let entry = self
+            .context
+            .client
+            .call(self.context.contract(), &ISketchVotes::voteOfCall { vote })
+            .await?;
         if entry.stage != Stage::Abandoned || !entry.held {
             return Ok(false);
         }
         let call = ISketchVotes::releaseHoldCall { vote };
-        let sent = self.client.send(self.votes, &call, U256::ZERO).await?;
+        let sent = self.context.client.send(self.context.contract(), &call, U256::ZERO).await?;
         info!(target: "node::votes", %vote, transaction = %sent.transaction, "hold released");
         Ok(true)
     }

@@ -11,12 +11,18 @@ use crate::{
     Error, Result,
     api::{
         error::ApiError,
-        request::{CallRequest, Endpoint},
+        request::{AdapterChoice, AdapterSource, CallRequest, EmbeddingRequest, Endpoint},
     },
     attributor::AttributorHandle,
     catalog::{Catalog, ServedModel},
-    serving::{Bought, Generated, Generation, Piece, prompt_tokens},
+    serving::{
+        Asked, Bought, Generated, Generation, Piece, Understood, embedding_text, embedding_tokens,
+        understand,
+    },
 };
+
+/// What reruns are to the engine: callers' requests take turns with them.
+const RERUNS: u64 = u64::MAX;
 
 /// What running a call again gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,13 +74,17 @@ impl Reruns {
         let Some(model) = self.catalog.models().iter().find(|model| model.id == id) else {
             return Ok(Rerun::UnknownModel);
         };
-        let (request, prompt) = match self.prepare(request).await {
+        if Endpoint::of(request).is_ok_and(|endpoint| endpoint == Endpoint::Embeddings) {
+            return self.embed(model, request).await;
+        }
+        let (request, understood) = match self.prepare(model, request).await {
             Ok(prepared) => prepared,
             Err(refusal) if refusal.status.is_client_error() => {
                 return Ok(Rerun::Impossible(refusal.message));
             }
             Err(failure) => return Err(Error::Attribution(failure.message)),
         };
+        let prompt = understood.prompt.clone();
         let (tokens, bought) = (prompt.len() as u64, witness.max_tokens);
         let positions = self.catalog.max_positions() as u64;
         if tokens == 0 || bought == 0 || bought > positions.saturating_sub(tokens) {
@@ -82,16 +92,62 @@ impl Reruns {
             return Ok(Rerun::Impossible(why));
         }
         let bought = Bought { seed: witness.seed, max_tokens: bought };
-        let sampling = &request.sampling;
-        let generation = Generation::start(&self.engine, model, prompt.clone(), sampling, bought)?;
+        let asked = Asked {
+            understood,
+            adapters: model.adapter_set(),
+            sampling: &request.sampling,
+            logprobs: false,
+            bought,
+            tenant: RERUNS,
+            deadline: None,
+        };
+        let generation = Generation::start(&self.engine, asked)?;
         let generated = whole(generation).await?;
         self.attribute(model, prompt, generated).await.map(Rerun::Ran)
     }
 
-    async fn prepare(&self, body: &[u8]) -> std::result::Result<(CallRequest, Vec<u32>), ApiError> {
+    async fn prepare(
+        &self,
+        model: &ServedModel,
+        body: &[u8],
+    ) -> std::result::Result<(CallRequest, Understood), ApiError> {
         let request = CallRequest::parse(Endpoint::of(body)?, body)?;
-        let prompt = prompt_tokens(&self.catalog, &request).await?;
-        Ok((request, prompt))
+        let is_its = match &request.adapters {
+            AdapterChoice::Model => true,
+            AdapterChoice::One { id, source: AdapterSource::Local } => model.is_called(id),
+            AdapterChoice::One { .. } | AdapterChoice::Merged(_) => false,
+        };
+        if !is_its {
+            let message = "the request is for other adapters than the model's";
+            return Err(ApiError::invalid("adapter_id", message));
+        }
+        let understood = understand(&self.catalog, &request).await?;
+        Ok((request, understood))
+    }
+
+    /// Embeddings are of the base model, and generate nothing.
+    async fn embed(&self, model: &ServedModel, body: &[u8]) -> Result<Rerun> {
+        if model.id != self.catalog.models()[0].id {
+            return Ok(Rerun::Impossible("embeddings are of the base model".into()));
+        }
+        let tokens = match EmbeddingRequest::parse(body) {
+            Ok(request) => embedding_tokens(&self.catalog, &request).await,
+            Err(refusal) => Err(refusal),
+        };
+        let tokens = match tokens {
+            Ok(tokens) => tokens,
+            Err(refusal) if refusal.status.is_client_error() => {
+                return Ok(Rerun::Impossible(refusal.message));
+            }
+            Err(failure) => return Err(Error::Attribution(failure.message)),
+        };
+        let max = self.catalog.max_positions();
+        if tokens.iter().any(|tokens| tokens.is_empty() || tokens.len() > max) {
+            return Ok(Rerun::Impossible(format!("a text has not 1 to {max} tokens")));
+        }
+        let tokens_in = tokens.iter().map(|tokens| tokens.len() as u64).sum();
+        let text = embedding_text(&self.engine, tokens).await?.into_bytes();
+        Ok(Rerun::Ran(Outcome { text, tokens_in, tokens_out: 0, sketch: Vec::new() }))
     }
 
     async fn attribute(

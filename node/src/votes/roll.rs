@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::U256;
 use tracing::info;
 
 use crate::{
@@ -22,16 +22,15 @@ const INTERVAL: u64 = 64;
 pub struct Roll {
     registry: Registry,
     client: ChainClient,
-    roll: Address,
     is_validator: bool,
     /// The block from which on the roll is looked at again.
     next: Arc<AtomicU64>,
 }
 
 impl Roll {
-    /// The stage that sends with the client's key to the contract at `roll`.
-    pub fn new(registry: Registry, client: ChainClient, roll: Address, is_validator: bool) -> Self {
-        Self { registry, client, roll, is_validator, next: Arc::default() }
+    /// The stage that sends with the client's key.
+    pub fn new(registry: Registry, client: ChainClient, is_validator: bool) -> Self {
+        Self { registry, client, is_validator, next: Arc::default() }
     }
 
     /// Enrols or leaves if the chain has it otherwise. False if it has not.
@@ -46,13 +45,14 @@ impl Roll {
         if head < self.next.load(Ordering::Relaxed) {
             return Ok(false);
         }
+        let roll = self.registry.contracts().deployment.validator_roll;
         let call = IValidatorRoll::isEnrolledCall { account };
-        let is_enrolled = self.client.call(self.roll, &call).await?;
+        let is_enrolled = self.client.call(roll, &call).await?;
         if is_enrolled != self.is_validator {
             let sent = if self.is_validator {
-                self.client.send(self.roll, &IValidatorRoll::enrolCall {}, U256::ZERO).await?
+                self.client.send(roll, &IValidatorRoll::enrolCall {}, U256::ZERO).await?
             } else {
-                self.client.send(self.roll, &IValidatorRoll::leaveCall {}, U256::ZERO).await?
+                self.client.send(roll, &IValidatorRoll::leaveCall {}, U256::ZERO).await?
             };
             let enrolled = self.is_validator;
             info!(target: "node::votes", enrolled, transaction = %sent.transaction, "roll changed");

@@ -1,6 +1,6 @@
 //! Draws which records of others' batches are to be run again.
 
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{B256, U256};
 use tracing::info;
 
 use super::Round;
@@ -17,13 +17,12 @@ use crate::{
 pub struct Sampler {
     registry: Registry,
     client: ChainClient,
-    samples: Address,
 }
 
 impl Sampler {
-    /// The stage that sends with the client's key to the contract at `samples`.
-    pub const fn new(registry: Registry, client: ChainClient, samples: Address) -> Self {
-        Self { registry, client, samples }
+    /// The stage that sends with the client's key.
+    pub const fn new(registry: Registry, client: ChainClient) -> Self {
+        Self { registry, client }
     }
 
     /// Does what every undrawn batch waits for. False if none waits for anything.
@@ -47,16 +46,17 @@ impl Sampler {
 
     /// False if the batch's sample is drawn, or its block is to come.
     async fn draw(&self, batch: B256) -> Result<bool> {
-        let seed = self.client.call(self.samples, &IRecordSamples::seedOfCall { batch }).await?;
+        let to = self.registry.contracts().deployment.record_samples;
+        let seed = self.client.call(to, &IRecordSamples::seedOfCall { batch }).await?;
         if !seed.is_zero() {
             return Ok(false);
         }
-        let at = self.client.call(self.samples, &IRecordSamples::blockOfCall { batch }).await?;
+        let at = self.client.call(to, &IRecordSamples::blockOfCall { batch }).await?;
         if !at.is_zero() && U256::from(self.registry.head().number) <= at {
             return Ok(false);
         }
         let call = IRecordSamples::drawCall { batch };
-        match self.client.send(self.samples, &call, U256::ZERO).await {
+        match self.client.send(to, &call, U256::ZERO).await {
             Ok(sent) => {
                 info!(target: "node::votes", %batch, transaction = %sent.transaction, "sample drawn");
                 Ok(true)

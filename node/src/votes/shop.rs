@@ -13,7 +13,7 @@ use alloy::{
 use rand::{Rng, seq::IndexedRandom};
 use tracing::{info, warn};
 
-use super::{Purchase, PurchaseState, purchase};
+use super::{GWEI, Purchase, PurchaseState, purchase};
 use crate::{
     Error, Result,
     catalog::Catalog,
@@ -27,8 +27,6 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Gwei that an epoch's calls cost, with the largest fees of those that did not end:
 /// `votes/spent, epoch -> gwei`.
 const SPENT: &[u8] = b"votes/spent/";
-/// Wei in a gwei.
-const GWEI: u64 = 1_000_000_000;
 
 /// What is bought.
 #[derive(Debug, Clone)]

@@ -6,12 +6,11 @@ use alloy::{
     sol_types::SolEventInterface,
 };
 
-use super::{Answer, VoteRow};
+use super::{Answer, Context, GWEI, VoteRow};
 use crate::{
     Result,
-    chain::{ChainClient, bindings::ISketchVotes::ISketchVotesEvents as Event},
-    registry::Registry,
-    store::{SharedStore, Table, WriteBatch, get_row},
+    chain::bindings::ISketchVotes::ISketchVotesEvents as Event,
+    store::{Table, WriteBatch, get_row},
 };
 
 /// Blocks that are read again, because a reorganisation may have changed what they hold.
@@ -27,21 +26,13 @@ const CHECKPOINT: &[u8] = b"votes/block";
 /// number is given out again, and whoever acts on it is refused by the chain.
 #[derive(Debug, Clone)]
 pub struct Watcher {
-    store: SharedStore,
-    registry: Registry,
-    client: ChainClient,
-    votes: Address,
+    context: Context,
 }
 
 impl Watcher {
-    /// The stage for the contract at `votes`.
-    pub const fn new(
-        store: SharedStore,
-        registry: Registry,
-        client: ChainClient,
-        votes: Address,
-    ) -> Self {
-        Self { store, registry, client, votes }
+    /// The stage for the contract of this deployment.
+    pub const fn new(context: Context) -> Self {
+        Self { context }
     }
 
     /// Reads the next blocks, up to the indexed head. False if there are none.
@@ -49,20 +40,20 @@ impl Watcher {
     /// # Errors
     /// [`crate::Error::Chain`], [`crate::Error::Store`].
     pub async fn step(&self) -> Result<bool> {
-        let start = self.registry.contracts().deployment.block;
-        let done = get_row(&*self.store, Table::Meta, CHECKPOINT)?.unwrap_or(start);
-        let head = self.registry.head().number;
+        let start = self.context.registry.contracts().deployment.block;
+        let done = get_row(&*self.context.store, Table::Meta, CHECKPOINT)?.unwrap_or(start);
+        let head = self.context.registry.head().number;
         if head == done {
             return Ok(false);
         }
         // The head may be behind after a reorganisation.
         let from = done.min(head).saturating_sub(OVERLAP).max(start);
         let to = head.min(from + RANGE_BLOCKS);
-        let filter = Filter::new().address(self.votes).from_block(from).to_block(to);
-        let logs = self.client.logs(&filter).await?;
+        let filter = Filter::new().address(self.context.contract()).from_block(from).to_block(to);
+        let logs = self.context.client.logs(&filter).await?;
         let mut batch = self.take(&logs)?;
         batch.put_row(Table::Meta, CHECKPOINT, &to);
-        self.store.write(batch)?;
+        self.context.store.write(batch)?;
         Ok(to != done)
     }
 
@@ -73,9 +64,9 @@ impl Watcher {
             let Some(vote) = number_of(&event.data) else { continue };
             let row = match rows.remove(&vote) {
                 Some(row) => Some(row),
-                None => get_row(&*self.store, Table::Votes, &vote.to_be_bytes())?,
+                None => get_row(&*self.context.store, Table::Votes, &vote.to_be_bytes())?,
             };
-            if let Some(row) = taken(row, event.data) {
+            if let Some(row) = taken(row, event.data, self.context.client.sender()) {
                 rows.insert(vote, row);
             }
         }
@@ -87,9 +78,9 @@ impl Watcher {
     }
 }
 
-/// A vote with what an event says of it; `None` for an event of a vote that is not known, which is
-/// one that was closed and forgotten.
-fn taken(row: Option<VoteRow>, event: Event) -> Option<VoteRow> {
+/// A vote with what an event says of it and of this account; `None` for an event of a vote that is
+/// not known, which is one that was closed and forgotten.
+fn taken(row: Option<VoteRow>, event: Event, me: Option<Address>) -> Option<VoteRow> {
     match (row, event) {
         (known, Event::Challenged(e)) => {
             // Read again: what followed it is kept if it is still the same one.
@@ -108,7 +99,11 @@ fn taken(row: Option<VoteRow>, event: Event) -> Option<VoteRow> {
                 answer: None,
                 is_closed: false,
                 is_settled: false,
+                penalty_gwei: 0,
             }))
+        }
+        (Some(row), Event::Penalised(e)) if Some(e.validator) == me => {
+            Some(VoteRow { penalty_gwei: (e.amount / U256::from(GWEI)).saturating_to(), ..row })
         }
         (Some(row), _) if row.is_settled => Some(row),
         (Some(row), Event::PanelFixed(e)) => Some(VoteRow { panel: e.validators, ..row }),
@@ -133,6 +128,7 @@ fn number_of(event: &Event) -> Option<u64> {
         Event::Answered(e) => e.vote,
         Event::Committed(e) => e.vote,
         Event::Revealed(e) => e.vote,
+        Event::Penalised(e) => e.vote,
         Event::Resolved(e) => e.vote,
     };
     // Votes are counted from 1, so this many cannot have been opened.

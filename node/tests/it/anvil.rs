@@ -56,6 +56,8 @@ pub(crate) struct Anvil {
     child: Child,
     pub(crate) url: String,
     pub(crate) chain_id: u64,
+    /// The first deployment's file.
+    pub(crate) file: OnceLock<String>,
 }
 
 impl Drop for Anvil {
@@ -78,7 +80,8 @@ impl Anvil {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let anvil = Self { child, url: format!("http://127.0.0.1:{port}"), chain_id };
+        let (url, file) = (format!("http://127.0.0.1:{port}"), OnceLock::new());
+        let anvil = Self { child, url, chain_id, file };
         let client = anvil.client(None);
         for _ in 0..300 {
             if client.block(None).await.is_ok() {
@@ -109,9 +112,19 @@ impl Anvil {
     /// Deploys everything with the deploy script; the first key is deployer, owner, treasury and
     /// attestor.
     pub(crate) fn deploy(&self, epoch_seconds: u64, dispute_window: u64) -> Deployment {
-        let evm::G2 { x1, x0, y1, y0 } = srs().tau_g2_evm();
+        self.deploy_with(&srs(), epoch_seconds, dispute_window)
+    }
+
+    /// Deploys for other powers of tau.
+    pub(crate) fn deploy_with(
+        &self,
+        srs: &Srs,
+        epoch_seconds: u64,
+        dispute_window: u64,
+    ) -> Deployment {
+        let evm::G2 { x1, x0, y1, y0 } = srs.tau_g2_evm();
         let tau = [x1, x0, y1, y0].map(|word| B256::new(word).to_string()).join(",");
-        let identity = VerifierKey::new(&srs(), PAGE_SIZE).unwrap().identity();
+        let identity = VerifierKey::new(srs, PAGE_SIZE).unwrap().identity();
         let evm::G1 { x, y } = identity.into();
         let identity = [x, y].map(|word| B256::new(word).to_string()).join(",");
         let output = Command::new(tool("forge"))
@@ -132,6 +145,7 @@ impl Anvil {
         assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stdout));
         let path = root().join(format!("deployments/{}.json", self.chain_id));
         let deployment = Deployment::load(&path).unwrap();
+        let _ = self.file.set(std::fs::read_to_string(&path).unwrap());
         std::fs::remove_file(path).unwrap();
         let _ = std::fs::remove_dir_all(
             root().join(format!("broadcast/Deploy.s.sol/{}", self.chain_id)),

@@ -12,9 +12,11 @@ use node::{
     chain::{
         ChainClient, Contracts, Deployment,
         bindings::{
-            IDaCertVerifier, IDatanetRegistry, IDisputes, IEarnerRegistry, IEarningsArchive,
-            IFeeSchedule, IIndexDisputes, IInfluenceIndexes, IModelRegistry, IPaymentChannels,
-            IPayoutVerifier, ISettlement, ISketchVotes, IStaking, Price,
+            IAmountFaults, ICarryFaults, ICreditFaults, IDaCertVerifier, IDatanetRegistry,
+            IDisputes, IEarnerRegistry, IEarningsArchive, IFeeSchedule, IIndexDisputes,
+            IInfluenceIndexes, IModelRegistry, IPaymentChannels, IPayoutVerifier, IReceiptFaults,
+            IRecordFaults, IRecordSamples, IRowFaults, ISettlement, ISketchVotes, IStaking,
+            IValidatorRoll, Price,
         },
     },
     indexer::Indexer,
@@ -72,26 +74,47 @@ fn check_events(name: &str, selectors: &[[u8; 32]], unused: &[&str]) {
 
 #[test]
 fn functions_and_errors_are_those_of_the_abi() {
-    check_calls(&IPaymentChannels::abi::contract(), "PaymentChannels");
-    check_errors::<IPaymentChannels::IPaymentChannelsErrors>("PaymentChannels");
-    check_calls(&ISettlement::abi::contract(), "Settlement");
+    for (ours, name) in [
+        (IPaymentChannels::abi::contract(), "PaymentChannels"),
+        (ISettlement::abi::contract(), "Settlement"),
+        (IPayoutVerifier::abi::contract(), "PayoutVerifier"),
+        (IEarningsArchive::abi::contract(), "EarningsArchive"),
+        (IDaCertVerifier::abi::contract(), "DevCertVerifier"),
+        (IEarnerRegistry::abi::contract(), "EarnerRegistry"),
+        (IFeeSchedule::abi::contract(), "FeeSchedule"),
+        (IModelRegistry::abi::contract(), "ModelRegistry"),
+        (IDatanetRegistry::abi::contract(), "DatanetRegistry"),
+        (IStaking::abi::contract(), "Staking"),
+        (IInfluenceIndexes::abi::contract(), "InfluenceIndexes"),
+        (IIndexDisputes::abi::contract(), "IndexDisputes"),
+        (ISketchVotes::abi::contract(), "SketchVotes"),
+        (IValidatorRoll::abi::contract(), "ValidatorRoll"),
+        (IRecordSamples::abi::contract(), "RecordSamples"),
+    ] {
+        check_calls(&ours, name);
+    }
     check_errors::<ISettlement::ISettlementErrors>("Settlement");
-    check_calls(&IPayoutVerifier::abi::contract(), "PayoutVerifier");
-    check_calls(&IEarningsArchive::abi::contract(), "EarningsArchive");
-    check_errors::<IEarningsArchive::IEarningsArchiveErrors>("EarningsArchive");
-    check_calls(&IDaCertVerifier::abi::contract(), "DevCertVerifier");
-    check_errors::<IDaCertVerifier::IDaCertVerifierErrors>("DevCertVerifier");
-    check_calls(&IEarnerRegistry::abi::contract(), "EarnerRegistry");
-    check_calls(&IFeeSchedule::abi::contract(), "FeeSchedule");
-    check_calls(&IModelRegistry::abi::contract(), "ModelRegistry");
-    check_errors::<IModelRegistry::IModelRegistryErrors>("ModelRegistry");
-    check_calls(&IDatanetRegistry::abi::contract(), "DatanetRegistry");
-    check_calls(&IStaking::abi::contract(), "Staking");
-    check_calls(&IInfluenceIndexes::abi::contract(), "InfluenceIndexes");
-    check_errors::<IInfluenceIndexes::IInfluenceIndexesErrors>("InfluenceIndexes");
-    check_calls(&IIndexDisputes::abi::contract(), "IndexDisputes");
-    check_errors::<IIndexDisputes::IIndexDisputesErrors>("IndexDisputes");
-    check_calls(&ISketchVotes::abi::contract(), "SketchVotes");
+}
+
+/// Proofs are all there too: one that the node does not know is a fault that it cannot prove.
+#[test]
+fn fault_contracts_are_those_of_the_abi() {
+    for (ours, name, count) in [
+        (IRowFaults::abi::contract(), "RowFaults", 6),
+        (IAmountFaults::abi::contract(), "AmountFaults", 5),
+        (IRecordFaults::abi::contract(), "RecordFaults", 8),
+        (IReceiptFaults::abi::contract(), "ReceiptFaults", 2),
+        (ICarryFaults::abi::contract(), "CarryFaults", 3),
+        (ICreditFaults::abi::contract(), "CreditFaults", 6),
+    ] {
+        check_calls(&ours, name);
+        let proofs = |abi: &JsonAbi| -> BTreeSet<String> {
+            let proofs = abi.functions().filter(|function| function.name.starts_with("prove"));
+            proofs.map(Function::signature).collect()
+        };
+        assert_eq!(proofs(&ours), proofs(&abi(name)), "{name}");
+        assert_eq!(ours.functions().count(), count, "{name}");
+    }
 }
 
 #[test]
@@ -115,6 +138,11 @@ fn events_are_those_of_the_abi() {
             "OwnershipTransferred",
             "OwnershipTransferStarted",
         ],
+    );
+    check_events(
+        "SketchVotes",
+        ISketchVotes::ISketchVotesEvents::SELECTORS,
+        &["HoldReleased", "Rewarded", "Withdrawn"],
     );
     check_events("EarningsArchive", IEarningsArchive::IEarningsArchiveEvents::SELECTORS, &[]);
     check_events(
@@ -159,7 +187,8 @@ fn a_deployment_file_is_read_and_a_broken_one_refused() {
             "Settlement": a("07"), "DevCertVerifier": a("08"), "Disputes": a("09"),
             "EarningsArchive": a("0a"), "RowFaults": a("0b"), "AmountFaults": a("0c"),
             "RecordFaults": a("0d"), "ReceiptFaults": a("0e"), "CarryFaults": a("0f"),
-            "CreditFaults": a("10"),
+            "CreditFaults": a("10"), "SketchVotes": a("11"), "ValidatorRoll": a("12"),
+            "RecordSamples": a("13"),
         },
         "parameters": { "epochSeconds": 10 },
     })
@@ -167,7 +196,13 @@ fn a_deployment_file_is_read_and_a_broken_one_refused() {
     let deployment = Deployment::parse(&text).unwrap();
     assert_eq!((deployment.chain_id, deployment.block), (161_201, 2));
     assert_eq!(deployment.settlement, contracts().deployment.settlement);
-    for broken in ["", "{}", &text.replace("Settlement", "Settled"), &text.replace("0707", "07")] {
+    for broken in [
+        "",
+        "{}",
+        &text.replace("Settlement", "Settled"),
+        &text.replace("SketchVotes", "Votes"),
+        &text.replace("0707", "07"),
+    ] {
         let error = Deployment::parse(broken).unwrap_err();
         assert!(matches!(error, node::Error::Config(_)), "{error}");
     }

@@ -237,6 +237,17 @@ impl Operator {
         stages: SharedStore,
         blobs: &Path,
     ) -> Self {
+        Self::with(market, store, stages, blobs, None).await
+    }
+
+    /// A node that pays by given weights instead of one for each contributor.
+    pub(crate) async fn with(
+        market: &Market,
+        store: SharedStore,
+        stages: SharedStore,
+        blobs: &Path,
+        given: Option<Weights>,
+    ) -> Self {
         let client = market.client(&market.operator);
         let registry = Registry::new(Arc::clone(&store), market.contracts.clone()).unwrap();
         let pause = Duration::from_millis(50);
@@ -257,7 +268,7 @@ impl Operator {
         let (of, view) = own();
         let earnings = Earnings::new(of, view, kzg.clone(), Arc::clone(&layer));
         let (of, view) = own();
-        let weights = weights(&registry, market.model);
+        let weights = given.unwrap_or_else(|| weights(&registry, market.model));
         let batcher = Batcher::new(of, view, recorder.clone(), standing.clone(), MAX_SKEW, weights);
         let (of, view) = own();
         let settler = Settler::new(of, view, client.clone(), publisher.clone());

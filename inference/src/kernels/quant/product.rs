@@ -160,10 +160,12 @@ impl<'a> Tile<'a> {
         unsafe {
             let mut total = [V::float(0.0); R];
             for b in 0..blocks {
-                let mut sums: [V::Int; R] = std::array::from_fn(|r| {
+                // Not `from_fn`: its closure is not inlined into a function of other target features.
+                let mut sums = [V::int(0); R];
+                for (r, sum) in sums.iter_mut().enumerate() {
                     let [low, high] = self.activation(r, b).sums;
-                    V::int(-V::OFFSET * (low + high))
-                });
+                    *sum = V::int(-V::OFFSET * (low + high));
+                }
                 for g in 0..8 {
                     let bytes = V::bytes(lines.get_unchecked(b * 8 + g));
                     for (r, sum) in sums.iter_mut().enumerate() {
@@ -237,9 +239,12 @@ impl<'a> Tile<'a> {
             let mut total = [V::float(0.0); R];
             for b in 0..blocks {
                 // The codes are stored 32 too high.
-                let mut sums: [[V::Int; R]; 2] = std::array::from_fn(|half| {
-                    std::array::from_fn(|r| V::int(-32 * self.activation(r, b).sums[half]))
-                });
+                let mut sums = [[V::int(0); R]; 2];
+                for (half, sums) in sums.iter_mut().enumerate() {
+                    for (r, sum) in sums.iter_mut().enumerate() {
+                        *sum = V::int(-32 * self.activation(r, b).sums[half]);
+                    }
+                }
                 let pairs = [4, 5].map(|line| V::bytes(lines.get_unchecked(b * 6 + line)));
                 for g in 0..4 {
                     let bytes = V::bytes(lines.get_unchecked(b * 6 + g));

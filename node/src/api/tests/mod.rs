@@ -1,8 +1,12 @@
 //! The API over HTTP, with a real model and real vouchers.
 
+mod adapters;
 mod calls;
 mod earning;
+mod embeddings;
 mod faults;
+mod fields;
+mod keys;
 mod reads;
 mod refusals;
 mod world;

@@ -23,10 +23,11 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 use prover::Srs;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
+use sha2::Digest;
 use tempfile::TempDir;
 
 use crate::{
-    api::{Api, payment, router},
+    api::{About, Api, payment, router},
     attributor::AttributorHandle,
     catalog::{
         Catalog, DatanetVersion, INDEX_FILE, ModelManifest, adapter_hash, base_hash, file_hash,
@@ -37,18 +38,20 @@ use crate::{
         bindings::{Price, Rules, Split},
     },
     committer::Kzg,
+    config::KeyConfig,
     da::{Attestor, LocalAvailability, SharedAvailability},
     datanet::{Contribution, Datanet, assemble},
     earnings::Earnings,
     factory::{EarnerMap, IndexSettings, build_index, model_id},
-    metrics::{EngineMetrics, PipelineMetrics, ServingMetrics},
+    keys::Keys,
+    metrics::{ChallengerMetrics, EngineMetrics, PipelineMetrics, ServingMetrics, VoteMetrics},
     recorder::{RecorderConfig, RecorderHandle},
     registry::{
         ChainState, ChannelView, DatanetRef, EarnerView, HEAD_KEY, Head, IndexView, ModelView,
         PriceView, Registry, Role, RulesView, VersionView, earner_key, name_key, owner_key,
         price_key,
     },
-    serving::{Serving, ServingConfig, ServingParts},
+    serving::{AdapterPlaces, Serving, ServingConfig, ServingParts},
     settler::Waits,
     store::{MemoryStore, SharedStore, Table, WriteBatch},
     voucher::{Call, SignedVoucher, Voucher, digest},
@@ -80,6 +83,37 @@ pub(super) struct World {
     pub(super) channel: B256,
     pub(super) http: reqwest::Client,
     _folder: TempDir,
+}
+
+/// Keys of the tests: `ana` and `ben` share a payer, `root` administers and pays nothing, `kim` may
+/// use private adapters unpaid, `poor` may spend 100 gwei a day.
+pub(super) const KEYS: [&str; 5] = ["ana", "ben", "root", "kim", "poor"];
+
+/// The key of a name.
+pub(super) fn bearer(name: &str) -> String {
+    format!("Bearer secret-of-{name}")
+}
+
+fn keys(store: &SharedStore, registry: &Registry, folder: &Path) -> Keys {
+    let payer = folder.join("payer.hex");
+    std::fs::write(&payer, keccak256("payer").to_string()).unwrap();
+    let config = |name: &&str| KeyConfig {
+        name: (*name).to_owned(),
+        sha256: hex::encode(sha2::Sha256::digest(format!("secret-of-{name}"))),
+        payer_key_file: (*name != "root").then(|| payer.clone()),
+        deposit_gwei: None,
+        daily_limit_gwei: (*name == "poor").then_some(100),
+        adapters: Vec::new(),
+        admin: *name == "root",
+        unrecorded: *name == "kim",
+    };
+    let configs: Vec<KeyConfig> = KEYS.iter().map(config).collect();
+    Keys::new(&configs, store, registry).unwrap()
+}
+
+/// The folder of adapters that are no models: `style`, `other`.
+pub(super) fn adapters_dir() -> PathBuf {
+    Files::shared().folder.path().join("adapters")
 }
 
 /// The base model of the tests.
@@ -132,9 +166,9 @@ fn deployment() -> Deployment {
         receipt_faults: address(23),
         carry_faults: address(24),
         credit_faults: address(25),
-        sketch_votes: None,
-        validator_roll: None,
-        record_samples: None,
+        sketch_votes: address(26),
+        validator_roll: address(27),
+        record_samples: address(28),
     }
 }
 
@@ -175,7 +209,17 @@ impl Files {
         let decoder = Decoder::load(&base).unwrap();
         let modules = vec!["q_proj".to_owned(), "v_proj".to_owned()];
         let config = LoraConfig { rank: 2, alpha: 4.0, target_modules: modules };
-        TrainableLora::new(&decoder, &config, 7).unwrap().save(&dir, &config, "tiny").unwrap();
+        let lora = |seed| TrainableLora::new(&decoder, &config, seed).unwrap();
+        lora(7).save(&dir, &config, "tiny").unwrap();
+        for (name, seed) in [("style", 8), ("other", 9)] {
+            // A fresh adapter changes nothing; these must be heard.
+            let mut weights = lora(seed).weights().unwrap();
+            for site in &mut weights {
+                site.b = (0..site.b.len()).map(|i| ((i * 37) % 23) as f32 / 23.0 - 0.5).collect();
+            }
+            let adapter = TrainableLora::from_weights(&decoder, &weights).unwrap();
+            adapter.save(&folder.path().join("adapters").join(name), &config, "tiny").unwrap();
+        }
         let earners: EarnerMap =
             (0..3).map(|n| (contributor(n), EarnerIndex(u32::from(n) + 2))).collect();
         let settings = IndexSettings { dim: 64, side: 64, ..IndexSettings::default() };
@@ -341,6 +385,8 @@ impl World {
         let earnings = Earnings::new(Arc::clone(&store), registry.clone(), kzg, layer);
         let mut metrics = MetricsRegistry::default();
         let pipeline = PipelineMetrics::register(&mut metrics);
+        let votes = VoteMetrics::register(&mut metrics);
+        let challenger = ChallengerMetrics::register(&mut metrics);
         let counted = EngineMetrics::register(&mut metrics, engine.clone());
         let serving = Serving::new(ServingParts {
             catalog: Arc::new(catalog),
@@ -350,6 +396,7 @@ impl World {
             registry: registry.clone(),
             operator: operator().address(),
             metrics: ServingMetrics::register(&mut metrics),
+            places: AdapterPlaces { root: Some(adapters_dir()), hosts: vec!["hub.test".into()] },
             config: ServingConfig {
                 max_prompt_tokens: 64,
                 max_new_tokens: 400,
@@ -361,11 +408,15 @@ impl World {
         let metrics = Arc::new(metrics);
         let api = Api {
             serving,
+            keys: keys(&store, &registry, folder.path()),
+            about: About::default(),
             store,
             earnings,
             waits: Waits::default(),
             metrics,
             pipeline,
+            votes,
+            challenger,
             engine: counted,
             max_body_bytes: 4096,
         };

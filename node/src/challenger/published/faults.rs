@@ -53,6 +53,8 @@ pub(super) enum Fault {
     LeftOutRow(Place, usize, Gap),
     /// The row's contributor is missing; the gap is of ordinals.
     LeftOutContributor(Place, Gap),
+    /// More contributors were declared: there is none with this ordinal.
+    MissingOrdinal(usize),
 }
 
 /// An index beside what it is held against.
@@ -72,13 +74,13 @@ impl Audit<'_> {
         self.of_contributors()
             .or_else(|| self.leaves().find_map(|(leaf, row)| self.of_leaf(leaf, row)))
             .or_else(|| self.of_pairs())
+            .or_else(|| self.missing_ordinal())
             .or_else(|| self.left_out())
     }
 
-    /// What is wrong and cannot be proven.
-    pub(super) fn unprovable(&self) -> Option<String> {
-        let (declared, found) = (self.contributors, self.published.earners().len());
-        (declared > found).then(|| format!("{declared} contributors declared, there are {found}"))
+    fn missing_ordinal(&self) -> Option<Fault> {
+        let found = self.published.earners().len();
+        (found < self.contributors).then_some(Fault::MissingOrdinal(found))
     }
 
     fn of_contributors(&self) -> Option<Fault> {
@@ -140,7 +142,8 @@ impl Audit<'_> {
     }
 
     /// The first canonical row without a leaf whose contributor has an index. Only where all of the
-    /// model's Datanets are here: another may have an earlier row of the cluster.
+    /// model's Datanets are here: another may have an earlier row of the cluster. As many contributors
+    /// must be declared as there are, else there is no gap behind the last one.
     fn left_out(&self) -> Option<Fault> {
         let canonical = self.rows.canonical()?;
         let present: HashSet<_> = self.leaves().map(|(_, (row, _))| Place::of(&row)).collect();
@@ -160,8 +163,6 @@ impl Audit<'_> {
                 let gap = around(rank, tree.rows().len());
                 Some(Fault::LeftOutRow(place, contributor, gap))
             }
-            // Behind the last contributor there is a gap only if no further one is declared.
-            Err(ordinal) if ordinal == earners.len() && self.unprovable().is_some() => None,
             Err(ordinal) => Some(Fault::LeftOutContributor(place, around(ordinal, earners.len()))),
         }
     }

@@ -20,7 +20,7 @@ pub use answers::IndexAnswerer;
 
 use self::{
     faults::Audit,
-    proofs::{LeftOut, Maker, Proof},
+    proofs::{Claim, Maker, Proof},
     rows::Rows,
 };
 use super::{indexes::Index, pauses::Pauses};
@@ -54,8 +54,10 @@ pub enum IndexExamination {
         /// Gas that it used.
         gas: u64,
     },
-    /// A row is left out; whoever knows an earlier one of its cluster may say so.
+    /// A row or an ordinal is missing; whoever can show why not, or the leaf, may do so.
     Claimed {
+        /// Number of the fault that was found.
+        fault: u8,
         /// The claim.
         #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
         claim: B256,
@@ -64,8 +66,6 @@ pub enum IndexExamination {
     },
     /// Somebody answered our claim.
     Answered,
-    /// Something is wrong that nobody can prove: calls of the model should not be served.
-    Unprovable(String),
     /// It was accepted, or struck, before it could be examined.
     Late,
 }
@@ -147,9 +147,9 @@ impl IndexChallenger {
     async fn look(&self, id: B256, view: IndexView) -> Result<Option<IndexExamination>> {
         let now = self.registry.head().timestamp;
         match index_examination(&self.store, id)? {
-            Some(IndexExamination::Claimed { claim, deadline }) => {
+            Some(IndexExamination::Claimed { fault, claim, deadline }) => {
                 let is_due = view.struck || now >= deadline;
-                if is_due { self.conclude(id, claim).await } else { Ok(None) }
+                if is_due { self.conclude(id, fault, claim).await } else { Ok(None) }
             }
             Some(_) => Ok(None),
             None if view.struck || now >= view.accepted_at => Ok(Some(IndexExamination::Late)),
@@ -171,23 +171,23 @@ impl IndexChallenger {
         let (id, root) = (model.id, model.index_root);
         let published = self.publisher.read(&view.blobs, &certificates, view.symbols, root).await?;
         let (registry, folders) = (self.registry.clone(), Arc::clone(&self.datanets));
-        let (proof, otherwise) = blocking(move || {
+        // A client without a key cannot send; it examines all the same.
+        let challenger = self.client.sender().unwrap_or_default();
+        let (proof, datanets) = blocking(move || {
             let rows = Rows::load(&registry, &folders, &model.datanets)?;
             let (contributors, dim) = (view.contributors as usize, view.dim as usize);
             let audit = Audit { published: &published, contributors, dim, rows: &rows };
             let datanets = u8::try_from(rows.known()).unwrap_or(u8::MAX);
-            let otherwise = audit
-                .unprovable()
-                .map_or(IndexExamination::Clean { datanets }, IndexExamination::Unprovable);
-            let Some(fault) = audit.fault() else { return Ok((None, otherwise)) };
+            let Some(fault) = audit.fault() else { return Ok((None, datanets)) };
             warn!(target: "node::challenger", model = %id, ?fault, "an index is wrong");
             let index = Index::new(&published);
-            let maker = Maker { model: id, published: &published, index: &index, rows: &rows };
-            Ok((Some(maker.proof(fault)?), otherwise))
+            let (published, index, rows) = (&published, &index, &rows);
+            let maker = Maker { model: id, published, index, rows, challenger };
+            Ok((Some(maker.proof(fault)?), datanets))
         })
         .await?;
         match proof {
-            None => Ok(otherwise),
+            None => Ok(IndexExamination::Clean { datanets }),
             Some(Proof::Fault(kind, calldata)) => {
                 let sent = self.client.send_data(self.contract(), calldata).await;
                 self.outcome(id, kind as u8, sent).await
@@ -226,29 +226,35 @@ impl IndexChallenger {
         Ok(self.client.call(to, &call).await?.struck)
     }
 
-    async fn claim(&self, model: B256, claim: B256, call: LeftOut) -> Result<IndexExamination> {
-        let to = self.contract();
+    async fn claim(&self, model: B256, claim: B256, call: Claim) -> Result<IndexExamination> {
+        let (to, fault) = (self.contract(), call.fault() as u8);
         let bond = self.client.call(to, &Disputes::claimBondCall {}).await?;
         let sent = match call {
-            LeftOut::Row(call) => self.client.send(to, &*call, bond).await,
-            LeftOut::Contributor(call) => self.client.send(to, &*call, bond).await,
+            Claim::Row(call) => self.client.send(to, &*call, bond).await,
+            Claim::Contributor(call) => self.client.send(to, &*call, bond).await,
+            Claim::Ordinal(call) => self.client.send(to, &call, bond).await,
         };
         match sent {
             Ok(sent) => {
                 let transaction = sent.transaction;
-                warn!(target: "node::challenger", %model, %claim, %transaction, "row claimed");
+                warn!(target: "node::challenger", %model, fault, %claim, %transaction, "claimed");
             }
-            // By this node before it was killed, or by somebody else.
+            // By this node before it was killed.
             Err(Error::Reverted(why)) if why.contains("ClaimExists") => {}
-            Err(error) => return self.outcome(model, LEFT_OUT, Err(error)).await,
+            Err(error) => return self.outcome(model, fault, Err(error)).await,
         }
         let deadline = self.client.call(to, &Disputes::claimOfCall { claim }).await?.deadline;
-        Ok(IndexExamination::Claimed { claim, deadline })
+        Ok(IndexExamination::Claimed { fault, claim, deadline })
     }
 
     /// Ends a claim whose time is over: strikes the index, or only gets the bond back if the index is
     /// struck for something else. `None` if the chain's clock is not there yet.
-    async fn conclude(&self, model: B256, claim: B256) -> Result<Option<IndexExamination>> {
+    async fn conclude(
+        &self,
+        model: B256,
+        fault: u8,
+        claim: B256,
+    ) -> Result<Option<IndexExamination>> {
         let call = Disputes::concludeCall { claim };
         let (transaction, gas) = match self.client.send(self.contract(), &call, U256::ZERO).await {
             Ok(sent) => (sent.transaction, sent.gas),
@@ -257,7 +263,7 @@ impl IndexChallenger {
             Err(error) => return Err(error),
         };
         Ok(Some(match self.is_struck(model).await? {
-            true => IndexExamination::Struck { fault: LEFT_OUT, transaction, gas },
+            true => IndexExamination::Struck { fault, transaction, gas },
             false if transaction.is_zero() => IndexExamination::Answered,
             false => IndexExamination::Late,
         }))
@@ -267,9 +273,6 @@ impl IndexChallenger {
         self.registry.contracts().deployment.index_disputes
     }
 }
-
-/// Number of the fault that a claim shows.
-const LEFT_OUT: u8 = Disputes::Fault::LeftOut as u8;
 
 /// What was found in a model's index, `None` before it is examined.
 ///

@@ -1,7 +1,7 @@
 //! A fault of an index as the call that proves it.
 
 use alloy::{
-    primitives::{B256, Bytes, U256, keccak256},
+    primitives::{Address, B256, Bytes, U256, keccak256},
     sol_types::{SolCall, SolValue},
 };
 use attribution::{
@@ -18,7 +18,7 @@ use crate::{
     Error, Result,
     chain::bindings::{
         ContributorProof,
-        IIndexDisputes::{self as Disputes, DatanetRow, Fault as Kind},
+        IIndexDisputes::{self as Disputes, Fault as Kind},
         IndexNode, IndexRow, NodeProof, RowProof,
     },
 };
@@ -29,14 +29,25 @@ pub(super) enum Proof {
     /// Strikes the index at once.
     Fault(Kind, Bytes),
     /// A claim with its id: strikes the index unless somebody answers it in time.
-    Claim(B256, LeftOut),
+    Claim(B256, Claim),
 }
 
-/// A claim of a left-out row.
+/// A claim that something is missing.
 #[derive(Debug)]
-pub(super) enum LeftOut {
+pub(super) enum Claim {
     Row(Box<Disputes::claimLeftOutRowCall>),
     Contributor(Box<Disputes::claimLeftOutContributorCall>),
+    Ordinal(Disputes::claimMissingOrdinalCall),
+}
+
+impl Claim {
+    /// What it shows when nobody answers.
+    pub(super) const fn fault(&self) -> Kind {
+        match self {
+            Self::Row(_) | Self::Contributor(_) => Kind::LeftOut,
+            Self::Ordinal(_) => Kind::MissingOrdinal,
+        }
+    }
 }
 
 /// What a proof is made from.
@@ -46,6 +57,8 @@ pub(super) struct Maker<'a> {
     pub(super) published: &'a PublishedIndex,
     pub(super) index: &'a Index,
     pub(super) rows: &'a Rows,
+    /// Who sends it.
+    pub(super) challenger: Address,
 }
 
 impl Maker<'_> {
@@ -57,6 +70,7 @@ impl Maker<'_> {
         let model = self.model;
         Ok(match fault {
             Fault::LeftOutRow(..) | Fault::LeftOutContributor(..) => return self.claim(fault),
+            Fault::MissingOrdinal(ordinal) => return self.claim_ordinal(ordinal),
             Fault::Contributors(before) => {
                 let (a, b) = (self.index.proof(before)?, self.index.proof(before + 1)?);
                 fault_of(Kind::Contributors, &Disputes::proveContributorsCall { model, a, b })
@@ -113,7 +127,7 @@ impl Maker<'_> {
                 let gap = Disputes::Gap { lower, upper };
                 let (row_, call) =
                     (row.clone(), Disputes::claimLeftOutRowCall { model, row, contributor, gap });
-                (row_, LeftOut::Row(Box::new(call)))
+                (row_, Claim::Row(Box::new(call)))
             }
             Fault::LeftOutContributor(place, gap) => {
                 let row = self.rows.proof(place)?;
@@ -121,11 +135,26 @@ impl Maker<'_> {
                     sides(gap, |ordinal| self.index.proof(ordinal))?;
                 let call =
                     Disputes::claimLeftOutContributorCall { model, row: row.clone(), lower, upper };
-                (row, LeftOut::Contributor(Box::new(call)))
+                (row, Claim::Contributor(Box::new(call)))
             }
             other => return Err(Error::Dispute(format!("{other:?} is no claim"))),
         };
-        Ok(Proof::Claim(claim_id(model, &row), call))
+        let row = IndexRow {
+            datanet: row.datanet,
+            rowIndex: row.row.index,
+            rowHash: row.row.rowHash,
+            clusterHash: row.row.clusterHash,
+        };
+        Ok(Proof::Claim(keccak256((model, self.challenger, row).abi_encode()), call))
+    }
+
+    fn claim_ordinal(&self, ordinal: usize) -> Result<Proof> {
+        let (model, by) = (self.model, self.challenger);
+        let ordinal = u32::try_from(ordinal)
+            .map_err(|_| Error::Dispute(format!("ordinal {ordinal} is past all indexes")))?;
+        let claim = keccak256((model, by, ordinal).abi_encode());
+        let call = Disputes::claimMissingOrdinalCall { model, ordinal };
+        Ok(Proof::Claim(claim, Claim::Ordinal(call)))
     }
 
     /// The way from the root to a leaf.
@@ -176,15 +205,4 @@ fn unknown(leaf: Leaf) -> Error {
 fn sides<T>(gap: Gap, open: impl Fn(usize) -> Result<T>) -> Result<[Vec<T>; 2]> {
     let [lower, upper] = gap.map(|side| side.map(&open).into_iter().collect::<Result<_>>());
     Ok([lower?, upper?])
-}
-
-/// `keccak256(abi.encode(model, row))`, the row as a leaf has it.
-fn claim_id(model: B256, of: &DatanetRow) -> B256 {
-    let row = IndexRow {
-        datanet: of.datanet,
-        rowIndex: of.row.index,
-        rowHash: of.row.rowHash,
-        clusterHash: of.row.clusterHash,
-    };
-    keccak256((model, row).abi_encode())
 }

@@ -15,7 +15,7 @@ use tracing::warn;
 
 use crate::{
     Error, Result,
-    chain::bindings::{self, IIndexDisputes::DatanetRow},
+    chain::bindings::IIndexDisputes::{self, DatanetRow},
     datanet::{Datanet, Row},
     registry::{DatanetRef, Registry, Role},
 };
@@ -155,7 +155,7 @@ impl Rows {
         let proof = merkle::proof(&datanet.leaves(), number)?;
         Ok(DatanetRow {
             datanet: place.datanet,
-            row: bindings::Row {
+            row: IIndexDisputes::Row {
                 index: row.index,
                 rowHash: row.row_hash,
                 contributor: row.contributor,

@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use alloy::{primitives::keccak256, rpc::types::Filter, sol_types::SolEvent};
+use alloy::{
+    primitives::keccak256,
+    rpc::types::Filter,
+    sol_types::{SolCall, SolEvent},
+};
 use attribution::{
     estimate::PublishedIndex,
     settle::{
@@ -15,10 +19,11 @@ use attribution::{
 use node::{
     chain::bindings::{
         DatanetVersion as ChainVersion, G1Point,
-        IIndexDisputes::{DatanetRow, Fault, FaultProven, Gap},
-        IModelRegistry, IndexNode, IndexRow as ChainIndexRow, Price, Row as ChainRow, RowProof,
+        IIndexDisputes::{DatanetRow, Fault, FaultProven, Gap, Row as DisputedRow},
+        IModelRegistry, IndexNode, IndexRow as ChainIndexRow, Price, RowProof,
     },
-    challenger::{IndexAnswerer, IndexChallenger, IndexExamination, index_examination},
+    challenger::{IndexAnswerer, IndexChallenger, IndexExamination, Indexes, index_examination},
+    store::Table,
 };
 use prover::{BlobCommitment, evm};
 use tokio::task::JoinHandle;
@@ -37,9 +42,13 @@ const SYMBOLS: usize = 256;
 impl World {
     /// Registers a model with what a draft gives, and publishes it.
     async fn post(&self, name: &str, draft: &Draft) -> B256 {
+        let root = B256::new(PublishedIndex::from_bytes(&draft.bytes()).unwrap().root());
+        self.post_under(name, draft, root).await
+    }
+
+    async fn post_under(&self, name: &str, draft: &Draft, root: B256) -> B256 {
         let (client, at) = (self.anvil.client(Some(signer(1))), &self.contracts.deployment);
         let bytes = draft.bytes();
-        let root = B256::new(PublishedIndex::from_bytes(&bytes).unwrap().root());
         let content = keccak256(name);
         let call = IModelRegistry::registerAdapterCall {
             base: self.base,
@@ -145,6 +154,18 @@ impl Watcher {
         IndexChallenger::new(store, registry, client, self.publisher.clone(), &self.datanets)
     }
 
+    fn answerer(&self) -> IndexAnswerer {
+        let (store, registry) = (Arc::clone(&self.store), self.registry.clone());
+        let indexes = Indexes::new(registry.clone(), self.publisher.clone());
+        IndexAnswerer::new(store, registry, self.client.clone(), indexes, &self.datanets)
+    }
+
+    /// How many claims its answerer has not judged.
+    fn waiting(&self) -> usize {
+        let waiting = self.store.scan(Table::Meta, b"index-claims/waiting/", &[], usize::MAX);
+        waiting.unwrap().len()
+    }
+
     fn run(&self) -> Running {
         let shutdown = CancellationToken::new();
         let (challenger, indexer) =
@@ -211,7 +232,7 @@ async fn claim_falsely(world: &World, model: B256, index: &InfluenceIndex) {
         model,
         row: DatanetRow {
             datanet: 0,
-            row: ChainRow {
+            row: DisputedRow {
                 index: 7,
                 rowHash: copy.row_hash,
                 contributor: copy.contributor,
@@ -222,10 +243,15 @@ async fn claim_falsely(world: &World, model: B256, index: &InfluenceIndex) {
         contributor,
         gap: Gap { lower: vec![lower], upper: vec![] },
     };
+    claim(world, &call).await;
+}
+
+/// Somebody's claim.
+async fn claim(world: &World, call: &impl SolCall) {
     let to = world.contracts.deployment.index_disputes;
     let attacker = world.anvil.client(Some(signer(3)));
     let bond = attacker.call(to, &IIndexDisputes::claimBondCall {}).await.unwrap();
-    attacker.send(to, &call, bond).await.unwrap();
+    attacker.send(to, call, bond).await.unwrap();
 }
 
 /// Only rows answer a false claim; an answer takes its bond.
@@ -234,15 +260,42 @@ async fn answer(world: &World, watcher: &Watcher, blind: &Watcher) {
     let held = watcher.client.balance(to).await.unwrap();
     for (by, answered) in [(blind, false), (watcher, true), (watcher, true)] {
         by.indexer.sync().await.unwrap();
-        let (store, registry, client) =
-            (Arc::clone(&by.store), by.registry.clone(), by.client.clone());
-        let answerer = IndexAnswerer::new(store, registry, client, &by.datanets);
+        let answerer = by.answerer();
         assert!(answerer.step().await.unwrap());
         let bond = watcher.client.call(to, &IIndexDisputes::claimBondCall {}).await.unwrap();
         let left = watcher.client.balance(to).await.unwrap();
         assert_eq!(left, if answered { held - bond } else { held });
         assert!(!answerer.step().await.unwrap(), "there are no new blocks");
     }
+}
+
+/// Whoever publishes an index, which needs no rows for it, answers that its ordinals are there, also
+/// beside a claim that cannot be judged before its time is over; those of ordinals that are not there
+/// stay.
+async fn answer_ordinals(world: &World, honest: B256, wrong: B256) {
+    let root = keccak256("of a tree that nobody has");
+    let unreadable = world.post_under("unreadable", &Draft::of(&world.index()), root).await;
+    for (model, ordinal) in [(unreadable, 0), (honest, 1), (wrong, 2), (honest, 0)] {
+        let call = IIndexDisputes::claimMissingOrdinalCall { model, ordinal };
+        claim(world, &call).await;
+    }
+    let owner = Watcher::new(world, 1, vec![]);
+    owner.indexer.sync().await.unwrap();
+    let (to, answerer) = (world.contracts.deployment.index_disputes, owner.answerer());
+    let bond = owner.client.call(to, &IIndexDisputes::claimBondCall {}).await.unwrap();
+    let held = owner.client.balance(to).await.unwrap();
+    assert!(answerer.step().await.unwrap());
+    let left = owner.client.balance(to).await.unwrap();
+    assert_eq!(left, held - U256::from(2) * bond, "two were false");
+    assert_eq!(owner.waiting(), 1, "nobody knows what the unreadable one holds");
+    assert!(!answerer.step().await.unwrap(), "there is nothing new");
+    let call = IIndexDisputes::openClaimsCall { model: honest };
+    assert_eq!(owner.client.call(to, &call).await.unwrap(), U256::ZERO);
+
+    world.anvil.pass(LONG).await;
+    owner.indexer.sync().await.unwrap();
+    assert!(owner.answerer().step().await.unwrap());
+    assert_eq!(owner.waiting(), 0);
 }
 
 impl Running {
@@ -276,9 +329,6 @@ async fn every_wrong_index_is_struck_and_an_honest_one_earns() {
     running.end().await;
 
     let hidden = world.post_all(hidden()).await;
-    let mut padded = Draft::of(&world.index());
-    padded.declared.0 += 1;
-    let padded = world.post("a contributor that is not there", &padded).await;
     let watcher = Watcher::new(&world, 2, vec![rows, world.folder.path().join("missing")]);
     watcher.indexer.sync().await.unwrap();
     let before = watcher.client.balance(watcher.client.sender().unwrap()).await.unwrap();
@@ -289,19 +339,20 @@ async fn every_wrong_index_is_struck_and_an_honest_one_earns() {
         assert!(matches!(error, Error::Store(_)), "{error:?}");
     }
     let (claimed, struck): (Vec<B256>, Vec<B256>) =
-        hidden.keys().partition(|model| hidden[*model].1 == Fault::LeftOut as u8);
+        hidden.keys().partition(|model| hidden[*model].1 >= Fault::LeftOut as u8);
     watcher.all(&struck, is_struck).await;
     watcher.all(&claimed, is_claimed).await;
     watcher.all(visible.keys(), |found| *found == IndexExamination::Late).await;
     watcher.all([&honest], |found| *found == IndexExamination::Clean { datanets: 1 }).await;
-    watcher.all([&padded], |found| matches!(found, IndexExamination::Unprovable(_))).await;
     assert_eq!(world.proven().await.len(), visible.len() + struck.len());
 
     claim_falsely(&world, honest, &index).await;
     answer(&world, &watcher, &blind).await;
 
-    // Claims are concluded when nobody answers, by another process.
-    world.anvil.pass(LONG).await;
+    let padded = hidden.iter().find(|(_, of)| of.0 == "a contributor that is not there").unwrap().0;
+    answer_ordinals(&world, honest, *padded).await;
+
+    // Claims are concluded when nobody answered in time, by another process.
     let running = watcher.run();
     watcher.all(&claimed, is_struck).await;
     running.end().await;
@@ -328,18 +379,16 @@ async fn every_wrong_index_is_struck_and_an_honest_one_earns() {
     let prize = bond / U256::from(2) * U256::from(hidden.len()) + claim;
     assert!(gained <= prize && gained > prize - bond / U256::from(10), "{gained} of {prize}");
 
-    // An answered claim puts off no more than its time.
-    world.anvil.pass(LONG).await;
-
-    // Only the honest model earns, and what is wrong with it nobody can prove, the padded one.
+    // Only the honest model earns, from the end of its window: answered claims put nothing off.
     let to = world.contracts.deployment.influence_indexes;
     let time = world.anvil.client(None).block(None).await.unwrap().unwrap().timestamp;
     for model in visible.keys().chain(hidden.keys()) {
         let call = IInfluenceIndexes::isEarningCall { model: *model, time };
         assert!(!watcher.client.call(to, &call).await.unwrap());
     }
-    for model in [honest, padded] {
-        let call = IInfluenceIndexes::isEarningCall { model, time };
-        assert!(watcher.client.call(to, &call).await.unwrap());
-    }
+    let call = IInfluenceIndexes::isEarningCall { model: honest, time };
+    assert!(watcher.client.call(to, &call).await.unwrap());
+    let known = watcher.client.call(to, &IInfluenceIndexes::indexOfCall { model: honest }).await;
+    let known = known.unwrap();
+    assert_eq!(known.acceptedAt, known.disputableUntil);
 }

@@ -118,7 +118,7 @@ pub(super) fn visible() -> Vec<Plant> {
     ]
 }
 
-/// What only rows show.
+/// What only rows show, or nothing shows but that nobody answers.
 pub(super) fn hidden() -> Vec<Plant> {
     vec![
         plant(Fault::Row, "another text", |draft| {
@@ -144,6 +144,15 @@ pub(super) fn hidden() -> Vec<Plant> {
         plant(Fault::LeftOut, "the first contributor left out", |draft| {
             draft.contributors.remove(0);
             draft.declared.0 -= 1;
+        }),
+        plant(Fault::MissingOrdinal, "a contributor that is not there", |draft| {
+            draft.declared.0 += 1;
+        }),
+        plant(Fault::MissingOrdinal, "the last contributor hidden behind the number", |draft| {
+            draft.contributors.pop();
+        }),
+        plant(Fault::MissingOrdinal, "as many contributors as there may be", |draft| {
+            draft.declared.0 = 1 << 24;
         }),
     ]
 }

@@ -1,15 +1,36 @@
 //! Votes that Disputes does not let end: the bond and the batch are freed all the same.
 
-use node::{chain::bindings::ISettlement, registry::BatchStatus, votes::Releaser};
+use std::sync::Arc;
 
-use super::*;
+use alloy::primitives::{U256, keccak256};
+use node::{
+    Error,
+    chain::bindings::{
+        ISettlement,
+        ISketchVotes::{self, Stage},
+    },
+    recorder::{Admission, Recorded, ServedCall},
+    registry::BatchStatus,
+    serving::{Finish, StoredAnswer},
+    store::{MemoryStore, SharedStore, Table},
+    votes::Releaser,
+};
+
+use super::{
+    ballots::challenge,
+    peer::{Peer, funded, validator},
+    world::WINDOW,
+};
+use crate::{
+    anvil::VOTE_PERIOD,
+    market::{EPOCH_SECONDS, MAX_SKEW, Market, Operator},
+};
 
 const DAY: u64 = 86_400;
 
 impl Peer {
     fn releaser(&self) -> Releaser {
-        let (store, registry, client) = self.own();
-        Releaser::new(store, registry, client, self.votes)
+        Releaser::new(self.context())
     }
 
     async fn vote(&self, vote: u64) -> ISketchVotes::Vote {
@@ -31,8 +52,14 @@ async fn serve(market: &Market, node: &Operator, seed: u64) -> Recorded {
         sketch: vec![1, -2, 3],
         scores: Vec::new(),
         request: seed.to_be_bytes().to_vec(),
-        answer: StoredAnswer { is_chat: true, model: "adapter".into(), text, finish: Finish::Stop }
-            .to_bytes(),
+        answer: StoredAnswer {
+            is_chat: true,
+            model: "adapter".into(),
+            text,
+            finish: Finish::Stop,
+            logprobs: None,
+        }
+        .to_bytes(),
     };
     node.recorder.record(reservation, served).await.unwrap()
 }
@@ -69,7 +96,7 @@ async fn votes_that_cannot_end_are_abandoned_and_their_batch_becomes_final() {
     let operator = Peer::of(&market, &node).await;
     assert!(operator.answerer().step().await.unwrap());
     challenge(&grudge, batch, &node, &recorded[1]).await;
-    let votes = market.contracts.deployment.sketch_votes.unwrap();
+    let votes = market.contracts.deployment.sketch_votes;
     set_arbiter(&market, false).await;
     market.anvil.pass(3 * VOTE_PERIOD + WINDOW).await;
     for peer in [&validators[0], &grudge, &operator] {

@@ -1,13 +1,9 @@
-//! What Prometheus reads under `/metrics`.
-//!
-//! A service owns a struct of its metrics and registers it once at start; the finished
-//! [`Registry`] is then shared, read-only, with the API.
+//! Metrics of served calls.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use inference::engine::EngineHandle;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, text},
+    encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{
         counter::Counter,
         family::Family,
@@ -15,12 +11,6 @@ use prometheus_client::{
         histogram::{Histogram, exponential_buckets},
     },
     registry::{Registry, Unit},
-};
-
-use crate::{
-    Result,
-    settler::Waiting,
-    store::{Store, Table, rows},
 };
 
 /// How a call ended.
@@ -181,171 +171,11 @@ impl Drop for InFlight {
     }
 }
 
-/// A step of a batch on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum BatchStep {
-    /// Sealed and committed to.
-    Committed,
-    /// On data availability.
-    Published,
-    /// With a proof of its payouts.
-    Proven,
-    /// On the chain.
-    Posted,
-    /// Past its dispute window.
-    Final,
-    /// Void, by a proven fault or on top of a void one.
-    Struck,
-}
-
-/// Label of the batches' gauge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct BatchLabel {
-    /// The step that batches have reached.
-    pub step: BatchStep,
-}
-
-/// Metrics of batches and claims, read from the store when they are asked for. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct PipelineMetrics {
-    batches: Family<BatchLabel, Gauge>,
-    claims: Gauge,
-    claimed: Gauge,
-    waiting: Gauge,
-    unfinal: Gauge,
-    exposure_cap: Gauge,
-}
-
-impl PipelineMetrics {
-    /// Registers the metrics under `openledger_`.
-    pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            batches: Family::default(),
-            claims: Gauge::default(),
-            claimed: Gauge::default(),
-            waiting: Gauge::default(),
-            unfinal: Gauge::default(),
-            exposure_cap: Gauge::default(),
-        };
-        registry.register(
-            "openledger_batch_waiting_gwei",
-            "Total of the batch that waits because the stake does not cover it, in gwei",
-            metrics.waiting.clone(),
-        );
-        registry.register(
-            "openledger_batch_waiting_unfinal_gwei",
-            "What batches that are not final come to while one waits, in gwei",
-            metrics.unfinal.clone(),
-        );
-        registry.register(
-            "openledger_batch_waiting_cap_gwei",
-            "What they may come to while one waits, in gwei",
-            metrics.exposure_cap.clone(),
-        );
-        registry.register(
-            "openledger_batches",
-            "This node's batches that have reached a step",
-            metrics.batches.clone(),
-        );
-        registry.register(
-            "openledger_claimed_earners",
-            "Earners that have claimed on the chain",
-            metrics.claims.clone(),
-        );
-        registry.register(
-            "openledger_claimed_gwei",
-            "Earnings claimed on the chain, in gwei",
-            metrics.claimed.clone(),
-        );
-        metrics
-    }
-
-    /// Reads the store again.
-    ///
-    /// - `waiting`: why the next batch is not posted
-    ///
-    /// # Errors
-    /// [`crate::Error::Store`].
-    pub fn refresh(&self, store: &dyn Store, waiting: Option<Waiting>) -> Result<()> {
-        let steps = [
-            (BatchStep::Committed, Table::Commitments),
-            (BatchStep::Published, Table::Certificates),
-            (BatchStep::Proven, Table::Proofs),
-            (BatchStep::Posted, Table::Postings),
-            (BatchStep::Final, Table::Finals),
-            (BatchStep::Struck, Table::StruckSeen),
-        ];
-        for (step, table) in steps {
-            let count = store.scan(table, &[], &[], usize::MAX)?.len();
-            self.batches.get_or_create(&BatchLabel { step }).set(count as i64);
-        }
-        let claimed: Vec<(Vec<u8>, u64)> = rows(store, Table::Claimed, &[])?;
-        self.claims.set(claimed.len() as i64);
-        let total = claimed.iter().fold(0u64, |sum, (_, gwei)| sum.saturating_add(*gwei));
-        self.claimed.set(gauge(total));
-        let (total, unfinal, cap) = match waiting {
-            Some(Waiting::Exposure { total, unfinal, cap, .. }) => (total, unfinal, cap),
-            _ => Default::default(),
-        };
-        self.waiting.set(gauge(total));
-        self.unfinal.set(gauge(unfinal.saturating_to()));
-        self.exposure_cap.set(gauge(cap.saturating_to()));
-        Ok(())
-    }
-}
-
-/// Metrics of the engine, read when they are asked for. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct EngineMetrics {
-    engine: EngineHandle,
-    steps: Gauge,
-    tokens: Gauge,
-    most_sequences: Gauge,
-    most_adapters: Gauge,
-}
-
-impl EngineMetrics {
-    /// Registers the metrics under `openledger_`.
-    pub fn register(registry: &mut Registry, engine: EngineHandle) -> Self {
-        let mut gauge = |name: &str, help: &str| {
-            let gauge = Gauge::default();
-            registry.register(name, help, gauge.clone());
-            gauge
-        };
-        Self {
-            engine,
-            steps: gauge("openledger_engine_steps", "Steps of the engine since it started"),
-            tokens: gauge("openledger_engine_tokens", "Tokens in them, of prompts and answers"),
-            most_sequences: gauge("openledger_engine_most_sequences", "Most calls in one step"),
-            most_adapters: gauge("openledger_engine_most_adapters", "Most adapters in one step"),
-        }
-    }
-
-    /// Asks the engine again.
-    pub fn refresh(&self) {
-        let stats = self.engine.stats();
-        self.steps.set(gauge(stats.steps));
-        self.tokens.set(gauge(stats.tokens));
-        self.most_sequences.set(gauge(stats.most_sequences as u64));
-        self.most_adapters.set(gauge(stats.most_adapters as u64));
-    }
-}
-
-/// What a gauge can hold of a number.
-fn gauge(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// The exposition text of all registered metrics.
-pub fn expose(registry: &Arc<Registry>) -> String {
-    let mut text = String::new();
-    text::encode(&mut text, registry).expect("writing to a string does not fail");
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
+    use super::{super::expose, *};
 
     #[test]
     fn a_call_dropped_without_an_end_is_counted_as_abandoned() {

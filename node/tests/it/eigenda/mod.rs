@@ -1,14 +1,14 @@
 //! EigenDA through its real proxy, which keeps blobs in memory, and through servers that fail.
 
+mod pipeline;
+mod proxy;
+
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use alloy::{primitives::U256, signers::local::PrivateKeySigner};
@@ -25,56 +25,12 @@ use node::{
 use prover::{
     EIGENDA_TAU_G2, Fr, G1Affine, LedgerCommitment, Polynomial, Srs, blob_from_rows, evm,
 };
+use proxy::{Proxy, powers};
 use rand::{RngCore, SeedableRng};
 
-/// Longest that the proxy takes to read its powers of tau, on a busy machine.
-const START: Duration = Duration::from_secs(600);
 /// Bytes of the attestation before the layer's own certificate.
 const ATTESTATION: usize = 73;
 const TIME: u64 = 1_800_000_000;
-
-fn cache() -> PathBuf {
-    let home = || Path::new(&std::env::var("HOME").unwrap()).join(".cache/openledger");
-    std::env::var("OPENLEDGER_CACHE").map_or_else(|_| home(), PathBuf::from).join("eigenda")
-}
-
-/// The proxy that `make eigenda` builds; stopped when dropped.
-struct Proxy {
-    child: Child,
-    url: String,
-}
-
-impl Proxy {
-    async fn start() -> Self {
-        let port =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/eigenda.sh");
-        let child = Command::new(script)
-            .arg("run")
-            .env("EIGENDA_PORT", port.to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut proxy = Self { child, url: format!("http://127.0.0.1:{port}") };
-        let (begin, health) = (Instant::now(), format!("{}/health", proxy.url));
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        while http.get(&health).send().await.is_err() {
-            let ended = proxy.child.try_wait().unwrap();
-            assert_eq!(ended, None, "the proxy did not start: run make eigenda");
-            assert!(begin.elapsed() < START, "the proxy is not up after {START:?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        proxy
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
 
 fn attestor() -> Attestor {
     let domain = alloy::sol_types::eip712_domain! { name: "test", };
@@ -138,8 +94,7 @@ async fn the_local_layer_keeps_blobs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_proxy_certifies_our_commitments_and_gives_blobs_back() {
-    let powers = cache().join("resources/g1.point");
-    let read = move || Srs::eigenda(&powers, 1 << 19, EIGENDA_TAU_G2).unwrap();
+    let read = || Srs::eigenda(&powers(), 1 << 19, EIGENDA_TAU_G2).unwrap();
     let (proxy, srs) = tokio::join!(Proxy::start(), tokio::task::spawn_blocking(read));
     let (layer, srs) = (layer(&proxy.url, 3), srs.unwrap());
     let rows: Vec<_> = (0..16)
@@ -240,7 +195,7 @@ impl Server {
 /// commitment is the generator.
 fn certificate() -> Bytes {
     let vector: serde_json::Value =
-        serde_json::from_str(include_str!("../../../test/vectors/eigenda_certificate.json"))
+        serde_json::from_str(include_str!("../../../../test/vectors/eigenda_certificate.json"))
             .unwrap();
     alloy::hex::decode(vector["rlp"].as_str().unwrap()).unwrap().into()
 }

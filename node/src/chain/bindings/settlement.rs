@@ -1,6 +1,5 @@
-//! The contracts as Rust types: the interfaces under `contracts/interfaces`, with user-defined value
-//! types written as what they wrap, which is the same ABI. A test compares every selector and topic
-//! with the committed `abi/`.
+//! Payments, batches, proofs of faults, indexes and votes: everything that has a point of the curve
+//! in it. A macro resolves only the types that it declares itself, so these are of one.
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub, clippy::too_many_arguments)]
 
 use alloy::sol;
@@ -32,23 +31,6 @@ sol! {
 
     #[sol(rpc, abi)]
     interface IPaymentChannels {
-        error NotSettlement(address caller);
-        error ChannelExists(bytes32 channel);
-        error UnknownChannel(bytes32 channel);
-        error NotPayer(bytes32 channel, address caller);
-        error WrongOperator(bytes32 channel, address operator);
-        error WrongSigner(bytes32 channel, address signer);
-        error AboveCeiling(bytes32 channel, uint64 drawnTo, uint64 ceiling);
-        error AboveDeposit(bytes32 channel, uint64 drawnTo, uint256 deposit);
-        error NothingToDraw(bytes32 channel, uint64 drawnTo, uint64 drawn);
-        error DrawsMisordered();
-        error RefundMismatch(uint256 value, uint256 intervals);
-        error NoDeposit();
-        error NoWithdrawal(bytes32 channel);
-        error WithdrawalTooEarly(bytes32 channel, uint64 withdrawableAt);
-        error WithdrawalTooLarge(bytes32 channel, uint256 amount, uint256 available);
-        error OperatorNotActive(address operator);
-
         event ChannelOpened(bytes32 indexed channel, address indexed payer, address indexed operator, uint256 deposit);
         event Deposited(bytes32 indexed channel, uint256 amount, uint256 deposit);
         event Drawn(bytes32 indexed channel, uint64 amount, uint64 drawn);
@@ -101,39 +83,8 @@ sol! {
 
     #[sol(rpc, abi)]
     interface ISettlement {
-        error OperatorNotActive(address operator);
-        error EpochNotOver(uint64 epoch, uint64 endsAt);
-        error BatchExists(bytes32 batch);
-        error UnknownBatch(bytes32 batch);
-        error NotPosted(bytes32 batch);
-        error WrongPrevious(bytes32 previous, bytes32 head);
-        error EpochMisordered(uint64 epoch, uint64 previous);
-        error VoucherOutsideEpoch(bytes32 channel, uint64 time);
-        error InvalidProof();
-        error AboveExposure(address operator, uint256 unfinal, uint256 cap);
-        error BatchHeld(bytes32 batch, uint32 holds);
-        error NotHeld(bytes32 batch);
-        error PreviousNotFinal(bytes32 batch, bytes32 previous);
-        error NotArbiter(address caller);
-        error NotOrphan(bytes32 batch);
-        error NotStruck(bytes32 batch);
-        error AlreadyRefunded(bytes32 batch);
-        error WrongDraws(bytes32 batch);
-        error WitnessesOutOfRange(uint32 symbols, uint32 slotCells);
-        error NoWitnesses();
-        error CertificatesMismatch(uint256 blobs, uint256 certificates);
-        error WindowOpen(bytes32 batch, uint64 finalisableAt);
-        error RowsOutOfRange(uint32 rows);
-        error PagesMisordered();
-        error LengthMismatch(uint256 pages, uint256 payouts);
-        error InvalidPoint(uint256 x, uint256 y);
-        error TotalMismatch(uint64 total, uint64 drawn);
-        error EmptyBatch();
-        error WrongPayouts(bytes32 batch);
         error UnknownVersion(uint32 page, uint64 version);
-        error InvalidOpening();
         error NothingToClaim(uint32 earner);
-        error NoClaims();
         error PaymentFailed(uint32 earner, address account);
 
         event BatchPosted(
@@ -152,10 +103,7 @@ sol! {
         event EarningsUpdated(uint32 indexed page, uint64 indexed version, G1Point commitment, bytes32 batch);
         event Claimed(uint32 indexed earner, address indexed account, uint64 amount, uint64 cumulativeEarnings);
 
-        error PageOutOfRange(uint32 page, uint32 lastPage);
         error AboveFunding(uint32 earner, uint64 amount, uint256 available);
-        error NotChannels(address sender);
-        error ZeroEpochSeconds();
 
         function epochSeconds() external view returns (uint64);
         function disputeWindow() external view returns (uint64);
@@ -191,19 +139,8 @@ sol! {
         function identity() external view returns (G1Point memory);
     }
 
-    /// `rule` is the number of attribution::settle::Rule.
-    #[sol(rpc, abi)]
-    interface IDisputes {
-        event Struck(
-            bytes32 indexed batch, uint8 indexed rule, address indexed challenger, uint256 slashed, uint256 paid
-        );
-    }
-
     #[sol(rpc, abi)]
     interface IEarningsArchive {
-        error OperatorNotActive(address operator);
-        error InvalidPoint(uint256 x, uint256 y);
-
         event EarningsArchived(
             uint32 indexed page,
             uint64 indexed version,
@@ -219,73 +156,7 @@ sol! {
 
     #[sol(rpc, abi)]
     interface IDaCertVerifier {
-        error InvalidCertificate();
-        error CertificateExpired(uint64 storedAt);
         function check(G1Point calldata commitment, uint32 symbols, bytes calldata certificate) external view;
-    }
-
-    #[sol(rpc, abi)]
-    interface IEarnerRegistry {
-        event EarnerRegistered(uint32 indexed earner, address indexed account, uint8 indexed role);
-        function earnerOf(address account, uint8 role) external view returns (uint32 earner);
-        function accountOf(uint32 earner) external view returns (address account, uint8 role);
-        function earnerCount() external view returns (uint32 count);
-        function register(uint8 role) external returns (uint32 earner);
-    }
-
-    struct Split { uint16 platformBps; uint16 modelBps; uint16 stakersBps; uint16 contributorsBps; }
-    struct Rules { Split split; uint8 maxCredits; }
-
-    #[sol(rpc, abi)]
-    interface IFeeSchedule {
-        event RulesScheduled(uint64 indexed activation, Rules rules);
-        function rulesAt(uint64 time) external view returns (Rules memory rules);
-        function schedule(Rules calldata rules, uint64 activation) external;
-    }
-
-    struct Price { uint64 inputRate; uint64 outputRate; uint64 platformFee; }
-    struct DatanetVersion { bytes32 datanet; uint32 version; }
-    struct Model {
-        bytes32 base;
-        bytes32 contentHash;
-        bytes32 indexRoot;
-        bytes32 indexHash;
-        uint32 priceVersion;
-        string name;
-    }
-
-    #[sol(rpc, abi)]
-    interface IModelRegistry {
-        error OwnerNotRegistered(address owner);
-        error DuplicateContent(bytes32 contentHash);
-        error UnknownModel(bytes32 model);
-
-        event ModelRegistered(
-            bytes32 indexed model, bytes32 indexed base, address indexed owner, bytes32 contentHash, string name
-        );
-        event IndexRegistered(bytes32 indexed model, bytes32 indexRoot, bytes32 indexHash, DatanetVersion[] datanets);
-        event PriceSet(bytes32 indexed model, uint32 indexed priceVersion, Price price);
-        /// ERC-721's: the model share follows the token.
-        event Transfer(address indexed from, address indexed to, uint256 indexed tokenId);
-
-        function modelOf(bytes32 model) external view returns (Model memory);
-        function datanetsOf(bytes32 model) external view returns (DatanetVersion[] memory);
-        function priceAt(bytes32 model, uint32 priceVersion) external view returns (Price memory);
-        function ownerEarnerOf(bytes32 model) external view returns (uint32);
-        function ownerEarnerAt(bytes32 model, uint64 time) external view returns (uint32);
-        function lineageOf(bytes32 model) external view returns (bytes32[] memory);
-        function registerBase(bytes32 contentHash, string calldata name, Price calldata price)
-            external returns (bytes32 model);
-        function registerAdapter(
-            bytes32 base,
-            bytes32 contentHash,
-            bytes32 indexRoot,
-            bytes32 indexHash,
-            DatanetVersion[] calldata datanets,
-            string calldata name,
-            Price calldata price
-        ) external returns (bytes32 model);
-        function setPrice(bytes32 model, Price calldata price) external returns (uint32 priceVersion);
     }
 
     struct Index {
@@ -303,19 +174,6 @@ sol! {
 
     #[sol(rpc, abi)]
     interface IInfluenceIndexes {
-        error NoIndex(bytes32 model);
-        error NotModelOwner(bytes32 model, address caller);
-        error AlreadyPublished(bytes32 model);
-        error NotPublished(bytes32 model);
-        error BondTooLow(uint256 bond, uint256 minBond);
-        error ContributorsOutOfRange(uint32 contributors);
-        error DimOutOfRange(uint32 dim);
-        error SymbolsOutOfRange(uint32 symbols);
-        error BlobsOutOfRange(uint256 blobs);
-        error IndexIsStruck(bytes32 model);
-        error WindowOpen(bytes32 model, uint64 acceptedAt);
-        error NoBond(bytes32 model);
-
         event IndexPublished(
             bytes32 indexed model,
             address indexed publisher,
@@ -342,36 +200,6 @@ sol! {
             bytes[] calldata certificates
         ) external payable;
         function withdrawBond(bytes32 model) external;
-    }
-
-    struct Datanet { address owner; uint32 versions; bytes32 metadataHash; string name; string licence; }
-    struct Version { bytes32 rowsRoot; uint32 rowCount; uint64 publishedAt; }
-    struct Row { uint64 index; bytes32 rowHash; address contributor; bytes32 clusterHash; }
-
-    #[sol(rpc, abi)]
-    interface IDatanetRegistry {
-        event DatanetCreated(
-            bytes32 indexed datanet, address indexed owner, string name, string licence, bytes32 metadataHash
-        );
-        event VersionPublished(bytes32 indexed datanet, uint32 indexed version, bytes32 rowsRoot, uint32 rowCount);
-
-        function datanetOf(bytes32 datanet) external view returns (Datanet memory);
-        function versionOf(bytes32 datanet, uint32 version) external view returns (Version memory);
-        function contains(bytes32 datanet, uint32 version, Row calldata row, bytes32[] calldata proof)
-            external view returns (bool);
-        function create(string calldata name, string calldata licence, bytes32 metadataHash)
-            external returns (bytes32 datanet);
-        function publish(bytes32 datanet, bytes32 rowsRoot, uint32 rowCount) external returns (uint32 version);
-    }
-
-    #[sol(rpc, abi)]
-    interface IStaking {
-        event Slashed(address indexed operator, uint256 slashWad, uint256 amount);
-
-        function isActive(address operator) external view returns (bool);
-        function registerOperator() external payable;
-        function feesOf(address operator, address staker) external view returns (uint256);
-        function claimFees(address operator) external returns (uint256 amount);
     }
 
     /// What the operator signs about a served call, under the domain of PaymentChannels.
@@ -421,11 +249,20 @@ sol! {
             Canonical,
             Cluster,
             Order,
-            LeftOut
+            LeftOut,
+            MissingOrdinal
         }
+        struct Row { uint64 index; bytes32 rowHash; address contributor; bytes32 clusterHash; }
         struct DatanetRow { uint8 datanet; Row row; bytes32[] proof; }
         struct Gap { RowProof[] lower; RowProof[] upper; }
-        struct LeftOutClaim { bytes32 model; address challenger; uint64 deadline; IndexRow row; }
+        struct IndexClaim {
+            bytes32 model;
+            address challenger;
+            uint64 deadline;
+            Fault fault;
+            uint32 ordinal;
+            IndexRow row;
+        }
 
         error NoFault();
         error NotDisputable(bytes32 model);
@@ -433,6 +270,9 @@ sol! {
         error NotAGap();
         error WrongClaimBond(uint256 given, uint256 claimBond);
         error ClaimExists(bytes32 claim);
+        error OrdinalOutOfRange(uint32 ordinal, uint32 contributors);
+        error WrongAnswer(uint8 claimed);
+        error WrongOrdinal(uint32 claimed, uint32 given);
         error UnknownClaim(bytes32 claim);
         error TooLate(uint64 deadline);
         error TooEarly(uint64 deadline);
@@ -446,9 +286,18 @@ sol! {
             IndexRow row
         );
         event LeftOutAnswered(bytes32 indexed claim, address indexed answerer, IndexRow earlier);
+        event OrdinalClaimed(
+            bytes32 indexed model,
+            bytes32 indexed claim,
+            address indexed challenger,
+            uint64 deadline,
+            uint32 ordinal
+        );
+        event OrdinalAnswered(bytes32 indexed claim, address indexed answerer);
 
         function claimBond() external view returns (uint256);
-        function claimOf(bytes32 claim) external view returns (LeftOutClaim memory);
+        function openClaims(bytes32 model) external view returns (uint256);
+        function claimOf(bytes32 claim) external view returns (IndexClaim memory);
         function proveContributors(bytes32 model, ContributorProof calldata a, ContributorProof calldata b) external;
         function proveOrdinal(bytes32 model, ContributorProof calldata contributor) external;
         function proveNode(bytes32 model, NodeProof calldata node) external;
@@ -465,7 +314,9 @@ sol! {
         function claimLeftOutContributor(
             bytes32 model, DatanetRow calldata row, ContributorProof[] calldata lower, ContributorProof[] calldata upper
         ) external payable returns (bytes32 claim);
+        function claimMissingOrdinal(bytes32 model, uint32 ordinal) external payable returns (bytes32 claim);
         function answer(bytes32 claim, DatanetRow calldata earlier) external;
+        function answerOrdinal(bytes32 claim, ContributorProof calldata contributor) external;
         function conclude(bytes32 claim) external;
     }
 
@@ -578,29 +429,6 @@ sol! {
         }
         struct Ballot { bytes32 commitment; uint128 stake; Choice choice; }
 
-        error BatchNotPosted(bytes32 batch);
-        error WindowOver(bytes32 batch, uint64 finalisableAt);
-        error WrongBond(uint256 given, uint256 bond);
-        error VoteOpen(uint256 vote);
-        error WrongCells(uint32 row);
-        error NotRecord(uint32 row);
-        error WrongWitness(uint32 row, bytes32 recordHash);
-        error PanelTooSmall(uint256 panelStake, uint256 minPanelStake);
-        error WrongStage(uint256 vote, Stage stage);
-        error TooLate(uint256 vote, uint256 endedAt);
-        error TooEarly(uint256 vote, uint256 beginsAt);
-        error NotAccused(uint256 vote, address caller);
-        error AnswerTooLong(uint256 length);
-        error WrongAnswer(uint256 vote);
-        error NotOnPanel(uint256 vote, address caller);
-        error ZeroCommitment();
-        error AlreadyCommitted(uint256 vote, address validator);
-        error AlreadyRevealed(uint256 vote, address validator);
-        error WrongReveal(uint256 vote, address validator);
-        error NoChoice();
-        error NotHeld(uint256 vote);
-        error NothingOwed(address account);
-
         event Challenged(
             uint256 indexed vote,
             bytes32 indexed batch,
@@ -623,6 +451,7 @@ sol! {
         );
         event Committed(uint256 indexed vote, address indexed validator, bytes32 commitment);
         event Revealed(uint256 indexed vote, address indexed validator, Choice choice, uint256 stake);
+        event Penalised(uint256 indexed vote, address indexed validator, uint256 amount);
         event Resolved(
             uint256 indexed vote,
             bytes32 indexed batch,
@@ -652,28 +481,5 @@ sol! {
         function reveal(uint256 vote, Choice choice, bytes32 salt) external;
         function resolve(uint256 vote) external;
         function withdraw(address account) external returns (uint256 amount);
-    }
-
-    #[sol(rpc, abi)]
-    interface IValidatorRoll {
-        error OperatorNotActive(address operator);
-        error AlreadyEnrolled(address validator);
-        error RollFull(uint256 stake, uint256 leastStake);
-
-        function isEnrolled(address account) external view returns (bool);
-        function enrol() external;
-        function leave() external;
-    }
-
-    #[sol(rpc, abi)]
-    interface IRecordSamples {
-        error AlreadyDrawn(bytes32 batch);
-        error NotReady(bytes32 batch, uint256 blockNumber);
-
-        function seedOf(bytes32 batch) external view returns (bytes32);
-        function blockOf(bytes32 batch) external view returns (uint256);
-        function sampleOf(bytes32 batch, address auditor, uint32 records, uint32 count)
-            external view returns (uint32[] memory ordinals);
-        function draw(bytes32 batch) external returns (bytes32 seed);
     }
 }

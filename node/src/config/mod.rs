@@ -1,0 +1,213 @@
+//! The configuration file, checked on load.
+
+mod access;
+mod defaults;
+mod keys;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use access::{AdapterConfig, AdaptersConfig, KeyConfig};
+use alloy::signers::local::PrivateKeySigner;
+pub use keys::read_key;
+pub(crate) use keys::read_small;
+pub use sections::{
+    ChainConfig, ChallengerConfig, DaConfig, DaKind, EarningsConfig, LogConfig, LogFormat,
+    ModelConfig, NodeConfig, OperatorConfig, ShoppingConfig, SrsConfig, ValidatorConfig,
+};
+use serde::Deserialize;
+
+use crate::{Error, Result};
+
+/// Environment variable that may hold the operator's key instead of a file.
+pub const OPERATOR_KEY_VARIABLE: &str = "OPENLEDGER_OPERATOR_KEY";
+/// Environment variable that may hold the attestor's key instead of a file.
+pub const ATTESTOR_KEY_VARIABLE: &str = "OPENLEDGER_ATTESTOR_KEY";
+/// Chains on which what is made up for development is refused: Ethereum and OpenLedger.
+const MAIN_CHAINS: [u64; 2] = [1, 1612];
+
+/// A setting's name and value, with its least and its greatest.
+type Bound = (&'static str, u64, u64, u64);
+
+fn check((name, value, low, high): Bound) -> Result<()> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::Config(format!("{name} {value} is not in {low}..={high}")))
+}
+
+/// Everything that an operator decides. `openledger.example.toml` documents each value.
+///
+/// Paths in the file are relative to the file's folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The chain that settles.
+    pub chain: ChainConfig,
+    /// Who serves.
+    #[serde(default)]
+    pub operator: OperatorConfig,
+    /// The node's own address, data and bounds.
+    pub node: NodeConfig,
+    /// What is served.
+    pub model: ModelConfig,
+    /// Data availability.
+    #[serde(default)]
+    pub da: DaConfig,
+    /// Powers of tau.
+    #[serde(default)]
+    pub srs: SrsConfig,
+    /// Earnings of all earners.
+    #[serde(default)]
+    pub earnings: EarningsConfig,
+    /// Votes on other operators' records.
+    #[serde(default)]
+    pub validator: ValidatorConfig,
+    /// Checks of other operators' batches.
+    #[serde(default)]
+    pub challenger: ChallengerConfig,
+    /// Callers that need no vouchers of their own.
+    #[serde(default)]
+    pub keys: Vec<KeyConfig>,
+    /// Adapters besides those of models.
+    #[serde(default)]
+    pub adapters: AdaptersConfig,
+    /// Logs.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read, [`Error::Config`] if it is not TOML, has an unknown
+    /// field, or a value breaks a bound.
+    pub fn load(path: &Path) -> Result<Self> {
+        let mut config = Self::parse(&read_small(path)?)?;
+        config.resolve(path.parent().unwrap_or(Path::new(".")));
+        Ok(config)
+    }
+
+    /// Parses and checks the text of a file; paths stay as written.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| Error::Config(error.to_string()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<()> {
+        for bound in self.bounds() {
+            check(bound)?;
+        }
+        if self.srs.secret_seed.is_some() && self.srs.path.is_some() {
+            return Err(Error::Config("srs has both secret_seed and path".into()));
+        }
+        if let Some(shopping) = &self.challenger.shopping {
+            shopping.validate()?;
+        }
+        if self.da.kind == DaKind::Eigenda && self.srs.secret_seed.is_some() {
+            let rule = "da.kind eigenda needs srs.path: EigenDA commits with its own powers of tau";
+            return Err(Error::Config(rule.into()));
+        }
+        self.keys.iter().try_for_each(KeyConfig::validate)?;
+        self.adapters.validate()?;
+        self.da.eigenda.validate()
+    }
+
+    const fn bounds(&self) -> [Bound; 13] {
+        let (chain, node, model) = (&self.chain, &self.node, &self.model);
+        [
+            ("chain.poll_interval_ms", chain.poll_interval_ms, 50, 60_000),
+            ("chain.max_head_age_seconds", chain.max_head_age_seconds, 1, 86_400),
+            ("node.max_skew_seconds", node.max_skew_seconds, 1, 86_400),
+            ("node.max_body_bytes", node.max_body_bytes as u64, 1 << 10, 64 << 20),
+            ("node.max_requests", node.max_requests as u64, 1, 1 << 16),
+            ("node.call_timeout_seconds", node.call_timeout_seconds, 1, 3_600),
+            ("model.max_prompt_tokens", model.max_prompt_tokens as u64, 1, 1 << 20),
+            ("model.max_new_tokens", model.max_new_tokens as u64, 1, 1 << 20),
+            ("model.max_batch", model.max_batch as u64, 1, 1 << 12),
+            ("model.queue", model.queue as u64, 1, 1 << 16),
+            ("model.attribution_threads", model.attribution_threads as u64, 1, 256),
+            ("srs.powers", self.srs.powers as u64, 1 << 10, 1 << 19),
+            ("earnings.archive_seconds", self.earnings.archive_seconds, 60, 14 * 86_400),
+        ]
+    }
+
+    /// Refuses to run with a development's setup or attestor where real money is.
+    ///
+    /// # Errors
+    /// [`Error::Config`] on chains 1 and 1612: if `srs.secret_seed` is set, because whoever knows
+    /// it can forge openings, and without it as well, because the only certificates of
+    /// availability that a node makes are the word of a development attestor.
+    pub fn check_chain(&self, chain_id: u64) -> Result<()> {
+        if !MAIN_CHAINS.contains(&chain_id) {
+            return Ok(());
+        }
+        let what = if self.srs.secret_seed.is_some() {
+            "srs.secret_seed"
+        } else {
+            "the development attestor (da.attestor_key_file)"
+        };
+        Err(Error::Config(format!("{what} is refused on main chain {chain_id}")))
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        let fixed = [&mut self.chain.deployment, &mut self.node.data_dir, &mut self.model.base];
+        let optional = [
+            &mut self.operator.key_file,
+            &mut self.da.attestor_key_file,
+            &mut self.srs.path,
+            &mut self.srs.cache_dir,
+            &mut self.adapters.root,
+        ];
+        let keys = self.keys.iter_mut().flat_map(|key| {
+            let adapters = key.adapters.iter_mut().map(|adapter| &mut adapter.path);
+            key.payer_key_file.iter_mut().chain(adapters)
+        });
+        let shopping = self.challenger.shopping.iter_mut();
+        let shopping =
+            shopping.flat_map(|shopping| [&mut shopping.key_file, &mut shopping.prompts]);
+        let listed =
+            self.model.models.iter_mut().chain(&mut self.node.datanets).chain(shopping).chain(keys);
+        for path in fixed.into_iter().chain(optional.into_iter().flatten()).chain(listed) {
+            *path = folder.join(&*path);
+        }
+    }
+
+    /// The operator's key, from [`OPERATOR_KEY_VARIABLE`] or the file.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if neither is there or the text is not a private key.
+    pub fn operator_key(&self) -> Result<PrivateKeySigner> {
+        read_key(OPERATOR_KEY_VARIABLE, self.operator.key_file.as_deref())
+    }
+
+    /// The development attestor's key, from [`ATTESTOR_KEY_VARIABLE`] or the file.
+    ///
+    /// # Errors
+    /// As [`Self::operator_key`].
+    pub fn attestor_key(&self) -> Result<PrivateKeySigner> {
+        read_key(ATTESTOR_KEY_VARIABLE, self.da.attestor_key_file.as_deref())
+    }
+}
+
+impl ShoppingConfig {
+    fn validate(&self) -> Result<()> {
+        [
+            ("challenger.shopping.endpoints", self.endpoints.len() as u64, 1, 1_024),
+            ("challenger.shopping.budget_gwei", self.budget_gwei, 1, u64::MAX),
+            ("challenger.shopping.deposit_gwei", self.deposit_gwei, 1, u64::MAX),
+            ("challenger.shopping.calls_per_epoch", self.calls_per_epoch.into(), 1, 1_000),
+            ("challenger.shopping.max_tokens", self.max_tokens, 1, 1 << 20),
+        ]
+        .into_iter()
+        .try_for_each(check)
+    }
+}

@@ -1,0 +1,107 @@
+//! OpenAI's stock clients against a node on a chain, with a key whose payer's channel the node opens.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use alloy::{primitives::B256, signers::local::PrivateKeySigner};
+use node::{chain::bindings::IStaking, committer::Kzg};
+use serde_json::Value;
+
+use crate::{
+    anvil::{self, Anvil, KEYS, PAGE_SIZE},
+    binary::{Files, PATIENCE, Process, write_key},
+    market::{Market, coins},
+    votes::publish,
+};
+
+const EPOCH: u64 = 3_600;
+const WINDOW: u64 = 60;
+const SECRET: &str = "a secret of ana's";
+/// SHA-256 of the secret, by sha256sum.
+const SECRET_HASH: &str = "451c5b3e25cffe0f01e1b2c0c35b25b264e80b20c71bcbec997e8f785eb7e1ca";
+
+/// A node that serves the project's model with an adapter on it.
+struct Stand {
+    _market: Market,
+    model: B256,
+    node: Process,
+    _folder: tempfile::TempDir,
+}
+
+impl Stand {
+    async fn start() -> Self {
+        let anvil = Anvil::start(anvil::free_port()).await;
+        let deployment = anvil.deploy(EPOCH, WINDOW);
+        let operator: PrivateKeySigner = KEYS[1].parse().unwrap();
+        let client = anvil.client(Some(operator.clone()));
+        let contracts = client.contracts(deployment.clone()).await.unwrap();
+        let register = IStaking::registerOperatorCall {};
+        client.send(deployment.staking, &register, coins(1_000)).await.unwrap();
+        let mut market =
+            Market { anvil, contracts, operator, model: B256::ZERO, channels: Vec::new() };
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = folder.path().join("blobs");
+        let kzg = Kzg::new(anvil::srs(), PAGE_SIZE).unwrap();
+        let model = publish(&market, folder.path(), market.layer(&blobs), kzg, WINDOW).await;
+        market.model = model;
+        let payer: PrivateKeySigner = KEYS[3].parse().unwrap();
+        write_key(&folder.path().join("payer.hex"), &payer);
+        let settings = format!(
+            "[[keys]]\nname = \"ana\"\nsha256 = \"{SECRET_HASH}\"\npayer_key_file = \"../payer.hex\"\n\
+             deposit_gwei = 20_000_000_000\ndaily_limit_gwei = 10_000_000_000\n"
+        );
+        let path = folder.path();
+        let files = Files::write(
+            &path.join("node"),
+            &market.anvil,
+            &market.operator,
+            &path.join("model"),
+            Some(&blobs),
+            &settings,
+        );
+        let node = files.start();
+        Self { _market: market, model, node, _folder: folder }
+    }
+
+    /// Runs a client's script, whose output is this test's.
+    fn run(&self, program: &Path, arguments: &[&str]) {
+        let status = Command::new(program)
+            .args(arguments)
+            .current_dir(scripts())
+            .env("OPENLEDGER_URL", &self.node.url)
+            .env("OPENLEDGER_KEY", SECRET)
+            .env("OPENLEDGER_MODEL", self.model.to_string())
+            .status()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        assert!(status.success(), "{}: {status}", program.display());
+    }
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// The environment that `setup.sh` makes.
+fn python() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/openledger");
+    let cache = std::env::var_os("OPENLEDGER_CACHE").map_or_else(home, PathBuf::from);
+    cache.join("venv-clients/bin/python")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the clients: make test-e2e installs them"]
+async fn stock_clients_work_unchanged_and_every_call_is_paid() {
+    let stand = Stand::start().await;
+    tokio::task::block_in_place(|| {
+        stand.run(&python(), &["stock.py"]);
+        stand.run(Path::new("node"), &["--test", "stock.test.mjs"]);
+    });
+    // What the clients were answered is what the payer's channel was charged.
+    let served = stand.node.metric("openledger_calls_total{outcome=\"Served\"}").await;
+    let fees = stand.node.metric("openledger_fees_gwei_total").await;
+    assert!(served >= 20 && fees > 0, "{served} calls, {fees} gwei");
+    let info: Value = stand.node.client().get("/info", PATIENCE).await.unwrap();
+    assert_eq!(info["numeric_profile"], "cpu-f32-fixed");
+}

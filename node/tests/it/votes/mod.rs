@@ -1,0 +1,10 @@
+//! Votes on records: stage by stage, and by running nodes.
+
+mod ballots;
+mod dishonest;
+mod holds;
+mod nodes;
+mod peer;
+mod world;
+
+pub(crate) use world::{publish, tiny};
