@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The span index beside infini-gram on the same corpus: counts and spans must be equal, then times and sizes.
 
-Table on the terminal, bench/results/spans.json. Run by bench/spans/run.sh, in the environment that it makes."""
+Table on the terminal, bench/results/spans.json and spans.svg. Run by bench/spans/run.sh, in the environment that it makes."""
 
 import json
 import os
@@ -23,7 +23,6 @@ QUERIES = 10_000
 ANSWERS = 50
 ANSWER_TOKENS = 256
 MIN_TOKENS, MAX_COUNT = 4, 10
-TARGETS = {"count p95 ms": 1.0, "spans p95 ms": 50.0, "bytes per token": 7.0}
 
 
 def corpus(rng: np.random.Generator, tokens: int) -> list[np.ndarray]:
@@ -128,6 +127,68 @@ def summary(report: dict) -> dict:
     }
 
 
+def row(name: str, value: float, unit: str, target: float | None = None, peer: float | None = None) -> dict:
+    """One figure. `ratio` is the peer's over ours: above 1 is better than the peer."""
+    met = None if target is None else value <= target
+    ratio = round(peer / value, 2) if peer is not None and value else None
+    return {"name": name, "value": value, "unit": unit, "target": target, "met": met, "peer": peer, "ratio": ratio}
+
+
+def rows_of(report: dict) -> list[dict]:
+    peer, lines = report["infini-gram"], []
+    for shards in ("one shard", "four shards"):
+        got = report[shards]
+        lines += [
+            row(f"counts that differ, {shards}", got["counts unequal"], "unequal", 0),
+            row(f"answers whose spans differ, {shards}", got["answers with other spans"], "unequal", 0),
+            row(f"count, median, {shards}", got["count ms"]["p50"], "ms", None, peer["count ms"]["p50"]),
+            row(f"count, p95, {shards}", got["count ms"]["p95"], "ms", 1.0, peer["count ms"]["p95"]),
+            row(f"spans of {ANSWER_TOKENS} tokens, median, {shards}", got["spans ms"]["p50"], "ms", None,
+                peer["spans ms"]["p50"]),
+            row(f"spans of {ANSWER_TOKENS} tokens, p95, {shards}", got["spans ms"]["p95"], "ms", 50.0,
+                peer["spans ms"]["p95"]),
+            row(f"stored, {shards}", got["bytes per token"], "bytes a token", 7.0),
+            row(f"metadata, {shards}", got["bytes per row"], "bytes a row"),
+            row(f"build, one core, {shards}", round(got["build"]["seconds"], 2), "s", None,
+                peer["build seconds by cores"][1]),
+        ]
+    return lines
+
+
+def print_table(lines: list[dict]) -> None:
+    words = {None: "", True: "met", False: "MISSED"}
+    print(f"{'':46}{'ours':>10} {'unit':14}{'target':>8} {'':7}{'infini-gram':>12}{'ratio':>8}")
+    for line in lines:
+        target = "" if line["target"] is None else f"{line['target']:g}"
+        other = "" if line["peer"] is None else f"{line['peer']:g}"
+        ratio = "" if line["ratio"] is None else f"{line['ratio']:g}"
+        print(f"{line['name']:46}{line['value']:>10g} {line['unit']:14}{target:>8} {words[line['met']]:7}"
+              f"{other:>12}{ratio:>8}")
+
+
+def plot(lines: list[dict]) -> str:
+    """Ours and infini-gram's of every figure that both have, as bars on a logarithmic axis."""
+    both = [line for line in lines if line["peer"] is not None]
+    least = min(min(line["value"], line["peer"]) for line in both)
+    most = max(max(line["value"], line["peer"]) for line in both)
+    left, width, height = 330, 900, 40 * len(both) + 50
+
+    def bar(at: int, value: float, unit: str, colour: str) -> str:
+        length = 10 + (width - left - 120) * float(np.log(value / least) / np.log(most / least))
+        return (f'<rect x="{left}" y="{at}" width="{length:.0f}" height="13" fill="{colour}"/>'
+                f'<text x="{left + length + 5:.0f}" y="{at + 11}">{value:g} {unit}</text>')
+
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" '
+             'font-size="12"><rect width="100%" height="100%" fill="white"/>',
+             f'<text x="{left}" y="18"><tspan fill="#2563eb">OpenLedger</tspan> and '
+             '<tspan fill="#9ca3af">infini-gram</tspan>, logarithmic, shorter is better</text>']
+    for at, line in zip(range(30, height, 40), both):
+        parts.append(f'<text x="{left - 8}" y="{at + 18}" text-anchor="end">{line["name"]}</text>')
+        parts.append(bar(at, line["value"], line["unit"], "#2563eb"))
+        parts.append(bar(at + 15, line["peer"], line["unit"], "#9ca3af"))
+    return "\n".join([*parts, "</svg>\n"])
+
+
 def main() -> None:
     example, work, results, tokens = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
     rng = np.random.default_rng(SEED)
@@ -169,16 +230,15 @@ def main() -> None:
         report[name] = summary(got) | {"counts unequal": unequal, "answers with other spans": different}
     report["spans per answer"] = round(float(np.mean([len(one) for one in expected])), 1)
 
+    lines = rows_of(report)
     results.mkdir(parents=True, exist_ok=True)
-    (results / "spans.json").write_text(json.dumps(report, indent=1) + "\n")
-    print(json.dumps(report, indent=1))
-    one = report["one shard"]
-    reached = {"count p95 ms": one["count ms"]["p95"], "spans p95 ms": one["spans ms"]["p95"]}
-    reached["bytes per token"] = one["bytes per token"]
-    for target, most in TARGETS.items():
-        print(f"{target}: {reached[target]} (target at most {most})")
-    if any(report[name]["counts unequal"] for name in ("one shard", "four shards")):
-        sys.exit("counts differ from infini-gram's")
+    machine = {"cores": os.cpu_count(), "load average": report["load average"]}
+    written = {"machine": machine, "rows": lines, "details": report}
+    (results / "spans.json").write_text(json.dumps(written, indent=1) + "\n")
+    (results / "spans.svg").write_text(plot(lines))
+    print_table(lines)
+    if not all(line["met"] for line in lines if line["unit"] == "unequal"):
+        sys.exit("counts or spans differ from infini-gram's")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compares the span index with infini-gram on a made corpus: 10,000 counts, the spans of 50 answers, build times and
-# sizes. Table on the terminal and bench/results/spans.json. Figures of a machine that is busy are not the index's.
+# sizes. Table on the terminal, bench/results/spans.json and spans.svg. Figures of a machine that is busy are not the index's.
 # Arguments: tokens of the corpus, 10,000,000 unless given.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -29,7 +29,9 @@ pub(super) fn texts(corpus: &Corpus, seed: u64, most: usize) -> Vec<Vec<u32>> {
         vec![vec![], vec![corpus.vocabulary - 2], vec![corpus.vocabulary], vec![u32::MAX]];
     for _ in 0..12 {
         let length = rng.random_range(1..most);
-        let token = |rng: &mut StdRng| corpus.vocabulary - 1 - 9_000 * rng.random_range(0..5);
+        let token = |rng: &mut StdRng| {
+            (corpus.vocabulary - 1).saturating_sub(9_000 * rng.random_range(0..5))
+        };
         texts.push((0..length).map(|_| token(&mut rng)).collect());
         let mut joined = Vec::new();
         while joined.len() < length && !corpus.rows.is_empty() {
