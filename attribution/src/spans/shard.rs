@@ -124,8 +124,7 @@ impl Shard {
     }
 
     fn row_start(&self, row: u32) -> u64 {
-        let bytes = entry(&self.parts[2], u64::from(row), ROW_BYTES as usize);
-        bytes.first_chunk().map_or(0, |start| u64::from_be_bytes(*start))
+        start_of(entry(&self.parts[2], u64::from(row), ROW_BYTES as usize))
     }
 
     /// The row, of this shard, that a position is in.
@@ -151,21 +150,36 @@ impl Shard {
     }
 
     pub(super) fn row(&self, row: u32) -> Option<RowSource> {
-        let bytes = entry(&self.parts[2], u64::from(row), ROW_BYTES as usize);
-        let (_, bytes) = bytes.split_first_chunk::<8>()?;
-        let (&[datanet], bytes) = bytes.split_first_chunk()?;
-        let (&index, bytes) = bytes.split_first_chunk()?;
-        let (&hash, bytes) = bytes.split_first_chunk()?;
-        let (&earner, bytes) = bytes.split_first_chunk()?;
-        let (&cluster, _) = bytes.split_first_chunk()?;
-        Some(RowSource {
-            datanet,
-            index: u64::from_be_bytes(index),
-            hash,
-            earner: EarnerIndex(u32::from_be_bytes(earner)),
-            cluster: u32::from_be_bytes(cluster),
-        })
+        row_of(entry(&self.parts[2], u64::from(row), ROW_BYTES as usize))
     }
+
+    /// A row as the file has it; zeros outside.
+    pub(super) fn row_bytes(&self, row: u32) -> [u8; ROW_BYTES as usize] {
+        let bytes = entry(&self.parts[2], u64::from(row), ROW_BYTES as usize);
+        bytes.first_chunk().copied().unwrap_or([0; ROW_BYTES as usize])
+    }
+}
+
+/// Where a row as the file has it starts; 0 if the bytes are too few.
+pub(super) fn start_of(row: &[u8]) -> u64 {
+    row.first_chunk().map_or(0, |start| u64::from_be_bytes(*start))
+}
+
+/// A row as the file has it; nothing if the bytes are too few.
+pub(super) fn row_of(row: &[u8]) -> Option<RowSource> {
+    let (_, bytes) = row.split_first_chunk::<8>()?;
+    let (&[datanet], bytes) = bytes.split_first_chunk()?;
+    let (&index, bytes) = bytes.split_first_chunk()?;
+    let (&hash, bytes) = bytes.split_first_chunk()?;
+    let (&earner, bytes) = bytes.split_first_chunk()?;
+    let (&cluster, _) = bytes.split_first_chunk()?;
+    Some(RowSource {
+        datanet,
+        index: u64::from_be_bytes(index),
+        hash,
+        earner: EarnerIndex(u32::from_be_bytes(earner)),
+        cluster: u32::from_be_bytes(cluster),
+    })
 }
 
 /// Bytes of an entry, or none outside the file.

@@ -1,16 +1,17 @@
 use super::{
-    CountProof, LEAF_BYTES, LEAF_POSITIONS, LEAF_SYMBOLS, LeafOpening, LongestProof, OrderProof,
-    ShardCommitment, SuffixOpening, tree::Tree,
+    CountProof, LEAF_BYTES, LEAF_POSITIONS, LEAF_SYMBOLS, LeafOpening, LongestProof, MissingProof,
+    OrderProof, RowOpening, ShardCommitment, SuffixOpening, tree::Tree,
 };
 use crate::spans::{SpanIndex, shard::Shard};
 
-/// A shard with its trees, which take about 3 bytes of memory a token.
+/// A shard with its trees, which take about 3 bytes of memory a token and 64 a row.
 #[derive(Debug)]
 pub struct CommittedShard<'a> {
     index: &'a SpanIndex,
     shard: &'a Shard,
     text: Tree,
     suffixes: Tree,
+    rows: Tree,
 }
 
 impl SpanIndex {
@@ -23,7 +24,8 @@ impl SpanIndex {
         let suffixes = leaves(shard.header().tokens, LEAF_POSITIONS);
         let text = Tree::new(text.map(|number| text_leaf(shard, number)));
         let suffixes = Tree::new(suffixes.map(|number| suffix_leaf(shard, number)));
-        Some(CommittedShard { index: self, shard, text, suffixes })
+        let rows = Tree::new((0..shard.header().rows).map(|row| shard.row_bytes(row)));
+        Some(CommittedShard { index: self, shard, text, suffixes, rows })
     }
 }
 
@@ -35,7 +37,9 @@ impl CommittedShard<'_> {
             tokens: self.shard.header().tokens,
             positions: self.shard.header().positions,
             text_root: self.text.root(),
+            rows: self.shard.header().rows,
             suffix_root: self.suffixes.root(),
+            row_root: self.rows.root(),
         }
     }
 
@@ -73,6 +77,61 @@ impl CommittedShard<'_> {
         OrderProof { rank, first: open(rank), second: next.map(open) }
     }
 
+    /// Opens what shows that the suffix at a position is, or is not, where the order has it. The
+    /// position is that of a token.
+    #[must_use]
+    pub fn prove_missing(&self, position: u64) -> MissingProof {
+        let rank = self.rank_of(position);
+        let beside = |rank: u64| {
+            let shared = self.shared(position, self.shard.suffix(rank));
+            (shared + 1, self.open(rank, shared + 1))
+        };
+        let before = rank.checked_sub(1).map(beside);
+        let after = (rank < self.shard.header().tokens).then(|| beside(rank));
+        let read = [&before, &after].into_iter().flatten().map(|(symbols, _)| *symbols).max();
+        let text = self.open_text(position, read.unwrap_or(1));
+        let opening = |beside: Option<(u64, SuffixOpening)>| beside.map(|(_, opening)| opening);
+        MissingProof { position, text, rank, before: opening(before), after: opening(after) }
+    }
+
+    /// Suffixes before the one at a position, if the array is in order.
+    fn rank_of(&self, position: u64) -> u64 {
+        let (mut low, mut high) = (0, self.shard.header().tokens);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let other = self.shard.suffix(middle);
+            let shared = self.shared(other, position);
+            let next = |from: u64| self.shard.symbol(from + shared);
+            if (next(other), other) < (next(position), position) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// Opens the position of the suffix at a rank, below the number of tokens, and its first
+    /// `tokens` tokens.
+    #[must_use]
+    pub fn open_suffix(&self, rank: u64, tokens: u64) -> SuffixOpening {
+        self.open(rank, tokens)
+    }
+
+    /// Opens a row of the shard, below the number of rows.
+    #[must_use]
+    pub fn open_row(&self, row: u32) -> LeafOpening {
+        self.rows.open(&self.shard.row_bytes(row), row as usize)
+    }
+
+    /// Opens the row that a position is in.
+    #[must_use]
+    pub fn open_row_at(&self, position: u64) -> RowOpening {
+        let row = self.shard.row_at(position);
+        let next = (row + 1 < self.shard.header().rows).then(|| self.open_row(row + 1));
+        RowOpening { row, entry: self.open_row(row), next }
+    }
+
     /// Symbols that the texts at two positions share, to the end of the row at most.
     fn shared(&self, a: u64, b: u64) -> u64 {
         let differ = |&at: &u64| {
@@ -86,16 +145,19 @@ impl CommittedShard<'_> {
     fn open(&self, rank: u64, symbols: u64) -> SuffixOpening {
         let number = rank / LEAF_POSITIONS;
         let pointer = opened(&self.suffixes, suffix_leaf(self.shard, number), number);
-        let start = self.shard.suffix(rank);
+        SuffixOpening { pointer, text: self.open_text(self.shard.suffix(rank), symbols) }
+    }
+
+    /// The leaves of so many symbols from a position on.
+    fn open_text(&self, start: u64, symbols: u64) -> Vec<LeafOpening> {
         let end = start.saturating_add(symbols).min(self.shard.header().positions);
         let leaves = start / LEAF_SYMBOLS..end.div_ceil(LEAF_SYMBOLS);
-        let text = leaves.map(|number| opened(&self.text, text_leaf(self.shard, number), number));
-        SuffixOpening { pointer, text: text.collect() }
+        leaves.map(|number| opened(&self.text, text_leaf(self.shard, number), number)).collect()
     }
 }
 
 fn opened(tree: &Tree, leaf: [u8; LEAF_BYTES], number: u64) -> LeafOpening {
-    tree.open(leaf, usize::try_from(number).expect("a leaf of a file that is mapped"))
+    tree.open(&leaf, usize::try_from(number).expect("a leaf of a file that is mapped"))
 }
 
 fn text_leaf(shard: &Shard, number: u64) -> [u8; LEAF_BYTES] {

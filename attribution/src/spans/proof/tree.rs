@@ -1,4 +1,4 @@
-use super::{LEAF_BYTES, LeafOpening};
+use super::LeafOpening;
 use crate::settle::{Hash, keccak};
 
 /// A Merkle tree whose leaves are at places that their paths prove.
@@ -6,8 +6,8 @@ use crate::settle::{Hash, keccak};
 pub(super) struct Tree(Vec<Vec<Hash>>);
 
 impl Tree {
-    pub(super) fn new(leaves: impl Iterator<Item = [u8; LEAF_BYTES]>) -> Self {
-        let mut levels = vec![leaves.map(|leaf| leaf_hash(&leaf)).collect::<Vec<_>>()];
+    pub(super) fn new(leaves: impl Iterator<Item = impl AsRef<[u8]>>) -> Self {
+        let mut levels = vec![leaves.map(|leaf| leaf_hash(leaf.as_ref())).collect::<Vec<_>>()];
         while let Some(level) = levels.last().filter(|level| level.len() > 1) {
             let parents = level.chunks(2).map(|pair| match pair {
                 [left, right] => keccak(&[left, right]),
@@ -23,7 +23,7 @@ impl Tree {
         self.0.last().and_then(|level| level.first()).copied().unwrap_or_default()
     }
 
-    pub(super) fn open(&self, leaf: [u8; LEAF_BYTES], mut number: usize) -> LeafOpening {
+    pub(super) fn open(&self, leaf: &[u8], mut number: usize) -> LeafOpening {
         let mut siblings = Vec::new();
         for level in &self.0 {
             siblings.extend(level.get(number ^ 1));
@@ -33,9 +33,15 @@ impl Tree {
     }
 }
 
-/// Whether the opening is that of leaf `number` of `leaves`.
-pub(super) fn opens(opening: &LeafOpening, root: Hash, number: u64, leaves: u64) -> bool {
-    if opening.leaf.len() != LEAF_BYTES || number >= leaves {
+/// Whether the opening is that of leaf `number` of `leaves`, of `bytes` bytes each.
+pub(super) fn opens(
+    opening: &LeafOpening,
+    bytes: usize,
+    root: Hash,
+    number: u64,
+    leaves: u64,
+) -> bool {
+    if opening.leaf.len() != bytes || number >= leaves {
         return false;
     }
     let (mut node, mut at, mut width) = (leaf_hash(&opening.leaf), number, leaves);

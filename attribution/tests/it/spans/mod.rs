@@ -6,3 +6,4 @@ mod proof;
 mod rarity;
 mod search;
 mod trace;
+mod vectors;

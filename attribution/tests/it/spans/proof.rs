@@ -11,13 +11,15 @@ use attribution::{
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+use tempfile::TempDir;
+
 use super::{
     corpus::Corpus,
     search::{corpora, texts},
 };
 
 /// A corpus of several leaves of text and suffixes.
-fn long(seed: u64) -> Corpus {
+pub(super) fn long(seed: u64) -> Corpus {
     let mut rng = StdRng::seed_from_u64(seed);
     let row = |rng: &mut StdRng| -> Vec<u32> {
         let length = rng.random_range(0..90);
@@ -64,6 +66,37 @@ proptest! {
                 let refused = commitment.disproves_order(&shard.prove_order(rank));
                 prop_assert!(matches!(refused, Err(Error::SpanProof(_))));
             }
+            let mut ends = 0;
+            for position in 0..commitment.positions {
+                let proof = shard.prove_missing(position);
+                match commitment.disproves_completeness(&proof) {
+                    Err(Error::SpanProof("the suffix is not between the two")) => {}
+                    Err(Error::SpanProof("the missing suffix must be that of a token")) => ends += 1,
+                    other => prop_assert!(false, "{:?}", other),
+                }
+            }
+            prop_assert_eq!(commitment.positions - commitment.tokens, ends);
+        }
+    }
+
+    #[test]
+    fn every_position_is_in_its_row((corpus, _) in corpora(), seed: u64) {
+        for corpus in [corpus, long(seed)] {
+            let (_folder, index) = corpus.build(1 << 20);
+            let Some(shard) = index.commit(0) else { continue };
+            let commitment = shard.commitment();
+            for rank in 0..commitment.tokens {
+                let opening = shard.open_suffix(rank, 0);
+                let position = commitment.position(rank, &opening).unwrap();
+                let place = index.locate(&[], rank, 1)[0];
+                let row = shard.open_row_at(position);
+                prop_assert_eq!(row.row, place.row);
+                prop_assert_eq!(commitment.row_at(position, &row).ok(), index.row(place.row));
+                if let Some(next) = position.checked_sub(place.token + 2) {
+                    let refused = commitment.row_at(next, &row);
+                    prop_assert_eq!(refused, Err(Error::SpanProof("a position must be in its row")));
+                }
+            }
         }
     }
 }
@@ -79,18 +112,22 @@ fn commitments_are_those_of_the_leaves_by_hand() {
     let ranks =
         |ranks: std::ops::Range<u64>| leaf(ranks.flat_map(|r| (68 - r).to_be_bytes()).collect());
     let pair = keccak(&[&ranks(0..32), &ranks(32..64)]);
+    // Start, Datanet 3, row 0, hash of zeros, earner 10, cluster 0.
+    let row = [&[0; 8][..], &[3], &[0; 8], &[0; 32], &[0, 0, 0, 10], &[0; 4]].concat();
     let commitment = ShardCommitment {
         tokens: 69,
         positions: 70,
+        rows: 1,
         text_root: keccak(&[&text(64), &text(5)]),
         suffix_root: keccak(&[&pair, &ranks(64..69)]),
+        row_root: keccak(&[&keccak(&[&row])]),
     };
     let shard = index.commit(0).unwrap();
     assert_eq!(shard.commitment(), commitment);
     let word = |n: u8| [[0; 31].to_vec(), vec![n]].concat();
-    let words =
-        [word(69), word(70), commitment.text_root.to_vec(), commitment.suffix_root.to_vec()];
-    assert_eq!(commitment.hash(), keccak(&[&words.concat()]));
+    let roots = [commitment.text_root, commitment.suffix_root, commitment.row_root].concat();
+    let words = [word(69), word(70), word(1), roots].concat();
+    assert_eq!(commitment.hash(), keccak(&[&words]));
     assert!(index.commit(1).is_none());
 }
 
@@ -189,6 +226,53 @@ fn shorter_and_longer_matches_are_refused() {
     assert_eq!(refused, Err(Error::SpanProof("a match must occur")));
     longer.tokens = 5;
     commitment.longest(&text, &longer).unwrap_err();
+}
+
+/// An index in order whose array lacks the suffix at a rank; its corpus has a row without tokens.
+pub(super) fn lacking(corpus: &Corpus, rank: usize) -> (TempDir, SpanIndex) {
+    let (folder, _) = corpus.build(1 << 20);
+    let path = folder.path().join("index");
+    let mut suffixes = fs::read(path.join("0.suffixes")).unwrap();
+    suffixes.drain(2 * rank..2 * rank + 2);
+    fs::write(path.join("0.suffixes"), &suffixes).unwrap();
+    let mut header = fs::read(path.join("header")).unwrap();
+    let body = header.len() - 32;
+    // The shard's tokens, and the length of its suffixes.
+    header[18..26].copy_from_slice(&(suffixes.len() as u64 / 2).to_be_bytes());
+    header[79..87].copy_from_slice(&(suffixes.len() as u64).to_be_bytes());
+    let hash = keccak(&[&header[..body]]);
+    header[body..].copy_from_slice(&hash);
+    fs::write(path.join("header"), header).unwrap();
+    let index = SpanIndex::open(&path, Check::Header).unwrap();
+    (folder, index)
+}
+
+#[test]
+fn an_array_that_lacks_a_suffix_is_disproved_by_its_neighbours() {
+    let mut corpus = long(3);
+    corpus.rows.push(vec![]);
+    corpus.clusters.push(14);
+    let (_whole_folder, whole) = corpus.build(1 << 20);
+    let whole = whole.commit(0).unwrap();
+    let tokens = whole.commitment().tokens;
+    assert!(tokens > 256, "so that pointers have two bytes");
+    for rank in [0, 1, 77, tokens - 1] {
+        let opening = whole.open_suffix(rank, 0);
+        let missing = whole.commitment().position(rank, &opening).unwrap();
+        let (_folder, index) = lacking(&corpus, rank as usize);
+        let shard = index.commit(0).unwrap();
+        let commitment = shard.commitment();
+        assert_eq!(commitment.tokens, tokens - 1);
+        let proof = shard.prove_missing(missing);
+        assert_eq!((proof.rank, commitment.disproves_completeness(&proof)), (rank, Ok(())));
+        for other in 0..commitment.tokens {
+            assert!(commitment.disproves_order(&shard.prove_order(other)).is_err());
+        }
+        for other in (0..commitment.positions).filter(|&other| other != missing) {
+            let proof = shard.prove_missing(other);
+            assert!(commitment.disproves_completeness(&proof).is_err());
+        }
+    }
 }
 
 /// Commits to the files after `change` wrote into the suffixes, and proves every rank wrong or not.
