@@ -151,7 +151,7 @@ pub enum Error {
         cell: [u8; 31],
     },
     /// A row kind byte that is not known.
-    #[error("a row kind must be from 0 to 9, got {kind}")]
+    #[error("a row kind must be from 0 to 13, got {kind}")]
     RowKind {
         /// The byte.
         kind: u8,
@@ -274,6 +274,9 @@ pub enum Error {
         /// The hash that it has.
         given: [u8; 32],
     },
+    /// Uses of rows that a record cannot have.
+    #[error("uses of rows are refused: {0}")]
+    Uses(&'static str),
     /// A proof about a span index does not show what it claims.
     #[error("a span proof is refused: {0}")]
     SpanProof(&'static str),

@@ -10,10 +10,11 @@
 //!
 //! - the order of the suffixes of a shard is that of their tokens up to the end of their row, the
 //!   shorter first and equal ones by position;
-//! - the rarity of a span is `sum over its tokens of log2(N) - log2(count)` in units of 2^-16 bits
-//!   (see [`log2`]);
-//! - a span's rarity is shared equally among the duplicate clusters that contain it, each going to
-//!   the contributor of its canonical row (see [`SpanIndex::credits`]).
+//! - which spans are kept is decided by their rarity, the sum over their tokens of
+//!   `log2(N) - log2(count)` in units of 2^-16 bits (see [`log2`]);
+//! - what a span is worth is decided by how often it occurs itself, which one proof shows, and is
+//!   shared equally among the duplicate clusters that contain it, each going to the contributor of
+//!   its canonical row (see [`SpanIndex::uses`] and [`crate::settle::SpanUse`]).
 //!
 //! # Files
 //!
@@ -37,15 +38,15 @@ mod file;
 mod header;
 mod index;
 pub mod proof;
-mod rarity;
 mod shard;
 mod suffixes;
 mod trace;
+
+pub use crate::settle::{LOG2_ONE, log2};
 
 pub use self::{
     builder::{BuildProgress, BuildStage, MAX_SHARD_POSITIONS, SpanBuilder, SpanConfig},
     header::{Header, Part, ShardHeader},
     index::{Check, Longest, Place, SpanIndex},
-    rarity::{LOG2_ONE, log2},
     trace::{Cuts, MAX_ANSWER_TOKENS, MAX_FREQUENCY, Span, SpanRules},
 };

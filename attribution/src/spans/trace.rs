@@ -3,8 +3,8 @@ use std::{
     fmt,
 };
 
-use super::{index::SpanIndex, rarity::token_rarity};
-use crate::{Error, Result};
+use super::index::SpanIndex;
+use crate::{Error, Result, settle::log2};
 
 /// Most tokens of an answer.
 pub const MAX_ANSWER_TOKENS: usize = 1 << 14;
@@ -170,7 +170,8 @@ struct Rarities<'a> {
 impl Rarities<'_> {
     fn of(&mut self, symbol: u32) -> u64 {
         let index = self.index;
-        let count = || token_rarity(index.tokens(), index.count_symbols(&[symbol]));
-        *self.known.entry(symbol).or_insert_with(count)
+        // What a token's occurrence tells.
+        let rarity = || log2(index.tokens()).saturating_sub(log2(index.count_symbols(&[symbol])));
+        *self.known.entry(symbol).or_insert_with(rarity)
     }
 }

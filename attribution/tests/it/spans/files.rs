@@ -242,7 +242,7 @@ proptest! {
         for text in texts(&corpus, seed, 30) {
             let _ = index.locate(&text, 1, 1_000);
             let _ = index.longest(&text);
-            let _ = index.credits(&index.spans(&text, &rules, &Cuts::none()).unwrap());
+            let _ = index.uses(&text, &index.spans(&text, &rules, &Cuts::none()).unwrap());
         }
         for place in 0..index.rows() {
             let _ = index.row_tokens(place);

@@ -1,6 +1,6 @@
 use attribution::{
-    settle::EarnerIndex,
-    spans::{Cuts, LOG2_ONE, Span, SpanRules, log2},
+    settle::{EarnerIndex, Ground, SpanUse, Use},
+    spans::{Cuts, Span, SpanIndex, SpanRules, log2},
 };
 use proptest::prelude::*;
 
@@ -84,7 +84,6 @@ proptest! {
         let (_many, parts) = corpus.build(shard);
         for answer in texts(&corpus, seed, 24) {
             let spans = whole.spans(&answer, &ALL, &Cuts::none()).unwrap();
-            prop_assert_eq!(whole.credits(&spans), parts.credits(&spans));
             prop_assert_eq!(parts.spans(&answer, &ALL, &Cuts::none()).unwrap(), spans);
         }
     }
@@ -108,21 +107,34 @@ fn spans_are_cut_at_sentences_and_words() {
     assert_eq!(found(&[2, 50, 0]), [(0, 2)]);
 }
 
+/// Scores of an answer's uses by contributor and holder.
+fn scores(index: &SpanIndex, answer: &[u32]) -> Vec<(EarnerIndex, SpanUse, u64)> {
+    let spans = index.spans(answer, &ALL, &Cuts::none()).unwrap();
+    let score = |of: Use| match of.ground {
+        Ground::Span(span) => (of.earner, span, of.score),
+        Ground::Citation(_) => panic!("a span"),
+    };
+    index.uses(answer, &spans).into_iter().map(score).collect()
+}
+
 #[test]
-fn a_spans_rarity_is_shared_by_clusters_not_by_copies() {
+fn a_span_is_shared_by_clusters_not_by_copies() {
     // Contributors by place: 10, 11, 12, 10, 11. Rows 0, 2 and 3 are one cluster, whose canonical
     // row is contributor 10's; row 1 is contributor 11's own.
-    let rows: [&[u32]; 5] = [&[1, 2, 3], &[1, 2, 3, 4], &[1, 2, 3], &[1, 2, 3, 1, 2, 3], &[9; 16]];
-    let corpus = Corpus { clusters: vec![0, 1, 0, 0, 4], ..Corpus::new(10, &rows) };
-    let (_folder, index) = corpus.build(100);
-    let spans = index.spans(&[1, 2, 3], &ALL, &Cuts::none()).unwrap();
-    // 32 tokens, of which 5 each are 1, 2 and 3.
-    let rarity = 3 * (5 * LOG2_ONE - log2(5));
-    let (documents, clusters) = (vec![0, 1, 2, 3], vec![0, 1]);
-    assert_eq!(spans, [Span { start: 0, end: 3, count: 5, rarity, documents, clusters }]);
-    let half = i64::try_from(rarity / 2).unwrap();
-    assert_eq!(index.credits(&spans), [(EarnerIndex(10), half), (EarnerIndex(11), half)]);
-    assert_eq!(rarity % 2, 1, "a remainder is left to nobody");
+    let rows: [&[u32]; 5] =
+        [&[1, 2, 3, 5], &[1, 2, 3, 5, 4], &[1, 2, 3, 5], &[1, 2, 3, 5, 1, 2, 3, 5], &[9; 16]];
+    let mut corpus = Corpus::new(10, &rows);
+    corpus.clusters = vec![0, 1, 0, 0, 4];
+    let (_folder, index) = corpus.build(1_000);
+    assert_eq!(index.tokens(), 37);
+    let found = scores(&index, &[1, 2, 3, 5]);
+    // Suffixes by what follows: the ends of rows 0, 2 and 3, then `1` of row 3, then `4` of row 1.
+    let of =
+        SpanUse { start: 0, length: 4, low: 0, count: 5, holders: 2, holder: 0, occurrence: 0 };
+    let score = 4 * (log2(37) - log2(5)) / 2;
+    let other = SpanUse { holder: 1, occurrence: 4, ..of };
+    assert_eq!(found, [(EarnerIndex(10), of, score), (EarnerIndex(11), other, score)]);
+    assert_eq!(of.score(37), score);
 }
 
 #[test]
@@ -134,10 +146,27 @@ fn the_more_common_a_span_the_less_it_is_worth() {
         let corpus = Corpus::new(10, &rows);
         let (_folder, index) = corpus.build(1_000);
         let spans = index.spans(&[1, 2, 3, 4], &ALL, &Cuts::none()).unwrap();
-        (spans[0].rarity, index.credits(&spans).into_iter().map(|(_, score)| score).max().unwrap())
+        (spans[0].rarity, scores(&index, &[1, 2, 3, 4]).iter().map(|found| found.2).sum::<u64>())
     };
-    let credits: Vec<_> = (0..20).step_by(3).map(credit).collect();
+    let credits: Vec<_> = (0..10).step_by(3).map(credit).collect();
     assert!(credits.is_sorted_by(|a, b| a.0 > b.0 && a.1 > b.1), "{credits:?}");
+    assert_eq!(credit(10).1, 0, "eleven occurrences are too many");
+}
+
+#[test]
+fn shorter_spans_and_those_within_others_are_not_credited() {
+    let (_folder, index) = Corpus::new(10, &[&[1, 2, 3, 4, 5], &[6, 7, 8]]).build(100);
+    let answer = [6, 7, 8, 1, 2, 3, 4, 5];
+    let spans = index.spans(&answer, &ALL, &Cuts::none()).unwrap();
+    assert_eq!(spans.len(), 2);
+    let found = index.uses(&answer, &spans);
+    assert!(matches!(found[..], [Use { earner: EarnerIndex(10), .. }]), "{found:?}");
+    let mut inner = spans.iter().find(|span| span.start == 3).unwrap().clone();
+    (inner.start, inner.count) = (4, 1);
+    let with_inner = [spans, vec![inner]].concat();
+    assert_eq!(index.uses(&answer, &with_inner), found);
+    let (_folder, shards) = Corpus::new(10, &[&[1, 2, 3, 4, 5], &[6, 7, 8]]).build(7);
+    assert!(shards.uses(&answer, &with_inner).is_empty(), "only one shard is paid by");
 }
 
 #[test]

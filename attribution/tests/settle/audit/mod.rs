@@ -7,4 +7,5 @@ mod honest;
 mod index;
 mod records;
 mod rows;
+mod uses;
 mod world;

@@ -27,7 +27,7 @@ fn rows_that_do_not_decode_are_malformed() {
     let posted = second();
     let last = posted.rows.len() - 1;
     for (row, cell, byte, value) in
-        [(last, 4, 1, 10), (last, 0, 0, 1), (last, 7, 31, 1), (3, 2, 0, 0x30), (0, 7, 1, 1)]
+        [(last, 4, 1, 14), (last, 0, 0, 1), (last, 7, 31, 1), (3, 2, 0, 0x30), (0, 7, 1, 1)]
     {
         let mut symbols = posted.symbols();
         symbols[8 * row + cell][byte] ^= value;

@@ -22,8 +22,3 @@ pub fn log2(x: u64) -> u64 {
     }
     bits
 }
-
-/// What a token's occurrence tells: `log2(total) - log2(count)`, in the units of [`log2`].
-pub(super) fn token_rarity(total: u64, count: u64) -> u64 {
-    log2(total).saturating_sub(log2(count))
-}
