@@ -260,6 +260,14 @@ library SpanProofs {
         return true;
     }
 
+    /// @notice Reverts unless an opening is that of leaf `number` of `leaves` under a root, of `size` bytes each.
+    function checkLeaf(LeafOpening memory opening, uint256 size, bytes32 root, uint256 number, uint256 leaves)
+        internal
+        pure
+    {
+        _check(_opens(opening, size, root, number, leaves), Rule.Committed);
+    }
+
     /// @notice A row of the index.
     function rowOf(SpanCommitment memory index, uint256 row, LeafOpening memory opening)
         internal

@@ -212,9 +212,9 @@ pub(super) const fn place(of: &Use) -> (Reverse<u64>, u64, u64) {
 }
 
 /// Whether a use is not followed by another holder of its span.
-pub(super) fn is_last_holder(of: &Use) -> bool {
+pub(super) const fn is_last_holder(of: &Use) -> bool {
     match of.ground {
-        Ground::Span(span) => span.holder + 1 == span.holders,
+        Ground::Span(span) => span.holder as u32 + 1 == span.holders as u32,
         Ground::Citation(_) => true,
     }
 }
@@ -223,7 +223,7 @@ pub(super) fn is_last_holder(of: &Use) -> bool {
 pub(super) fn follows(a: &Use, b: &Use) -> bool {
     let continues = match (a.ground, b.ground) {
         (Ground::Span(a), Ground::Span(b)) if b.holder > 0 => {
-            a.is_same_span(&b) && a.holder + 1 == b.holder && a.occurrence < b.occurrence
+            a.is_same_span(&b) && a.holder == b.holder - 1 && a.occurrence < b.occurrence
         }
         _ => is_last_holder(a),
     };

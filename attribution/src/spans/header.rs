@@ -154,13 +154,13 @@ impl Header {
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> [u8; N] {
+    const fn take<const N: usize>(&mut self) -> [u8; N] {
         let (field, rest) = self.0.split_first_chunk().expect("length checked before");
         self.0 = rest;
         *field
     }
 
-    fn word(&mut self) -> u32 {
+    const fn word(&mut self) -> u32 {
         u32::from_be_bytes(self.take())
     }
 

@@ -140,7 +140,7 @@ pub enum Evidence {
     TooMany,
     /// A pool closing and the two rows between which the payout would be.
     Unpaid { model: ModelId, contributor: usize },
-    /// A span credit of a model without a span index.
+    /// A record, and a span credit of it though no span index of the model pays for it.
     SpanUnfounded { model: ModelId },
     /// A span credit whose ranks go beyond the index.
     SpanBeyond { model: ModelId },

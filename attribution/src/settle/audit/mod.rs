@@ -28,7 +28,7 @@ pub use book::Audit;
 pub use fault::{Evidence, Fault, Rule};
 pub use receipts::Receipt;
 pub use rows::Rows;
-pub use sources::{Batch, CitedRow, Contributor, Rules, Sources, SpanCorpus};
+pub use sources::{Batch, CitedRow, Contributor, Known, Rules, Sources, SpanCorpus};
 
 /// Finds the faults of one rule.
 type Check<S> = for<'s, 'a> fn(&'s Audit<'a, S>) -> Vec<Fault>;

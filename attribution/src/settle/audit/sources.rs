@@ -63,6 +63,17 @@ pub trait SpanCorpus {
     fn earner(&self, row: u32) -> EarnerIndex;
 }
 
+/// What is known of something that there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known<T> {
+    /// Nothing.
+    Unknown,
+    /// That there is none.
+    Absent,
+    /// This.
+    Here(T),
+}
+
 /// A row of a Datanet version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CitedRow {
@@ -106,15 +117,16 @@ pub trait Sources {
         Mix::default()
     }
 
-    /// The model's span index. None unless implemented: then every credit for a span is a fault.
-    fn spans(&self, _model: ModelId) -> Option<&dyn SpanCorpus> {
-        None
+    /// The span index that pays for calls of the model signed at `time`. Not known unless
+    /// implemented: then credits for spans are not looked into.
+    fn spans(&self, _model: ModelId, _time: u64) -> Known<&dyn SpanCorpus> {
+        Known::Unknown
     }
 
-    /// A row of a Datanet version of the model's, by the version's place among them. None unless
-    /// implemented: then every citation is a fault.
-    fn cited(&self, _model: ModelId, _datanet: u8, _row: u64) -> Option<CitedRow> {
-        None
+    /// A row of a Datanet version of the model's, by the version's place among them. Not known unless
+    /// implemented: then citations are not looked into.
+    fn cited(&self, _model: ModelId, _datanet: u8, _row: u64) -> Known<CitedRow> {
+        Known::Unknown
     }
 
     /// EIP-712 digest of a witness's voucher.

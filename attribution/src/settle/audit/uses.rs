@@ -2,7 +2,11 @@
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
-use super::{Audit, Evidence, Fault, Rule, Sources, SpanCorpus, book::Entry, grammar::model_of};
+use super::{
+    Audit, Evidence, Fault, Known, Rule, Sources, SpanCorpus,
+    book::{Entry, Record},
+    grammar::model_of,
+};
 use crate::settle::{Account, Balance, Citation, Info, ModelId, Row, SpanUse};
 
 /// A credit for a span.
@@ -35,11 +39,19 @@ fn span_rows<'r, S: Sources>(audit: &'r Audit<'_, S>) -> impl Iterator<Item = Sp
 pub(super) fn span<S: Sources>(audit: &Audit<'_, S>) -> Vec<Fault> {
     let wrong = |row: SpanRow| {
         let model = audit.sources.model(&row.balance.model.0)?;
-        let evidence = match audit.sources.spans(model) {
-            Some(corpus) => wrong_span(corpus, model, &row)?,
-            None => Evidence::SpanUnfounded { model },
-        };
-        Some(Fault::new(Rule::Span, &[row.at], evidence))
+        // A credit behind no record is a matter of its neighbours.
+        let time = Record::of(audit.rows.get(row.record)?)?.time;
+        match audit.sources.spans(model, time) {
+            Known::Unknown => None,
+            Known::Absent => {
+                let evidence = Evidence::SpanUnfounded { model };
+                Some(Fault::new(Rule::Span, &[row.record, row.at], evidence))
+            }
+            Known::Here(corpus) => {
+                let evidence = wrong_span(corpus, model, &row)?;
+                Some(Fault::new(Rule::Span, &[row.at], evidence))
+            }
+        }
     };
     span_rows(audit).filter_map(wrong).collect()
 }
@@ -128,9 +140,10 @@ pub(super) fn citation<S: Sources>(audit: &Audit<'_, S>) -> Vec<Fault> {
         let model = audit.sources.model(&model_of(row))?;
         let Citation { datanet, row: index, .. } = citation;
         let evidence = match audit.sources.cited(model, datanet, index) {
-            None => Evidence::CitationUnfounded { model },
-            Some(cited) if cited.is_canonical && cited.earner == balance.earner => return None,
-            Some(_) => Evidence::Citation { model },
+            Known::Unknown => return None,
+            Known::Absent => Evidence::CitationUnfounded { model },
+            Known::Here(row) if row.is_canonical && row.earner == balance.earner => return None,
+            Known::Here(_) => Evidence::Citation { model },
         };
         Some(Fault::new(Rule::Citation, &[at], evidence))
     };

@@ -220,7 +220,7 @@ fn shorter_and_longer_matches_are_refused() {
     ] {
         assert_eq!(commitment.longest(&text, &proof), Err(Error::SpanProof(rule)));
     }
-    let mut longer = good.clone();
+    let mut longer = good;
     (longer.tokens, longer.found, longer.longer) = (4, shard.prove_count(&text), None);
     let refused = commitment.longest(&text, &longer);
     assert_eq!(refused, Err(Error::SpanProof("a match must occur")));

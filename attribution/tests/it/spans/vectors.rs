@@ -43,6 +43,7 @@ fn path() -> PathBuf {
 
 /// A claim with its proof.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "there are few")]
 enum Claim {
     Count(Vec<u32>, CountProof),
     Longest(Vec<u32>, LongestProof),
@@ -51,6 +52,8 @@ enum Claim {
     Row(u64, RowOpening),
     Agree(u64, u64, SuffixOpening, u64, SuffixOpening),
 }
+
+type Change<'a, T> = &'a dyn Fn(&mut T);
 
 const KINDS: [&str; 6] = ["counts", "longest", "disorders", "missing", "rows", "agreements"];
 
@@ -273,7 +276,7 @@ fn with_changed_leaves(name: &str, claim: &Claim) -> Vec<(String, Claim)> {
     let mut cases = vec![(name.to_owned(), claim.clone())];
     let count = claim.clone().leaves().len();
     for leaf in 0..count {
-        let changes: [(&str, &dyn Fn(&mut LeafOpening)); 5] = [
+        let changes: [(&str, Change<'_, LeafOpening>); 5] = [
             ("a byte changed", &|opening| opening.leaf[3] ^= 1),
             ("a byte less", &|opening| opening.leaf.truncate(opening.leaf.len() - 1)),
             ("a sibling changed", &|opening| opening.siblings[0][31] ^= 1),
@@ -455,7 +458,7 @@ type Add<'a> = dyn FnMut(ShardCommitment, Vec<(String, Claim)>) + 'a;
 
 fn disordered(corpus: &Corpus, add: &mut Add<'_>) {
     let end = u16::try_from(corpus.rows[0].len()).unwrap().to_be_bytes();
-    let changes: [(&str, &dyn Fn(&mut [u8])); 4] = [
+    let changes: [(&str, Change<'_, [u8]>); 4] = [
         ("exchanged neighbours", &|bytes| bytes[60..64].rotate_left(2)),
         ("a suffix twice", &|bytes| bytes.copy_within(60..62, 62)),
         ("the end of a row", &|bytes| bytes[60..62].copy_from_slice(&end)),

@@ -8,4 +8,5 @@ mod index;
 mod records;
 mod rows;
 mod uses;
+mod uses_vectors;
 mod world;

@@ -6,7 +6,9 @@ use attribution::settle::{
     Account, Balance, BatchHeader, BatchInputs, Call, Carries, ChannelId, Draw, EarnerIndex, Hash,
     Info, Mix, ModelId, ModelOwner, Payees, Price, Record, Row, SYMBOL_BYTES, SlotLayout, Split,
     Terms, Uses, Witness,
-    audit::{Audit, Batch, CitedRow, Contributor, Fault, Rows, Rule, Rules, Sources, SpanCorpus},
+    audit::{
+        Audit, Batch, CitedRow, Contributor, Fault, Known, Rows, Rule, Rules, Sources, SpanCorpus,
+    },
     build, check_balanced, keccak,
 };
 use attribution::spans::SpanIndex;
@@ -33,7 +35,7 @@ pub(crate) struct World {
     pub(crate) spans: Option<Arc<SpanIndex>>,
     pub(crate) cited: BTreeMap<(u8, u64), CitedRow>,
     /// What an operator makes of how rows were used; nothing else asks it.
-    pub(crate) uses: fn(&World, &Served) -> Uses,
+    pub(crate) uses: fn(&Self, &Served) -> Uses,
 }
 
 pub(crate) fn model(number: u8) -> ModelId {
@@ -146,12 +148,12 @@ impl Sources for World {
         if of == model(BASE) { Mix::default() } else { self.mix }
     }
 
-    fn spans(&self, _: ModelId) -> Option<&dyn SpanCorpus> {
-        self.spans.as_deref().map(|index| index as &dyn SpanCorpus)
+    fn spans(&self, _: ModelId, _: u64) -> Known<&dyn SpanCorpus> {
+        self.spans.as_deref().map_or(Known::Absent, |index| Known::Here(index))
     }
 
-    fn cited(&self, _: ModelId, datanet: u8, row: u64) -> Option<CitedRow> {
-        self.cited.get(&(datanet, row)).copied()
+    fn cited(&self, _: ModelId, datanet: u8, row: u64) -> Known<CitedRow> {
+        self.cited.get(&(datanet, row)).map_or(Known::Absent, |&row| Known::Here(row))
     }
 
     fn voucher_digest(&self, witness: &Witness) -> Hash {
