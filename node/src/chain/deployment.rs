@@ -24,6 +24,8 @@ pub struct Deployment {
     pub datanet_registry: Address,
     /// ModelRegistry.
     pub model_registry: Address,
+    /// ModelMixes.
+    pub model_mixes: Address,
     /// InfluenceIndexes.
     pub influence_indexes: Address,
     /// IndexDisputes, which strikes indexes.
@@ -50,6 +52,8 @@ pub struct Deployment {
     pub carry_faults: Address,
     /// CreditFaults, which proves faults to Disputes.
     pub credit_faults: Address,
+    /// UseFaults, which proves faults to Disputes.
+    pub use_faults: Address,
     /// EarningsArchive.
     pub earnings_archive: Address,
     /// The verifier of data-availability certificates that Settlement asks.
@@ -77,6 +81,7 @@ struct Addresses {
     earner_registry: Address,
     datanet_registry: Address,
     model_registry: Address,
+    model_mixes: Address,
     influence_indexes: Address,
     index_disputes: Address,
     fee_schedule: Address,
@@ -90,6 +95,7 @@ struct Addresses {
     receipt_faults: Address,
     carry_faults: Address,
     credit_faults: Address,
+    use_faults: Address,
     earnings_archive: Address,
     dev_cert_verifier: Address,
     sketch_votes: Address,
@@ -107,6 +113,7 @@ impl From<File> for Deployment {
             earner_registry: at.earner_registry,
             datanet_registry: at.datanet_registry,
             model_registry: at.model_registry,
+            model_mixes: at.model_mixes,
             influence_indexes: at.influence_indexes,
             index_disputes: at.index_disputes,
             fee_schedule: at.fee_schedule,
@@ -120,6 +127,7 @@ impl From<File> for Deployment {
             receipt_faults: at.receipt_faults,
             carry_faults: at.carry_faults,
             credit_faults: at.credit_faults,
+            use_faults: at.use_faults,
             earnings_archive: at.earnings_archive,
             da_cert_verifier: at.dev_cert_verifier,
             sketch_votes: at.sketch_votes,

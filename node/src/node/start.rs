@@ -385,6 +385,8 @@ mod tests {
             "ReceiptFaults",
             "CarryFaults",
             "CreditFaults",
+            "UseFaults",
+            "ModelMixes",
             "EarningsArchive",
             "DevCertVerifier",
             "SketchVotes",

@@ -40,6 +40,8 @@ pub enum Table {
     ModelNames,
     /// `model, price version -> Price`, from the chain.
     Prices,
+    /// `model, activation -> Mix`, from the chain.
+    ModelMixes,
     /// `activation -> Rules`, from the chain.
     Rules,
     /// `channel -> ChannelView`, from the chain.
@@ -93,7 +95,7 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Meta,
         Self::Calls,
         Self::Answers,
@@ -112,6 +114,7 @@ impl Table {
         Self::Models,
         Self::ModelNames,
         Self::Prices,
+        Self::ModelMixes,
         Self::Rules,
         Self::ChainChannels,
         Self::ChainBatches,
@@ -159,6 +162,7 @@ impl Table {
             Self::Models => "models",
             Self::ModelNames => "model_names",
             Self::Prices => "prices",
+            Self::ModelMixes => "model_mixes",
             Self::Rules => "rules",
             Self::ChainChannels => "chain_channels",
             Self::ChainBatches => "chain_batches",
