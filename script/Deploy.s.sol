@@ -12,7 +12,9 @@ import {PaymentChannels} from "../contracts/payments/PaymentChannels.sol";
 import {DatanetRegistry} from "../contracts/registry/DatanetRegistry.sol";
 import {EarnerRegistry} from "../contracts/registry/EarnerRegistry.sol";
 import {InfluenceIndexes} from "../contracts/registry/InfluenceIndexes.sol";
+import {ModelMixes} from "../contracts/registry/ModelMixes.sol";
 import {ModelRegistry} from "../contracts/registry/ModelRegistry.sol";
+import {SpanIndexes} from "../contracts/registry/SpanIndexes.sol";
 import {Disputes} from "../contracts/settlement/Disputes.sol";
 import {EarningsArchive} from "../contracts/settlement/EarningsArchive.sol";
 import {IndexDisputes} from "../contracts/settlement/IndexDisputes.sol";
@@ -26,6 +28,7 @@ import {CreditFaults} from "../contracts/settlement/faults/CreditFaults.sol";
 import {ReceiptFaults} from "../contracts/settlement/faults/ReceiptFaults.sol";
 import {RecordFaults} from "../contracts/settlement/faults/RecordFaults.sol";
 import {RowFaults} from "../contracts/settlement/faults/RowFaults.sol";
+import {UseFaults} from "../contracts/settlement/faults/UseFaults.sol";
 import {Staking} from "../contracts/staking/Staking.sol";
 import {DevCertVerifier} from "../contracts/verifiers/DevCertVerifier.sol";
 import {PayoutVerifier} from "../contracts/verifiers/PayoutVerifier.sol";
@@ -119,6 +122,7 @@ contract Deploy is Script {
         ReceiptFaults receipts;
         CarryFaults carries;
         CreditFaults credits;
+        UseFaults uses;
         SketchVotes votes;
     }
 
@@ -129,6 +133,8 @@ contract Deploy is Script {
         ModelRegistry models;
         InfluenceIndexes indexes;
         IndexDisputes indexDisputes;
+        ModelMixes mixes;
+        SpanIndexes spanIndexes;
         Staking staking;
         PaymentChannels channels;
         Settlement settlement;
@@ -269,6 +275,16 @@ contract Deploy is Script {
             config.claimBond,
             config.answerPeriod
         );
+        deployed.mixes = new ModelMixes(deployed.models);
+        deployed.spanIndexes = new SpanIndexes(
+            deployed.models,
+            deployed.datanets,
+            deployed.earners,
+            config.minIndexBond,
+            config.claimBond,
+            config.indexWindow,
+            config.answerPeriod
+        );
         deployed.indexes.setArbiter(address(deployed.indexDisputes), true);
         if (config.owner != deployer) deployed.indexes.transferOwnership(config.owner);
     }
@@ -293,18 +309,19 @@ contract Deploy is Script {
     {
         Faults memory f = deployed.faults;
         f.rows = new RowFaults(deployed.disputes, deployed.earners);
-        f.amounts = new AmountFaults(deployed.disputes, deployed.fees);
+        f.amounts = new AmountFaults(deployed.disputes, deployed.fees, deployed.mixes);
         f.records =
             new RecordFaults(deployed.disputes, deployed.models, deployed.indexes, deployed.earners, deployed.channels);
         f.receipts = new ReceiptFaults(deployed.disputes, deployed.channels);
         f.carries = new CarryFaults(deployed.disputes);
         f.credits = new CreditFaults(deployed.disputes, deployed.models, deployed.indexes, deployed.fees);
+        f.uses = new UseFaults(deployed.disputes, deployed.spanIndexes);
         f.votes = _deployVotes(config, deployed);
 
-        contracts = new address[](7);
+        contracts = new address[](8);
         (contracts[0], contracts[1], contracts[2]) = (address(f.rows), address(f.amounts), address(f.records));
         (contracts[3], contracts[4], contracts[5]) = (address(f.receipts), address(f.carries), address(f.credits));
-        contracts[6] = address(f.votes);
+        (contracts[6], contracts[7]) = (address(f.votes), address(f.uses));
     }
 
     function _deployVotes(Config memory config, Deployment memory deployed) private returns (SketchVotes votes) {
@@ -359,6 +376,8 @@ contract Deploy is Script {
         vm.serializeAddress("contracts", "ModelRegistry", address(deployed.models));
         vm.serializeAddress("contracts", "InfluenceIndexes", address(deployed.indexes));
         vm.serializeAddress("contracts", "IndexDisputes", address(deployed.indexDisputes));
+        vm.serializeAddress("contracts", "ModelMixes", address(deployed.mixes));
+        vm.serializeAddress("contracts", "SpanIndexes", address(deployed.spanIndexes));
         vm.serializeAddress("contracts", "Staking", address(deployed.staking));
         vm.serializeAddress("contracts", "PaymentChannels", address(deployed.channels));
         vm.serializeAddress("contracts", "Settlement", address(deployed.settlement));
@@ -371,6 +390,7 @@ contract Deploy is Script {
         vm.serializeAddress("contracts", "ReceiptFaults", address(deployed.faults.receipts));
         vm.serializeAddress("contracts", "CarryFaults", address(deployed.faults.carries));
         vm.serializeAddress("contracts", "CreditFaults", address(deployed.faults.credits));
+        vm.serializeAddress("contracts", "UseFaults", address(deployed.faults.uses));
         vm.serializeAddress("contracts", "SketchVotes", address(deployed.faults.votes));
         vm.serializeAddress("contracts", "ValidatorRoll", address(deployed.roll));
         vm.serializeAddress("contracts", "RecordSamples", address(deployed.samples));

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 contracts=(EarnerRegistry FeeSchedule DatanetRegistry ModelRegistry InfluenceIndexes IndexDisputes Staking
   PaymentChannels Settlement Disputes EarningsArchive DevCertVerifier RelayedCertVerifier DaCertRelay PayoutVerifier
-  RowFaults AmountFaults RecordFaults ReceiptFaults CarryFaults CreditFaults ValidatorRoll SketchVotes RecordSamples)
+  RowFaults AmountFaults RecordFaults ReceiptFaults CarryFaults CreditFaults UseFaults ModelMixes SpanIndexes
+  SpanVerifier ValidatorRoll SketchVotes RecordSamples)
 export FOUNDRY_OUT="${FOUNDRY_OUT:-out}"
 
 # The package behind .bin/forge: the wrapper in .bin exits with 0 whatever happens.

@@ -151,7 +151,7 @@ pub enum Error {
         cell: [u8; 31],
     },
     /// A row kind byte that is not known.
-    #[error("a row kind must be from 0 to 9, got {kind}")]
+    #[error("a row kind must be from 0 to 13, got {kind}")]
     RowKind {
         /// The byte.
         kind: u8,
@@ -267,7 +267,23 @@ pub enum Error {
     /// A training log breaks a rule.
     #[error("training log is refused: {0}")]
     TrainingLog(&'static str),
-    /// Reading or writing a file of an index failed.
+    /// A file of a span index is not the one that its header names.
+    #[error("span index {part} must have keccak256 0x{}, got 0x{}", hex(expected), hex(given))]
+    PartHash {
+        /// The file.
+        part: String,
+        /// Its hash by the header.
+        expected: [u8; 32],
+        /// The hash that it has.
+        given: [u8; 32],
+    },
+    /// Uses of rows that a record cannot have.
+    #[error("uses of rows are refused: {0}")]
+    Uses(&'static str),
+    /// A proof about a span index does not show what it claims.
+    #[error("a span proof is refused: {0}")]
+    SpanProof(&'static str),
+    /// Reading or writing an index file failed.
     #[error("index file {path}: {reason}")]
     File {
         /// The file.

@@ -6,5 +6,6 @@ mod error;
 pub mod estimate;
 pub mod provenance;
 pub mod settle;
+pub mod spans;
 
 pub use error::{Error, Result};

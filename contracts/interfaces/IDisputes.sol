@@ -56,7 +56,11 @@ enum Rule {
     /// A contributor with accepted rows and no payout row.
     Unpaid,
     /// A sketch or answer that validators recomputed otherwise.
-    Sketch
+    Sketch,
+    /// A credit for a span that is not what the model's span index says.
+    Span,
+    /// A credit for a row that is not in the Datanet version, or not its contributor's.
+    Citation
 }
 
 /// @notice The one arbiter of Settlement and slasher of operators: what happens once a fault has been proven.

@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {EarnerIndex} from "../types/Ids.sol";
 import {LedgerRow} from "./LedgerRow.sol";
+import {LedgerUses} from "./LedgerUses.sol";
 
 /// @title LedgerGrammar
 /// @notice Which rows a ledger may hold, one by one and one after another.
@@ -116,6 +117,8 @@ library LedgerGrammar {
         if (kind == LedgerRow.Kind.Share) return _mayFollowShare(a, b);
         if (kind == LedgerRow.Kind.PoolShare) return _mayFollowPool(a, b);
         if (kind == LedgerRow.Kind.Credit) return _mayFollowCredit(a, b);
+        if (LedgerUses.isUsePool(a)) return _mayFollowUsePool(a, b);
+        if (LedgerUses.isUse(a)) return _mayFollowUse(a, b);
         if (kind == LedgerRow.Kind.PoolClosing) {
             return _isLater(a, b) || _isFirstOfModel(b) || b.kind == LedgerRow.Kind.FixedPayout;
         }
@@ -138,11 +141,12 @@ library LedgerGrammar {
         if (kind == LedgerRow.Kind.Credit) {
             return _isEarners(row, AccountKind.Balance, bounds) && row.credit().score != 0;
         }
+        if (LedgerUses.isUse(row)) return _isEarners(row, AccountKind.Balance, bounds) && LedgerUses.isSound(row);
         if (row.value < 0) return false;
         if (kind == LedgerRow.Kind.Record) return account == AccountKind.Draw && _isRecord(row, bounds);
         if (kind == LedgerRow.Kind.Share) return _isEarners(row, AccountKind.Fixed, bounds);
 
-        LedgerRow.PoolShare memory pool = row.poolShare();
+        LedgerUses.Pool memory pool = LedgerUses.pool(row);
         return account == AccountKind.Pool && (pool.credits != 0 || pool.magnitude == 0);
     }
 
@@ -208,20 +212,55 @@ library LedgerGrammar {
     }
 
     function _mayFollowPool(LedgerRow.Row memory a, LedgerRow.Row memory b) private pure returns (bool) {
-        if (a.poolShare().credits == 0) return _isAfterRecord(b);
+        LedgerRow.PoolShare memory pool = a.poolShare();
+        if (pool.credits == 0) return _isAfter(a, b, uint256(pool.position) + 1);
         return _isCreditOf(b, modelOf(a.account), 0, 0);
     }
 
     function _mayFollowCredit(LedgerRow.Row memory a, LedgerRow.Row memory b) private pure returns (bool) {
-        if (b.kind != LedgerRow.Kind.Credit) return _isAfterRecord(b);
         LedgerRow.Credit memory credit = a.credit();
+        if (b.kind != LedgerRow.Kind.Credit) return _isAfter(a, b, POOL_POSITION + 2 + credit.place);
 
         return _isCreditOf(b, modelOf(a.account), uint256(credit.place) + 1, credit.magnitudeThrough)
             && isBefore(credit.score, earnerOf(a.account), b.credit().score, earnerOf(b.account));
     }
 
-    function _isAfterRecord(LedgerRow.Row memory row) private pure returns (bool) {
-        return row.kind == LedgerRow.Kind.Record || row.kind == LedgerRow.Kind.PoolClosing;
+    function _mayFollowUsePool(LedgerRow.Row memory a, LedgerRow.Row memory b) private pure returns (bool) {
+        LedgerUses.Pool memory pool = LedgerUses.pool(a);
+        if (pool.credits == 0) return _isAfter(a, b, pool.position + 1);
+        return b.kind == LedgerUses.creditKind(a) && _isUseOf(a, b, 0, 0, pool.position + 1) && LedgerUses.isFirst(b);
+    }
+
+    function _mayFollowUse(LedgerRow.Row memory a, LedgerRow.Row memory b) private pure returns (bool) {
+        LedgerUses.Credit memory credit = LedgerUses.credit(a);
+        uint256 position = credit.position + 1;
+        bool isCredit = b.kind == LedgerRow.Kind.Credit || LedgerUses.isUse(b);
+        if (!isCredit) return LedgerUses.isLastHolder(a) && _isAfter(a, b, position);
+
+        return b.kind == a.kind && _isUseOf(a, b, credit.place + 1, credit.magnitudeThrough, position)
+            && LedgerUses.follows(a, b);
+    }
+
+    /// @dev Whether a record may end with row `a`, or go on with `b` at the position as the pool of another kind of use.
+    function _isAfter(LedgerRow.Row memory a, LedgerRow.Row memory b, uint256 position) private pure returns (bool) {
+        if (b.kind == LedgerRow.Kind.Record || b.kind == LedgerRow.Kind.PoolClosing) return true;
+        // Kinds of uses are numbered in the order of their sections, behind those of influence.
+        bool isLater = a.kind < LedgerRow.Kind.SpanPool || b.kind > LedgerRow.Kind.SpanCredit && a.kind < b.kind;
+        return LedgerUses.isUsePool(b) && isLater && kindOf(b.account) == AccountKind.Pool
+            && modelOf(a.account) == modelOf(b.account) && LedgerUses.pool(b).position == position;
+    }
+
+    /// @dev Whether row `b` is the credit at a place and position of the section of row `a`.
+    /// @param before sum of the scores of the section's credits before it
+    function _isUseOf(LedgerRow.Row memory a, LedgerRow.Row memory b, uint256 place, uint256 before, uint256 position)
+        private
+        pure
+        returns (bool)
+    {
+        LedgerUses.Credit memory credit = LedgerUses.credit(b);
+        return kindOf(b.account) == AccountKind.Balance && modelOf(a.account) == modelOf(b.account)
+            && credit.place == place && credit.position == position
+            && credit.magnitudeThrough == before + uint256(credit.score);
     }
 
     /// @param before sum of |score| over the record's credits before it

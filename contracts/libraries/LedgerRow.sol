@@ -27,6 +27,11 @@ import {ChannelId, EarnerIndex, ModelId} from "../types/Ids.sol";
 /// | Credit | score plus 2^63, u64, place u8, magnitude through u128 | | | |
 /// | PoolClosing | influence u64, flat u64, weight u64 | | | |
 /// | Payout | influence u64, flat u64, reputation u16, rows u32 | influence, flat, weight through, u64 each | | |
+/// | SpanPool, CitationPool | credits u8, magnitude u128, position u16 | | | |
+/// | SpanCredit | score u64, place u8, magnitude through u128, position u16 | start, length u16, low u64, count, holders,
+/// holder, occurrence u16 | | |
+/// | CitationCredit | score u64, place u8, magnitude through u128, position u16 | datanet u8, row u64, relevance u32, uses
+/// u16 | | |
 ///
 /// Ids and hashes in cells 5 to 7 are cut to their leading 31 bytes. There is one way to write a row: `decode` refuses
 /// cells in which a byte without meaning is not zero. What a row says of the rows before it (ordinal, position, place,
@@ -42,7 +47,11 @@ library LedgerRow {
         Credit,
         PoolClosing,
         Payout,
-        FixedPayout
+        FixedPayout,
+        SpanPool,
+        SpanCredit,
+        CitationPool,
+        CitationCredit
     }
 
     enum ShareKind {
@@ -150,7 +159,7 @@ library LedgerRow {
     error CellOutOfRange(uint256 cell, uint256 bits, uint256 content);
     /// @dev Thrown when no account has the key.
     error UnknownAccount(uint256 key);
-    /// @dev Thrown when a row's kind is not from 0 to 9.
+    /// @dev Thrown when a row's kind is not from 0 to 13.
     error UnknownKind(uint256 kind);
     /// @dev Thrown when a share's kind is not from 0 to 2.
     error UnknownShareKind(uint256 kind);
@@ -173,7 +182,7 @@ library LedgerRow {
     uint256 private constant BALANCE = 4;
 
     /// @dev Bytes of the fields behind the kind byte in cell 4, one byte per kind.
-    bytes10 private constant FIELD_BYTES = hex"0018001e0a1219181600";
+    bytes14 private constant FIELD_BYTES = hex"0018001e0a1219181600131b131b";
 
     /// @notice Reads a row.
     /// @dev Reverts with an error of this library unless the cells are exactly how a row is written. Whether the row
@@ -325,6 +334,8 @@ library LedgerRow {
         for (uint256 j = 5; j < CELLS; ++j) {
             if (kind == Kind.Record) _integer(cells, j, 8 * CELL_BYTES);
             else if (kind == Kind.Payout && j == 5) _integer(cells, j, 192);
+            else if (kind == Kind.SpanCredit && j == 5) _integer(cells, j, 160);
+            else if (kind == Kind.CitationCredit && j == 5) _integer(cells, j, 120);
             else require(cells[j] == 0, UnusedBytes(kind, j, cells[j]));
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use alloy::primitives::{Address, B256, keccak256};
-pub use attribution::settle::EarnerIndex;
+pub use attribution::settle::{EarnerIndex, Mix};
 use borsh::{BorshDeserialize, BorshSerialize};
 use tokio::sync::watch;
 
@@ -150,6 +150,14 @@ impl Registry {
         let last = owner_key(model, time);
         let before = |(key, _): &&(Vec<u8>, EarnerIndex)| *key <= last;
         Ok(owners.iter().rfind(before).map(|&(_, earner)| earner))
+    }
+
+    /// How the model divides its contributors' share of calls signed at `time` (seconds).
+    pub fn mix_at(&self, model: B256, time: u64) -> Result<Mix> {
+        let mixes: Vec<(Vec<u8>, Mix)> = rows(&*self.store, Table::ModelMixes, model.as_slice())?;
+        let last = owner_key(model, time);
+        let before = |(key, _): &&(Vec<u8>, Mix)| *key <= last;
+        Ok(mixes.iter().rfind(before).map(|&(_, mix)| mix).unwrap_or_default())
     }
 
     /// A model's influence index, `None` if none is published.
@@ -321,7 +329,7 @@ pub(crate) fn price_key(id: B256, version: u32) -> Vec<u8> {
     [id.as_slice(), &version.to_be_bytes()].concat()
 }
 
-/// A model and the time (seconds) from which an owner is paid.
+/// A model and the time (seconds) from which an owner is paid, or a mix holds.
 pub(crate) fn owner_key(model: B256, activation: u64) -> Vec<u8> {
     [model.as_slice(), &activation.to_be_bytes()].concat()
 }

@@ -48,6 +48,10 @@ def valid():
     record = [left((3, 1), (1_000, 4), (2**32 - 1, 4), (7, 4), (1_790_000_000, 8), (2**64 - 1, 8), (2**16 - 2, 2))]
     record += [MODEL[:31], bytes(range(31)), bytes(range(100, 131))]
     payout = [left((8, 1), (200, 8), (93, 8), (5_000, 2), (12, 4)), cell((2**64 - 1 << 128) | (193 << 64) | 40)]
+    fields = [(300, 2), (17, 2), (2**33 + 5, 8), (9, 2), (3, 2), (1, 2), (4, 2)]
+    span = cell(int.from_bytes(b"".join(value.to_bytes(size, "big") for value, size in fields), "big"))
+    fields = [(15, 1), (2**50 + 1, 8), (2**31 + 3, 4), (7, 2)]
+    citation = cell(int.from_bytes(b"".join(value.to_bytes(size, "big") for value, size in fields), "big"))
     return [
         row("padding", 0, 0, none, 0, []),
         row("header", 0, 0, none, 0, head),
@@ -64,6 +68,10 @@ def valid():
         row("fixed payout", 3, 2**63 - 1, fixed, -(2**63 - 1), [left((9, 1))]),
         row("largest integers", 2**32 - 1, 2**64 - 1, {"kind": "fixed", "earner": 2**32 - 1}, 2**63 - 1, [left((9, 1))]),
         row("smallest value", 0, 0, none, -BIAS, []),
+        row("span pool", 0, 0, pool, 500, [left((10, 1), (32, 1), (2**68, 16), (37, 2))]),
+        row("span credit", 0, 0, balance, 250, [left((11, 1), (2**40, 8), (31, 1), (2**68 - 1, 16), (69, 2)), span]),
+        row("citation pool", 0, 0, pool, 500, [left((12, 1), (0, 1), (0, 16), (2**16 - 1, 2))]),
+        row("citation credit", 0, 0, balance, 9, [left((13, 1), (2**48, 8), (0, 1), (2**48, 16), (6, 2)), citation]),
     ]
 
 
@@ -82,7 +90,7 @@ def invalid():
         broken("pool account with an earner", "account key must have a known kind", c2=cell((3 << 240) | 1)),
         broken("nobody's account of kind 0", "account key must have a known kind", c2=cell(1)),
         broken("value of 65 bits", "value plus 2^63 must be below 2^64", c3=cell(2**64)),
-        broken("unknown kind", "row kind must be from 0 to 9, got 10", c4=left((10, 1))),
+        broken("unknown kind", "row kind must be from 0 to 13, got 14", c4=left((14, 1))),
         broken("padding with bytes", "unused bytes of a row of kind 0 must be zero", c4=left((0, 1), (1, 1))),
         broken("padding with another cell", "in cell 7", c7=cell(1)),
         broken("unknown share", "share kind must be at most 2, got 3", c4=left((4, 1), (3, 1))),
@@ -90,6 +98,11 @@ def invalid():
         broken("operator of 21 bytes", "operator must be below 2^160", c4=left((1, 1)), c5=cell(1 << 160)),
         broken("credit with trailing bytes", "in cell 4", c4=left((6, 1), (BIAS, 8), (0, 17), (1, 1))),
         broken("payout with sums of 193 bits", "sums through a payout must be below 2^192", c4=left((8, 1)), c5=cell(1 << 192)),
+        broken("span of 161 bits", "a span must be below 2^160", c4=left((11, 1)), c5=cell(1 << 160)),
+        broken("citation of 121 bits", "a citation must be below 2^120", c4=left((13, 1)), c5=cell(1 << 120)),
+        broken("span pool with another cell", "in cell 5", c4=left((10, 1)), c5=cell(1)),
+        broken("citation pool with trailing bytes", "in cell 4", c4=left((12, 1), (0, 19), (1, 1))),
+        broken("citation credit with another cell", "in cell 6", c4=left((13, 1)), c6=cell(1)),
     ]
 
 

@@ -21,6 +21,9 @@
 //! | 7 | pool closing | influence u64, flat u64, weight u64 | | | |
 //! | 8 | payout | influence u64, flat u64, reputation u16, rows u32 | sums through (u192): influence u64, flat u64, weight u64 | | |
 //! | 9 | fixed payout | | | | |
+//! | 10, 12 | pool of spans, of citations | credits u8, magnitude u128, position u16 | | | |
+//! | 11 | span credit | score u64, place u8, magnitude through u128, position u16 | span (u160): start, length u16, low u64, count, holders, holder, occurrence u16 | | |
+//! | 13 | citation credit | score u64, place u8, magnitude through u128, position u16 | row (u120): datanet u8, row u64, relevance u32, uses u16 | | |
 //!
 //! Ordinal, position, place and sums through say of a row what follows from the rows before it, so
 //! that a dispute finds the rows that it needs and checks each sum against one neighbour.

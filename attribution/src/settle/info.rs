@@ -1,4 +1,4 @@
-use super::{BatchHeader, ShareKind};
+use super::{BatchHeader, Citation, EarnerIndex, Ground, ShareKind, SpanUse, Use, UseKind};
 
 /// What a row is, and what its checks need beside account, value, earner and amount.
 ///
@@ -52,7 +52,7 @@ pub enum Info {
         /// Rows since the record's first; the treasury's share is at 1.
         position: u8,
     },
-    /// The contributors' share of a record; posts it to `Pool`.
+    /// What of the contributors' share of a record is paid by influence; posts it to `Pool`.
     PoolShare {
         /// Credits that follow.
         credits: u8,
@@ -96,6 +96,107 @@ pub enum Info {
     },
     /// Closes a `Fixed` and pays it.
     FixedPayout,
+    /// What of the contributors' share of a record is paid for a kind of use; posts it to `Pool`.
+    UsePool {
+        /// For what.
+        kind: UseKind,
+        /// Credits that follow.
+        credits: u8,
+        /// Sum of their scores.
+        magnitude: u128,
+        /// Rows since the record's first.
+        position: u16,
+    },
+    /// A credit for a span that rows hold; posts it to `Balance`.
+    SpanCredit {
+        /// [`SpanUse::score`].
+        score: u64,
+        /// Place among the section's credits, from 0: the pool row is `place + 1` rows before.
+        place: u8,
+        /// Sum of the scores of the section's credits up to this one.
+        magnitude_through: u128,
+        /// Rows since the record's first.
+        position: u16,
+        /// The span and its holder.
+        span: SpanUse,
+    },
+    /// A credit for a row that is cited; posts it to `Balance`.
+    CitationCredit {
+        /// [`Citation::score`].
+        score: u64,
+        /// As in a span credit.
+        place: u8,
+        /// As in a span credit.
+        magnitude_through: u128,
+        /// Rows since the record's first.
+        position: u16,
+        /// The row.
+        citation: Citation,
+    },
+}
+
+/// What all rows of pools say.
+#[derive(Clone, Copy)]
+pub(super) struct PoolInfo {
+    /// `None` for influence.
+    pub(super) kind: Option<UseKind>,
+    pub(super) credits: u8,
+    pub(super) magnitude: u128,
+    pub(super) position: u16,
+}
+
+/// What all rows of credits say.
+#[derive(Clone, Copy)]
+pub(super) struct CreditInfo {
+    /// `None` for influence.
+    pub(super) kind: Option<UseKind>,
+    pub(super) score: i128,
+    pub(super) place: u8,
+    pub(super) magnitude_through: u128,
+}
+
+impl Info {
+    /// The row as a pool's, if it is one.
+    pub(super) fn pool(&self) -> Option<PoolInfo> {
+        match *self {
+            Self::PoolShare { credits, magnitude, position } => {
+                Some(PoolInfo { kind: None, credits, magnitude, position: position.into() })
+            }
+            Self::UsePool { kind, credits, magnitude, position } => {
+                Some(PoolInfo { kind: Some(kind), credits, magnitude, position })
+            }
+            _ => None,
+        }
+    }
+
+    /// The row as a credit, if it is one.
+    pub(super) fn credit(&self) -> Option<CreditInfo> {
+        let (kind, score, place, magnitude_through) = match *self {
+            Self::Credit { score, place, magnitude_through } => {
+                (None, i128::from(score), place, magnitude_through)
+            }
+            Self::SpanCredit { score, place, magnitude_through, .. } => {
+                (Some(UseKind::Span), score.into(), place, magnitude_through)
+            }
+            Self::CitationCredit { score, place, magnitude_through, .. } => {
+                (Some(UseKind::Citation), score.into(), place, magnitude_through)
+            }
+            _ => return None,
+        };
+        Some(CreditInfo { kind, score, place, magnitude_through })
+    }
+
+    /// The row as a use of `earner`'s, with its position, if it is one.
+    pub(super) const fn as_use(&self, earner: EarnerIndex) -> Option<(Use, u16)> {
+        let (score, position, ground) = match *self {
+            Self::SpanCredit { score, position, span, .. } => (score, position, Ground::Span(span)),
+            Self::CitationCredit { score, position, citation, .. } => {
+                (score, position, Ground::Citation(citation))
+            }
+            _ => return None,
+        };
+        Some((Use { earner, score, ground }, position))
+    }
 }
 
 /// Running sums over the payout rows of one model. Those of its last payout are what its pool

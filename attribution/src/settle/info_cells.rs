@@ -1,7 +1,7 @@
 //! Information cells by the table of the row codec.
 
 use super::{
-    BatchHeader, CELL_BYTES, Cell, FULL_BPS, Info, ShareKind, Through,
+    BatchHeader, CELL_BYTES, Cell, Citation, FULL_BPS, Info, ShareKind, SpanUse, Through, UseKind,
     codec::{integer, offset, read_integer, signed},
 };
 use crate::{Error, Result};
@@ -21,6 +21,10 @@ impl Info {
             Self::PoolClosing { .. } => 7,
             Self::Payout { .. } => 8,
             Self::FixedPayout => 9,
+            Self::UsePool { kind: UseKind::Span, .. } => 10,
+            Self::SpanCredit { .. } => 11,
+            Self::UsePool { kind: UseKind::Citation, .. } => 12,
+            Self::CitationCredit { .. } => 13,
         }
     }
 
@@ -60,6 +64,19 @@ impl Info {
                 fields.put(influence.to_be_bytes()).put(flat.to_be_bytes());
                 fields.put(reputation.to_be_bytes()).put(rows.to_be_bytes());
                 rest[0] = through.to_cell();
+            }
+            Self::UsePool { credits, magnitude, position, .. } => {
+                fields.put([*credits]).put(magnitude.to_be_bytes()).put(position.to_be_bytes());
+            }
+            Self::SpanCredit { score, place, magnitude_through, position, span } => {
+                fields.put(score.to_be_bytes()).put([*place]);
+                fields.put(magnitude_through.to_be_bytes()).put(position.to_be_bytes());
+                rest[0] = span.to_cell();
+            }
+            Self::CitationCredit { score, place, magnitude_through, position, citation } => {
+                fields.put(score.to_be_bytes()).put([*place]);
+                fields.put(magnitude_through.to_be_bytes()).put(position.to_be_bytes());
+                rest[0] = citation.to_cell();
             }
         }
         cells
@@ -141,6 +158,26 @@ impl Info {
                 through: Through::from_cell(a)?,
             },
             9 => Self::FixedPayout,
+            10 | 12 => Self::UsePool {
+                kind: if head[0] == 10 { UseKind::Span } else { UseKind::Citation },
+                credits: fields.u8(),
+                magnitude: u128::from_be_bytes(fields.take()),
+                position: u16::from_be_bytes(fields.take()),
+            },
+            11 => Self::SpanCredit {
+                score: fields.u64(),
+                place: fields.u8(),
+                magnitude_through: u128::from_be_bytes(fields.take()),
+                position: u16::from_be_bytes(fields.take()),
+                span: SpanUse::from_cell(a)?,
+            },
+            13 => Self::CitationCredit {
+                score: fields.u64(),
+                place: fields.u8(),
+                magnitude_through: u128::from_be_bytes(fields.take()),
+                position: u16::from_be_bytes(fields.take()),
+                citation: Citation::from_cell(a)?,
+            },
             kind => return Err(Error::RowKind { kind }),
         })
     }
@@ -161,6 +198,54 @@ impl Through {
             u64::from_be_bytes(*bytes[at..].first_chunk().expect("three times 8 bytes"))
         };
         Ok(Self { influence: part(0), flat: part(8), weight: part(16) })
+    }
+}
+
+impl SpanUse {
+    fn to_cell(self) -> Cell {
+        let Self { start, length, low, count, holders, holder, occurrence } = self;
+        let mut cell = [0; CELL_BYTES];
+        let mut fields = Fields { cell: &mut cell, at: CELL_BYTES - 20 };
+        fields.put(start.to_be_bytes()).put(length.to_be_bytes()).put(low.to_be_bytes());
+        fields.put(count.to_be_bytes()).put(holders.to_be_bytes());
+        fields.put(holder.to_be_bytes()).put(occurrence.to_be_bytes());
+        cell
+    }
+
+    fn from_cell(cell: &Cell) -> Result<Self> {
+        read_integer::<20>("a span", cell)?;
+        let mut fields = Taken { cell, at: CELL_BYTES - 20 };
+        Ok(Self {
+            start: fields.u16(),
+            length: fields.u16(),
+            low: fields.u64(),
+            count: fields.u16(),
+            holders: fields.u16(),
+            holder: fields.u16(),
+            occurrence: fields.u16(),
+        })
+    }
+}
+
+impl Citation {
+    fn to_cell(self) -> Cell {
+        let Self { datanet, row, relevance, uses } = self;
+        let mut cell = [0; CELL_BYTES];
+        let mut fields = Fields { cell: &mut cell, at: CELL_BYTES - 15 };
+        fields.put([datanet]).put(row.to_be_bytes());
+        fields.put(relevance.to_be_bytes()).put(uses.to_be_bytes());
+        cell
+    }
+
+    fn from_cell(cell: &Cell) -> Result<Self> {
+        read_integer::<15>("a citation", cell)?;
+        let mut fields = Taken { cell, at: CELL_BYTES - 15 };
+        Ok(Self {
+            datanet: fields.u8(),
+            row: fields.u64(),
+            relevance: fields.u32(),
+            uses: fields.u16(),
+        })
     }
 }
 
@@ -208,6 +293,10 @@ impl Taken<'_> {
     fn u8(&mut self) -> u8 {
         let [byte] = self.take();
         byte
+    }
+
+    fn u16(&mut self) -> u16 {
+        u16::from_be_bytes(self.take())
     }
 
     fn u32(&mut self) -> u32 {

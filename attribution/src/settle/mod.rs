@@ -17,7 +17,9 @@ mod ids;
 mod info;
 mod info_cells;
 mod ledger;
+mod log2;
 pub mod merkle;
+mod mix;
 mod payload;
 mod pool;
 mod reader;
@@ -29,6 +31,7 @@ mod sheet;
 mod slots;
 mod statement;
 mod tiling;
+mod uses;
 mod witness;
 
 pub use account::{Account, Balance, ModelKey};
@@ -41,6 +44,8 @@ pub use fee::{FULL_BPS, FeeShares, Price, Split, floor_bps};
 pub use ids::{ChannelId, EarnerIndex, Hash, ModelId, keccak};
 pub use info::{Info, Through};
 pub use ledger::{BatchHeader, Carries, Draw, Ledger, MAX_ROWS, MIN_ROWS};
+pub use log2::{LOG2_ONE, log2};
+pub use mix::{Mix, Pools};
 pub use payload::{MAX_SYMBOLS, SYMBOL_BYTES, payload_header};
 pub use record::{Call, Record, Terms};
 pub use reputation::{Conduct, MIN_REPUTATION};
@@ -48,4 +53,8 @@ pub use row::Row;
 pub use shares::{MAX_OWNERS, ModelOwner, Payees, Share, ShareKind};
 pub use slots::{MIN_SLOT_CELLS, Slot, SlotLayout};
 pub use statement::Statement;
+pub use uses::{
+    Citation, Ground, MAX_SPAN_COUNT, MAX_SPAN_END, MIN_SPAN_TOKENS, Section, SpanUse, Use,
+    UseCredit, UseKind, Uses,
+};
 pub use witness::{MAX_SKETCH, Witness};

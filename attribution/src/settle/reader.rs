@@ -3,7 +3,10 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{Account, BatchHeader, Carries, EarnerIndex, Info, ModelKey, Row, ShareKind, Through};
+use super::{
+    Account, BatchHeader, Carries, EarnerIndex, Info, ModelKey, Row, ShareKind, Through, UseKind,
+    uses::{follows, is_first, is_last_holder, is_sound},
+};
 use crate::{Error, Result};
 
 mod closing;
@@ -113,6 +116,7 @@ impl<'a> Reader<'a> {
     /// Reads one record and returns its place in the canonical order.
     fn record(&mut self, expected: u32) -> Result<(u64, [u8; 31])> {
         const RULE: &str = "the header counts the records";
+        let at = self.at;
         let row = self.posting(RULE)?;
         let (&Info::Record { time, from, voucher, model, ordinal, .. }, Account::Draw(channel)) =
             (&row.info, row.account)
@@ -125,8 +129,11 @@ impl<'a> Reader<'a> {
         self.tiles.entry(channel).or_default().push((from, to, self.at));
         self.at += 1;
         let (fixed, position) = self.shares()?;
-        let pool = self.pool(&model, position)?;
-        let whole = fixed + i128::from(pool) == i128::from(row.value);
+        let mut pools = i128::from(self.pool(&model, position)?);
+        for kind in [UseKind::Span, UseKind::Citation] {
+            pools += i128::from(self.section(kind, &model, at)?);
+        }
+        let whole = fixed + pools == i128::from(row.value);
         self.require(whole, "shares and pool of a record sum to its fee")?;
         Ok((time, voucher))
     }
@@ -203,6 +210,77 @@ impl<'a> Reader<'a> {
             self.require(magnitude_through == sum, "a credit sums the scores up to it")?;
             self.at += 1;
         }
+        Ok(sum)
+    }
+
+    /// Reads what a record pays for a kind of use and returns it; 0 if there is no such section.
+    fn section(&mut self, of: UseKind, model: &[u8; 31], record: usize) -> Result<i64> {
+        let Some(&Row {
+            info: Info::UsePool { kind, credits, magnitude, position },
+            value,
+            account,
+            ..
+        }) = self.peek()
+        else {
+            return Ok(0);
+        };
+        if kind != of {
+            return Ok(0);
+        }
+        self.posting("a pool of uses posts")?;
+        let Account::Pool(key) = account else {
+            return Err(Error::Grammar { row: self.at, rule: "a pool of uses posts to a pool" });
+        };
+        self.require(model.starts_with(&key.0), "a record's pool is its model's")?;
+        self.require(value >= 0, "a pool is not negative")?;
+        self.require(usize::from(position) == self.at - record, "a record's rows are numbered")?;
+        self.at += 1;
+        let sum = self.uses(of, credits, key, record, (value, magnitude))?;
+        self.require(sum == magnitude, "a pool's magnitude is that of its credits")?;
+        Ok(value)
+    }
+
+    /// Sum of the scores of a section's credits.
+    fn uses(
+        &mut self,
+        kind: UseKind,
+        count: u8,
+        model: ModelKey,
+        record: usize,
+        (pool, magnitude): (i64, u128),
+    ) -> Result<u128> {
+        const RULE: &str = "the pool row counts the credits";
+        let (mut last, mut sum) = (None, 0_u128);
+        for expected in 0..count {
+            let row = self.posting(RULE)?;
+            let Account::Balance(balance) = row.account else {
+                return Err(Error::Grammar { row: self.at, rule: RULE });
+            };
+            let uses = row.info.as_use(balance.earner);
+            let (of, position) = uses.ok_or(Error::Grammar { row: self.at, rule: RULE })?;
+            let credit = row.info.credit().filter(|credit| credit.kind == Some(kind));
+            let credit = credit.ok_or(Error::Grammar { row: self.at, rule: RULE })?;
+            self.require(credit.place == expected, "a record's credits are numbered")?;
+            self.require(
+                usize::from(position) == self.at - record,
+                "a record's rows are numbered",
+            )?;
+            self.require(balance.model == model, "a credit is of its record's model")?;
+            self.require(is_sound(&of), "a use's numbers are in their ranges")?;
+            let ordered = last.as_ref().map_or_else(|| is_first(&of), |last| follows(last, &of));
+            self.require(ordered, "uses fall by score, a span's holders together")?;
+            let score = i64::try_from(of.score).ok();
+            let share = score.and_then(|score| credit_of(pool, score, magnitude));
+            self.require(share == Some(row.value), "a credit is trunc(pool * score / magnitude)")?;
+            sum += u128::from(of.score);
+            self.require(credit.magnitude_through == sum, "a credit sums the scores up to it")?;
+            last = Some(of);
+            self.at += 1;
+        }
+        self.require(
+            last.is_none_or(|last| is_last_holder(&last)),
+            "a span's holders are all there",
+        )?;
         Ok(sum)
     }
 

@@ -3,8 +3,8 @@ use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize, io};
 
 use super::{
-    ChannelId, Credit, EarnerIndex, Hash, ModelId, Payees, Price, Share, Split,
-    shares::fixed_shares, signed_credits,
+    ChannelId, Credit, EarnerIndex, Hash, Mix, ModelId, Payees, Price, Section, Share, Split,
+    UseKind, Uses, shares::fixed_shares, signed_credits,
 };
 use crate::{Error, Result};
 
@@ -56,6 +56,8 @@ pub struct Record {
     shares: Vec<Share>,
     pool: u64,
     credits: Vec<Credit>,
+    uses: Uses,
+    sections: Vec<Section>,
 }
 
 impl Record {
@@ -69,16 +71,46 @@ impl Record {
     pub fn new(
         call: Call,
         terms: Terms,
+        payees: Payees,
+        scores: &[(EarnerIndex, i64)],
+    ) -> Result<Self> {
+        Self::mixed(call, terms, payees, scores, Uses::default())
+    }
+
+    /// The record of a call of a model that pays for uses of rows too. A kind of use that the mix
+    /// gives nothing has no section, whatever uses there are.
+    ///
+    /// # Errors
+    /// Those of [`Record::new`], and [`Error::Uses`] naming the rule that the uses break.
+    pub fn mixed(
+        call: Call,
+        terms: Terms,
         mut payees: Payees,
         scores: &[(EarnerIndex, i64)],
+        mut uses: Uses,
     ) -> Result<Self> {
         payees.owners.sort_unstable_by_key(|owner| owner.earner);
         let fee = terms.price.fee_ceil(call.tokens_in, call.tokens_out)?;
         check_interval(call.from, fee)?;
         let split = terms.split.shares(fee);
         let shares = fixed_shares(split, &payees)?;
-        let credits = signed_credits(split.contributors, scores, terms.max_credits)?;
-        Ok(Self { call, terms, payees, fee, shares, pool: split.contributors, credits })
+        let pools = uses.mix.pools(split.contributors);
+        let credits = signed_credits(pools.influence, scores, terms.max_credits)?;
+        let mut sections = Vec::new();
+        for (kind, bps, pool, of) in [
+            (UseKind::Span, uses.mix.spans_bps(), pools.spans, &mut uses.spans),
+            (UseKind::Citation, uses.mix.citations_bps(), pools.citations, &mut uses.citations),
+        ] {
+            if bps == 0 {
+                of.clear();
+                continue;
+            }
+            let section = Section::new(kind, pool, of, terms.max_credits)?;
+            *of = section.credits.iter().map(|credit| credit.of).collect();
+            sections.push(section);
+        }
+        let pool = pools.influence;
+        Ok(Self { call, terms, payees, fee, shares, pool, credits, uses, sections })
     }
 
     /// The same record at another place of its channel.
@@ -121,13 +153,14 @@ impl Record {
         (self.call.from, self.call.from + self.fee)
     }
 
-    /// Fixed shares: treasury, owners by index, stakers. With [`Record::pool`] they sum to the fee.
+    /// Fixed shares: treasury, owners by index, stakers. With [`Record::pool`] and the pools of
+    /// [`Record::sections`] they sum to the fee.
     #[must_use]
     pub fn shares(&self) -> &[Share] {
         &self.shares
     }
 
-    /// The contributors' share, gwei.
+    /// What of the contributors' share is paid by influence, gwei.
     #[must_use]
     pub const fn pool(&self) -> u64 {
         self.pool
@@ -137,6 +170,12 @@ impl Record {
     #[must_use]
     pub fn credits(&self) -> &[Credit] {
         &self.credits
+    }
+
+    /// What is paid for uses of rows: spans, then citations, each if the model's mix has it.
+    #[must_use]
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
     }
 }
 
@@ -150,22 +189,23 @@ fn check_interval(from: u64, fee: u64) -> Result<()> {
 impl BorshSerialize for Record {
     fn serialize<W: io::Write>(&self, writer: &mut W) -> io::Result<()> {
         let scores: Vec<_> = self.credits.iter().map(|c| (c.earner, c.score)).collect();
-        (&self.call, &self.terms, &self.payees, scores).serialize(writer)
+        (&self.call, &self.terms, &self.payees, scores, &self.uses).serialize(writer)
     }
 }
 
 impl BorshDeserialize for Record {
     fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
-        type Stored = (Call, Terms, Payees, Vec<(EarnerIndex, i64)>);
-        let (call, terms, payees, scores) = Stored::deserialize_reader(reader)?;
+        type Stored = (Call, Terms, Payees, Vec<(EarnerIndex, i64)>, Uses);
+        let (call, terms, payees, scores, uses) = Stored::deserialize_reader(reader)?;
         let sorted = payees.owners.is_sorted_by_key(|owner| owner.earner);
         let invalid = |error: Error| io::Error::new(io::ErrorKind::InvalidData, error);
         let split = terms.split;
         let [platform, model, stakers, contributors] = split.bps();
         Split::new(platform, model, stakers, contributors).map_err(invalid)?;
-        let record = Self::new(call, terms, payees, &scores).map_err(invalid)?;
+        Mix::new(uses.mix.spans_bps(), uses.mix.citations_bps()).map_err(invalid)?;
+        let record = Self::mixed(call, terms, payees, &scores, uses.clone()).map_err(invalid)?;
         let kept = record.credits.iter().map(|c| (c.earner, c.score));
-        if !sorted || !kept.eq(scores.iter().copied()) {
+        if !sorted || !kept.eq(scores.iter().copied()) || record.uses != uses {
             let (scores, credits) = (scores.len(), record.credits.len());
             return Err(invalid(Error::RecordNotCanonical { scores, credits }));
         }

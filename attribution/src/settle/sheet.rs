@@ -1,8 +1,8 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 
 use super::{
-    Account, Balance, BatchInputs, Carries, Credit, EarnerIndex, FULL_BPS, Info, ModelKey, Record,
-    Row, Share, Through, pool::PoolShares,
+    Account, Balance, BatchInputs, Carries, Credit, EarnerIndex, FULL_BPS, Ground, Info, ModelKey,
+    Record, Row, Section, Share, Through, UseCredit, pool::PoolShares,
 };
 use crate::{Error, Result};
 
@@ -49,8 +49,43 @@ impl Sheet {
             self.rows.push(Row::posting(Account::Fixed(earner), posted(amount), info));
             *self.fixed.entry(earner).or_default() += amount;
         }
-        self.pool(record, model, position());
-        self.credits(record, model)
+        let at = position();
+        self.pool(record, model, at);
+        self.credits(record, model)?;
+        let mut position = u16::from(at) + 1 + u16::try_from(record.credits().len()).expect("a u8");
+        for section in record.sections() {
+            self.section(section, model, position)?;
+            position += 1 + u16::try_from(section.credits.len()).expect("at most max_credits");
+        }
+        Ok(())
+    }
+
+    /// Writes what is paid for a kind of use, from the position on.
+    fn section(&mut self, section: &Section, model: ModelKey, position: u16) -> Result<()> {
+        let Section { kind, pool, ref credits } = *section;
+        let magnitude = credits.iter().map(|credit| u128::from(credit.of.score)).sum();
+        let count = u8::try_from(credits.len()).expect("at most max_credits");
+        let info = Info::UsePool { kind, credits: count, magnitude, position };
+        self.rows.push(Row::posting(Account::Pool(model), posted(pool), info));
+        *self.pools.entry(model).or_default() += pool;
+        let mut magnitude_through = 0;
+        for (place, &UseCredit { of, credit }) in (0..).zip(credits) {
+            let score = of.score;
+            magnitude_through += u128::from(score);
+            let position = position + 1 + u16::from(place);
+            let info = match of.ground {
+                Ground::Span(span) => {
+                    Info::SpanCredit { score, place, magnitude_through, position, span }
+                }
+                Ground::Citation(citation) => {
+                    Info::CitationCredit { score, place, magnitude_through, position, citation }
+                }
+            };
+            let balance = Balance { model, earner: of.earner };
+            self.rows.push(Row::posting(Account::Balance(balance), posted(credit), info));
+            self.add_net(balance, posted(credit))?;
+        }
+        Ok(())
     }
 
     fn pool(&mut self, record: &Record, model: ModelKey, position: u8) {

@@ -2,3 +2,4 @@
 
 mod estimate;
 mod provenance;
+mod spans;

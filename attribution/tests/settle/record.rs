@@ -72,7 +72,8 @@ fn a_record_reads_back_as_itself() {
         // It either does not read or is another record, whose shares sum to its fee.
         if let Ok(read) = borsh::from_slice::<Record>(&wrong) {
             let shares: u64 = read.shares().iter().map(|share| share.amount).sum();
-            assert_eq!(shares + read.pool(), read.fee());
+            let uses: u64 = read.sections().iter().map(|section| section.pool).sum();
+            assert_eq!(shares + read.pool() + uses, read.fee());
             assert_ne!(read, record);
         }
     }

@@ -1,6 +1,6 @@
 use attribution::settle::{
-    Account, Balance, BatchHeader, Cells, ChannelId, EarnerIndex, Info, ModelId, Row, ShareKind,
-    Through,
+    Account, Balance, BatchHeader, Cells, ChannelId, Citation, EarnerIndex, Info, ModelId, Row,
+    ShareKind, SpanUse, Through, UseKind,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -56,6 +56,39 @@ fn info_of(name: &str) -> Info {
             through: Through { influence: u64::MAX, flat: 193, weight: 40 },
         },
         "fixed payout" | "largest integers" => Info::FixedPayout,
+        "span pool" => {
+            Info::UsePool { kind: UseKind::Span, credits: 32, magnitude: 1 << 68, position: 37 }
+        }
+        "span credit" => Info::SpanCredit {
+            score: 1 << 40,
+            place: 31,
+            magnitude_through: (1 << 68) - 1,
+            position: 69,
+            span: SpanUse {
+                start: 300,
+                length: 17,
+                low: (1 << 33) + 5,
+                count: 9,
+                holders: 3,
+                holder: 1,
+                occurrence: 4,
+            },
+        },
+        "citation pool" => {
+            Info::UsePool { kind: UseKind::Citation, credits: 0, magnitude: 0, position: u16::MAX }
+        }
+        "citation credit" => Info::CitationCredit {
+            score: 1 << 48,
+            place: 0,
+            magnitude_through: 1 << 48,
+            position: 6,
+            citation: Citation {
+                datanet: 15,
+                row: (1 << 50) + 1,
+                relevance: (1 << 31) + 3,
+                uses: 7,
+            },
+        },
         other => panic!("a vector without its meaning here: {other}"),
     }
 }
@@ -126,7 +159,7 @@ proptest! {
 
     #[test]
     fn whatever_is_read_is_written_back(
-        kind in 0_u8..12,
+        kind in 0_u8..16,
         bytes in prop::array::uniform8(prop::array::uniform31(any::<u8>())),
         zeros in prop::array::uniform8(0_usize..=31),
     ) {

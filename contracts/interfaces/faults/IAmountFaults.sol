@@ -9,16 +9,16 @@ import {IFaultProofs} from "./IFaultProofs.sol";
 interface IAmountFaults is IFaultProofs {
     /// @notice Rule `Split`: a share or pool is not what the fee gives by the rules of the call's time, or the pool is
     /// another model's.
-    /// @dev Rows: a Record, one of its Shares or its PoolShare.
+    /// @dev Rows: a Record, one of its Shares or pools.
     function proveSplit(BatchId batch, CellOpening calldata ledger) external;
 
     /// @notice Rule `Credit`: a credit is not trunc(pool * score / magnitude).
-    /// @dev Rows: a PoolShare, one of its Credits.
+    /// @dev Rows: a PoolShare, SpanPool or CitationPool, one of its credits.
     function proveCredit(BatchId batch, CellOpening calldata ledger) external;
 
     /// @notice Rule `Credit`: the pool row's credits or magnitude are not those of the credits that follow it.
-    /// @dev Rows: a PoolShare with credits at row p, and row p + credits, which is no Credit with that place and sum
-    /// through; or any PoolShare and row p + credits + 1, which is a Credit; or a PoolShare alone whose credits do not
+    /// @dev Rows: a pool with credits at row p, and row p + credits, which is no credit of its kind with that place and sum
+    /// through; or any pool and row p + credits + 1, which is a credit of its kind; or a pool alone whose credits do not
     /// fit the ledger.
     function proveCreditCount(BatchId batch, CellOpening calldata ledger) external;
 

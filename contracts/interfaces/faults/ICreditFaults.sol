@@ -31,7 +31,7 @@ interface ICreditFaults is IFaultProofs {
     ) external;
 
     /// @notice Rule `Stranger`: a credit or payout of an earner who is not in the model's index.
-    /// @dev Rows: a Credit or Payout.
+    /// @dev Rows: a Credit, SpanCredit, CitationCredit or Payout.
     /// @param lower empty, or the contributor before the earner
     /// @param upper empty, or the one after; both are empty for a model without index
     function proveStranger(
@@ -63,8 +63,8 @@ interface ICreditFaults is IFaultProofs {
         bytes calldata sums
     ) external;
 
-    /// @notice Rule `TooMany`: more credits than the rules of the call's time allow.
-    /// @dev Rows: a Record, its PoolShare.
+    /// @notice Rule `TooMany`: more credits of a kind than the rules of the call's time allow.
+    /// @dev Rows: a Record, one of its pools.
     function proveTooMany(BatchId batch, CellOpening calldata ledger) external;
 
     /// @notice Rule `Unpaid`: a contributor with accepted rows of a model whose pool closes in the batch has no payout

@@ -3,11 +3,13 @@ pragma solidity 0.8.30;
 
 import {IDisputes, Rule} from "../../interfaces/IDisputes.sol";
 import {IFeeSchedule} from "../../interfaces/IFeeSchedule.sol";
+import {IModelMixes} from "../../interfaces/IModelMixes.sol";
 import {IAmountFaults} from "../../interfaces/faults/IAmountFaults.sol";
 import {CellOpening} from "../../libraries/CellOpenings.sol";
 import {FeeSplit} from "../../libraries/FeeSplit.sol";
 import {LedgerGrammar} from "../../libraries/LedgerGrammar.sol";
 import {LedgerRow} from "../../libraries/LedgerRow.sol";
+import {LedgerUses} from "../../libraries/LedgerUses.sol";
 import {BatchId} from "../../types/Ids.sol";
 import {FaultProofs} from "./FaultProofs.sol";
 
@@ -18,8 +20,12 @@ contract AmountFaults is IAmountFaults, FaultProofs {
     /// @notice How fees are shared.
     IFeeSchedule public immutable fees;
 
-    constructor(IDisputes disputes_, IFeeSchedule fees_) FaultProofs(disputes_) {
+    /// @notice How models divide what contributors get of it.
+    IModelMixes public immutable mixes;
+
+    constructor(IDisputes disputes_, IFeeSchedule fees_, IModelMixes mixes_) FaultProofs(disputes_) {
         fees = fees_;
+        mixes = mixes_;
     }
 
     /// @inheritdoc IAmountFaults
@@ -30,10 +36,11 @@ contract AmountFaults is IAmountFaults, FaultProofs {
         LedgerRow.Record memory record = e.rows[0].record();
         FeeSplit.Shares memory shares = _sharesOf(record.time, e.rows[0].value);
 
-        if (row.kind == LedgerRow.Kind.PoolShare) {
-            _checkAt(e, 1, e.at[0] + row.poolShare().position);
+        if (LedgerUses.isPool(row)) {
+            _checkAt(e, 1, e.at[0] + LedgerUses.pool(row).position);
             bool isModels = LedgerGrammar.modelOf(row.account) == bytes25(record.model);
-            _strike(batch, Rule.Split, !isModels || row.value != int256(uint256(shares.contributors)));
+            IModelMixes.Mix memory mix = mixes.mixAt(record.model, record.time);
+            _strike(batch, Rule.Split, !isModels || row.value != _poolOf(row.kind, shares.contributors, mix));
         } else {
             _checkKind(e, 1, LedgerRow.Kind.Share);
             LedgerRow.Share memory share = row.share();
@@ -45,13 +52,13 @@ contract AmountFaults is IAmountFaults, FaultProofs {
     /// @inheritdoc IAmountFaults
     function proveCredit(BatchId batch, CellOpening calldata ledger) external {
         Evidence memory e = _open(batch, ledger, 2);
-        _checkKind(e, 0, LedgerRow.Kind.PoolShare);
-        _checkKind(e, 1, LedgerRow.Kind.Credit);
-        LedgerRow.Credit memory credit = e.rows[1].credit();
+        LedgerUses.Pool memory pool = _poolOf(e);
+        _checkKind(e, 1, LedgerUses.creditKind(e.rows[0]));
+        LedgerUses.Credit memory credit = LedgerUses.credit(e.rows[1]);
         _checkAt(e, 1, e.at[0] + 1 + credit.place);
 
         // Division rounds towards zero, as a credit does.
-        int256 magnitude = int256(uint256(e.rows[0].poolShare().magnitude));
+        int256 magnitude = int256(pool.magnitude);
         bool isBroken = magnitude == 0 || e.rows[1].value != int256(e.rows[0].value) * credit.score / magnitude;
         _strike(batch, Rule.Credit, isBroken);
     }
@@ -59,8 +66,7 @@ contract AmountFaults is IAmountFaults, FaultProofs {
     /// @inheritdoc IAmountFaults
     function proveCreditCount(BatchId batch, CellOpening calldata ledger) external {
         Evidence memory e = _open(batch, ledger);
-        _checkKind(e, 0, LedgerRow.Kind.PoolShare);
-        LedgerRow.PoolShare memory pool = e.rows[0].poolShare();
+        LedgerUses.Pool memory pool = _poolOf(e);
         uint256 last = e.at[0] + pool.credits;
 
         if (e.rows.length == 1) {
@@ -68,12 +74,12 @@ contract AmountFaults is IAmountFaults, FaultProofs {
             return;
         }
         require(e.rows.length == 2, WrongRowCount(ledger.indices.length));
-        bool isCredit = e.rows[1].kind == LedgerRow.Kind.Credit;
+        bool isCredit = e.rows[1].kind == LedgerUses.creditKind(e.rows[0]);
         if (e.at[1] == last + 1) {
             _strike(batch, Rule.Credit, isCredit);
         } else {
             _checkAt(e, 1, last);
-            _strike(batch, Rule.Credit, !isCredit || !_isLast(e.rows[1].credit(), pool));
+            _strike(batch, Rule.Credit, !isCredit || !_isLast(LedgerUses.credit(e.rows[1]), pool));
         }
     }
 
@@ -125,8 +131,27 @@ contract AmountFaults is IAmountFaults, FaultProofs {
         return shares.stakers;
     }
 
-    function _isLast(LedgerRow.Credit memory credit, LedgerRow.PoolShare memory pool) private pure returns (bool) {
-        return uint256(credit.place) + 1 == pool.credits && credit.magnitudeThrough == pool.magnitude;
+    /// @dev The first row as that of a pool.
+    function _poolOf(Evidence memory e) private pure returns (LedgerUses.Pool memory) {
+        require(LedgerUses.isPool(e.rows[0]), WrongRow(0, e.at[0]));
+        return LedgerUses.pool(e.rows[0]);
+    }
+
+    /// @dev What of the contributors' share a pool of the kind holds: floors, and the rest is by influence.
+    function _poolOf(LedgerRow.Kind kind, uint64 contributors, IModelMixes.Mix memory mix)
+        private
+        pure
+        returns (int256)
+    {
+        uint256 spans = uint256(contributors) * mix.spansBps / LedgerGrammar.FULL_BPS;
+        uint256 citations = uint256(contributors) * mix.citationsBps / LedgerGrammar.FULL_BPS;
+        if (kind == LedgerRow.Kind.SpanPool) return int256(spans);
+        if (kind == LedgerRow.Kind.CitationPool) return int256(citations);
+        return int256(contributors - spans - citations);
+    }
+
+    function _isLast(LedgerUses.Credit memory credit, LedgerUses.Pool memory pool) private pure returns (bool) {
+        return credit.place + 1 == pool.credits && credit.magnitudeThrough == pool.magnitude;
     }
 
     function _isModelOf(LedgerRow.Row memory closing, LedgerRow.Row memory payout) private pure returns (bool) {

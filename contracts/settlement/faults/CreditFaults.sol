@@ -11,6 +11,7 @@ import {DotProduct} from "../../libraries/DotProduct.sol";
 import {ContributorProof, IndexTree} from "../../libraries/IndexTree.sol";
 import {LedgerGrammar} from "../../libraries/LedgerGrammar.sol";
 import {LedgerRow} from "../../libraries/LedgerRow.sol";
+import {LedgerUses} from "../../libraries/LedgerUses.sol";
 import {RecordWitness} from "../../libraries/RecordWitness.sol";
 import {BatchId, EarnerIndex, ModelId} from "../../types/Ids.sol";
 import {FaultProofs} from "./FaultProofs.sol";
@@ -66,7 +67,7 @@ contract CreditFaults is ICreditFaults, FaultProofs {
         Evidence memory e = _open(batch, ledger, 1);
         LedgerRow.Row memory row = e.rows[0];
         bool names = row.kind == LedgerRow.Kind.Credit || row.kind == LedgerRow.Kind.Payout;
-        require(names, WrongRow(0, e.at[0]));
+        require(names || LedgerUses.isUse(row), WrongRow(0, e.at[0]));
         _checkModel(row.account, model);
         // Reverts for a model that is not registered: its id could be anybody's guess at the last bytes.
         models.modelOf(model);
@@ -120,7 +121,11 @@ contract CreditFaults is ICreditFaults, FaultProofs {
         Evidence memory e = _open(batch, ledger, 2);
         LedgerRow.Record memory record = _recordOf(e, 0);
 
-        _strike(batch, Rule.TooMany, _poolOf(e).credits > fees.rulesAt(record.time).maxCredits);
+        require(LedgerUses.isPool(e.rows[1]), WrongRow(1, e.at[1]));
+        LedgerUses.Pool memory pool = LedgerUses.pool(e.rows[1]);
+        _checkAt(e, 1, e.at[0] + pool.position);
+
+        _strike(batch, Rule.TooMany, pool.credits > fees.rulesAt(record.time).maxCredits);
     }
 
     /// @inheritdoc ICreditFaults

@@ -7,6 +7,7 @@ import {IRowFaults} from "../../interfaces/faults/IRowFaults.sol";
 import {CellOpening, CellOpenings} from "../../libraries/CellOpenings.sol";
 import {LedgerGrammar} from "../../libraries/LedgerGrammar.sol";
 import {LedgerRow} from "../../libraries/LedgerRow.sol";
+import {LedgerUses} from "../../libraries/LedgerUses.sol";
 import {BatchId} from "../../types/Ids.sol";
 import {FaultProofs} from "./FaultProofs.sol";
 
@@ -92,10 +93,12 @@ contract RowFaults is IRowFaults, FaultProofs {
     /// @dev The record at position i, once its pool row and the row after its last credit are found behind it.
     function _recordBefore(Evidence memory e, uint256 i) private pure returns (LedgerRow.Record memory) {
         _checkKind(e, i, LedgerRow.Kind.Record);
-        _checkKind(e, i + 1, LedgerRow.Kind.PoolShare);
-        LedgerRow.PoolShare memory pool = e.rows[i + 1].poolShare();
+        require(LedgerUses.isPool(e.rows[i + 1]), WrongRow(i + 1, e.at[i + 1]));
+        LedgerUses.Pool memory pool = LedgerUses.pool(e.rows[i + 1]);
         _checkAt(e, i + 1, e.at[i] + pool.position);
         _checkAt(e, i + 2, e.at[i + 1] + pool.credits + 1);
+        // Behind the last of the record's pools.
+        require(!LedgerUses.isUsePool(e.rows[i + 2]), WrongRow(i + 2, e.at[i + 2]));
 
         return e.rows[i].record();
     }

@@ -36,6 +36,8 @@ pub struct Deployment {
     pub datanet_registry: Address,
     /// ModelRegistry.
     pub model_registry: Address,
+    /// ModelMixes.
+    pub model_mixes: Address,
     /// InfluenceIndexes.
     pub influence_indexes: Address,
     /// IndexDisputes, which strikes indexes.
@@ -62,6 +64,8 @@ pub struct Deployment {
     pub carry_faults: Address,
     /// CreditFaults, which proves faults to Disputes.
     pub credit_faults: Address,
+    /// UseFaults, which proves faults to Disputes.
+    pub use_faults: Address,
     /// EarningsArchive.
     pub earnings_archive: Address,
     /// The verifier of data-availability certificates that Settlement asks.
@@ -101,6 +105,7 @@ struct Addresses {
     earner_registry: Address,
     datanet_registry: Address,
     model_registry: Address,
+    model_mixes: Address,
     influence_indexes: Address,
     index_disputes: Address,
     fee_schedule: Address,
@@ -114,6 +119,7 @@ struct Addresses {
     receipt_faults: Address,
     carry_faults: Address,
     credit_faults: Address,
+    use_faults: Address,
     earnings_archive: Address,
     da_cert_verifier: Option<Address>,
     dev_cert_verifier: Option<Address>,
@@ -170,6 +176,7 @@ impl TryFrom<File> for Deployment {
             earner_registry: at.earner_registry,
             datanet_registry: at.datanet_registry,
             model_registry: at.model_registry,
+            model_mixes: at.model_mixes,
             influence_indexes: at.influence_indexes,
             index_disputes: at.index_disputes,
             fee_schedule: at.fee_schedule,
@@ -183,6 +190,7 @@ impl TryFrom<File> for Deployment {
             receipt_faults: at.receipt_faults,
             carry_faults: at.carry_faults,
             credit_faults: at.credit_faults,
+            use_faults: at.use_faults,
             earnings_archive: at.earnings_archive,
             da_cert_verifier,
             certification,

@@ -17,12 +17,12 @@ use crate::Error;
 macro_rules! abis {
     ($($name:literal)*) => { [$(($name, include_str!(concat!("../../../abi/", $name, ".json")))),*] };
 }
-const ABIS: [(&str, &str); 24] = abis![
+const ABIS: [(&str, &str); 28] = abis![
     "AmountFaults" "CarryFaults" "CreditFaults" "DaCertRelay" "DatanetRegistry" "DevCertVerifier"
     "Disputes" "EarnerRegistry" "EarningsArchive" "FeeSchedule" "IndexDisputes" "InfluenceIndexes"
-    "ModelRegistry" "PaymentChannels" "PayoutVerifier" "ReceiptFaults" "RecordFaults"
-    "RecordSamples" "RelayedCertVerifier" "RowFaults" "Settlement" "SketchVotes" "Staking"
-    "ValidatorRoll"
+    "ModelMixes" "ModelRegistry" "PaymentChannels" "PayoutVerifier" "ReceiptFaults" "RecordFaults"
+    "RecordSamples" "RelayedCertVerifier" "RowFaults" "Settlement" "SketchVotes" "SpanIndexes"
+    "SpanVerifier" "Staking" "UseFaults" "ValidatorRoll"
 ];
 
 /// Every error of every contract. Contracts may name the arguments of the same error differently;

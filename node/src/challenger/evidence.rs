@@ -17,6 +17,7 @@ use crate::{
         bindings::{
             CellOpening, ContributorProof, G1Point, IAmountFaults as Amount, ICarryFaults as Carry,
             ICreditFaults as Credit, IRecordFaults as Record, IRowFaults as Row,
+            IUseFaults as Uses,
         },
     },
     committer::Kzg,
@@ -77,6 +78,17 @@ const fn contract(evidence: &Evidence, at: &Deployment) -> Address {
         | E::LeftOut { .. }
         | E::TooMany
         | E::Unpaid { .. } => at.credit_faults,
+        E::SpanUnfounded { .. }
+        | E::SpanBeyond { .. }
+        | E::SpanRange { .. }
+        | E::SpanHolder { .. }
+        | E::SpanRepeat { .. }
+        | E::SpanHolders { .. }
+        | E::SpanScore { .. }
+        | E::SpanNested
+        | E::SpanOutside
+        | E::CitationUnfounded { .. }
+        | E::Citation { .. } => at.use_faults,
     }
 }
 
@@ -105,6 +117,22 @@ impl Maker<'_> {
             | E::LeftOut { .. }
             | E::TooMany
             | E::Unpaid { .. } => self.credit(evidence, ledger)?,
+            E::SpanNested => encoded(&Uses::proveSpanNestedCall { batch, ledger }),
+            E::SpanOutside => encoded(&Uses::proveSpanOutsideCall { batch, ledger }),
+            E::SpanUnfounded { .. }
+            | E::SpanBeyond { .. }
+            | E::SpanRange { .. }
+            | E::SpanHolder { .. }
+            | E::SpanRepeat { .. }
+            | E::SpanHolders { .. }
+            | E::SpanScore { .. }
+            | E::CitationUnfounded { .. }
+            | E::Citation { .. } => {
+                // `Facts` knows of no span index and no row, so the audit finds none of these.
+                return Err(Error::Dispute(format!(
+                    "{evidence:?} needs an index that is not here"
+                )));
+            }
             E::Receipt { .. } | E::Omitted => {
                 return Err(Error::Dispute("receipts are proven by who holds them".into()));
             }

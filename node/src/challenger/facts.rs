@@ -8,8 +8,8 @@ use std::{
 
 use alloy::primitives::{Address, B256};
 use attribution::settle::{
-    Account, BatchHeader, ChannelId, Draw, EarnerIndex, Hash, Info, ModelId, Price, Row, Split,
-    Witness,
+    Account, BatchHeader, ChannelId, Draw, EarnerIndex, Hash, Info, Mix, ModelId, Price, Row,
+    Split, Witness,
     audit::{Audit, Batch, Contributor, Fault, Rules, Sources},
 };
 
@@ -192,6 +192,10 @@ impl Sources for Facts {
     fn is_earning(&self, model: ModelId, time: u64) -> bool {
         let Some(view) = self.known(self.registry.model(model.0.into())) else { return false };
         self.known(self.registry.earning_from(&view)).is_some_and(|from| from <= time)
+    }
+
+    fn mix(&self, model: ModelId, time: u64) -> Mix {
+        self.known(self.registry.mix_at(model.0.into(), time).map(Some)).unwrap_or_default()
     }
 
     fn dim(&self, model: ModelId) -> usize {

@@ -151,6 +151,8 @@ mod tests {
             receipt_faults: address,
             carry_faults: address,
             credit_faults: address,
+            use_faults: address,
+            model_mixes: address,
             sketch_votes: address,
             validator_roll: address,
             record_samples: address,

@@ -5,7 +5,7 @@ use alloy::{
     rpc::types::Log,
     sol_types::{SolEvent, SolEventInterface},
 };
-use attribution::settle::EarnerIndex;
+use attribution::settle::{EarnerIndex, Mix};
 
 use super::{overlay::Overlay, views::*};
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
             IEarningsArchive::{self, IEarningsArchiveEvents},
             IFeeSchedule::{self, IFeeScheduleEvents},
             IInfluenceIndexes::{self, IInfluenceIndexesEvents},
+            IModelMixes::{self, IModelMixesEvents},
             IModelRegistry::{self, IModelRegistryEvents},
             IPaymentChannels::{self, IPaymentChannelsEvents},
             ISettlement::{self, ISettlementEvents},
@@ -32,7 +33,7 @@ use crate::{
 };
 
 /// The tables that events write.
-const TABLES: [Table; 20] = [
+const TABLES: [Table; 21] = [
     Table::Earners,
     Table::EarnerIndices,
     Table::Datanets,
@@ -42,6 +43,7 @@ const TABLES: [Table; 20] = [
     Table::IndexOrder,
     Table::ModelNames,
     Table::Prices,
+    Table::ModelMixes,
     Table::Rules,
     Table::ChainChannels,
     Table::ChainBatches,
@@ -65,6 +67,7 @@ pub(super) fn sources(deployment: &Deployment) -> Vec<Address> {
         deployment.earner_registry,
         deployment.datanet_registry,
         deployment.model_registry,
+        deployment.model_mixes,
         deployment.influence_indexes,
         deployment.fee_schedule,
         deployment.payment_channels,
@@ -107,6 +110,8 @@ pub(super) fn event(
         decoded(log, ISettlementEvents::SELECTORS)?.map_or(Ok(()), |e| settlement(tables, e))
     } else if source == deployment.model_registry {
         decoded(log, IModelRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| models(tables, e, time))
+    } else if source == deployment.model_mixes {
+        decoded(log, IModelMixesEvents::SELECTORS)?.map_or(Ok(()), |e| mixes(tables, e))
     } else if source == deployment.influence_indexes {
         decoded(log, IInfluenceIndexesEvents::SELECTORS)?.map_or(Ok(()), |e| {
             let block = log.block_number.unwrap_or_default();
@@ -313,6 +318,13 @@ fn models(tables: &mut Overlay<'_>, event: IModelRegistryEvents, time: u64) -> R
             change_model(tables, model, |view| view.owner = to)
         }
     }
+}
+
+fn mixes(tables: &mut Overlay<'_>, event: IModelMixesEvents) -> Result<()> {
+    let IModelMixesEvents::MixSet(IModelMixes::MixSet { model, spansBps, citationsBps, time }) =
+        event;
+    let mix = Mix::new(spansBps, citationsBps)?;
+    tables.put(Table::ModelMixes, &owner_key(model, time), &mix)
 }
 
 fn indexes(tables: &mut Overlay<'_>, event: IInfluenceIndexesEvents, block: u64) -> Result<()> {

@@ -263,6 +263,8 @@ mod tests {
             "ReceiptFaults",
             "CarryFaults",
             "CreditFaults",
+            "UseFaults",
+            "ModelMixes",
             "EarningsArchive",
             "DevCertVerifier",
             "SketchVotes",

@@ -40,6 +40,8 @@ pub enum Table {
     ModelNames,
     /// `model, price version -> Price`, from the chain.
     Prices,
+    /// `model, activation -> Mix`, from the chain.
+    ModelMixes,
     /// `activation -> Rules`, from the chain.
     Rules,
     /// `channel -> ChannelView`, from the chain.
@@ -97,7 +99,7 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::Meta,
         Self::Calls,
         Self::Answers,
@@ -116,6 +118,7 @@ impl Table {
         Self::Models,
         Self::ModelNames,
         Self::Prices,
+        Self::ModelMixes,
         Self::Rules,
         Self::ChainChannels,
         Self::ChainBatches,
@@ -165,6 +168,7 @@ impl Table {
             Self::Models => "models",
             Self::ModelNames => "model_names",
             Self::Prices => "prices",
+            Self::ModelMixes => "model_mixes",
             Self::Rules => "rules",
             Self::ChainChannels => "chain_channels",
             Self::ChainBatches => "chain_batches",

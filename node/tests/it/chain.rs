@@ -20,9 +20,9 @@ use node::{
         bindings::{
             IAmountFaults, ICarryFaults, ICreditFaults, IDaCertRelay, IDaCertVerifier,
             IDatanetRegistry, IDisputes, IEarnerRegistry, IEarningsArchive, IFeeSchedule,
-            IIndexDisputes, IInfluenceIndexes, IModelRegistry, IPaymentChannels, IPayoutVerifier,
-            IReceiptFaults, IRecordFaults, IRecordSamples, IRelayedCertVerifier, IRowFaults,
-            ISettlement, ISketchVotes, IStaking, IValidatorRoll, Price,
+            IIndexDisputes, IInfluenceIndexes, IModelMixes, IModelRegistry, IPaymentChannels,
+            IPayoutVerifier, IReceiptFaults, IRecordFaults, IRecordSamples, IRelayedCertVerifier,
+            IRowFaults, ISettlement, ISketchVotes, IStaking, IUseFaults, IValidatorRoll, Price,
         },
     },
     indexer::Indexer,
@@ -93,6 +93,7 @@ fn functions_and_errors_are_those_of_the_abi() {
         (IDatanetRegistry::abi::contract(), "DatanetRegistry"),
         (IStaking::abi::contract(), "Staking"),
         (IInfluenceIndexes::abi::contract(), "InfluenceIndexes"),
+        (IModelMixes::abi::contract(), "ModelMixes"),
         (IIndexDisputes::abi::contract(), "IndexDisputes"),
         (IDaCertRelay::abi::contract(), "DaCertRelay"),
         (IRelayedCertVerifier::abi::contract(), "RelayedCertVerifier"),
@@ -115,6 +116,7 @@ fn fault_contracts_are_those_of_the_abi() {
         (IReceiptFaults::abi::contract(), "ReceiptFaults", 2),
         (ICarryFaults::abi::contract(), "CarryFaults", 3),
         (ICreditFaults::abi::contract(), "CreditFaults", 6),
+        (IUseFaults::abi::contract(), "UseFaults", 11),
     ] {
         check_calls(&ours, name);
         let proofs = |abi: &JsonAbi| -> BTreeSet<String> {
@@ -170,6 +172,7 @@ fn events_are_those_of_the_abi() {
         IModelRegistry::IModelRegistryEvents::SELECTORS,
         &["Approval", "ApprovalForAll"],
     );
+    check_events("ModelMixes", IModelMixes::IModelMixesEvents::SELECTORS, &[]);
     check_events(
         "InfluenceIndexes",
         IInfluenceIndexes::IInfluenceIndexesEvents::SELECTORS,
@@ -197,7 +200,7 @@ fn a_deployment_file_is_read_and_a_broken_one_refused() {
             "EarningsArchive": a("0a"), "RowFaults": a("0b"), "AmountFaults": a("0c"),
             "RecordFaults": a("0d"), "ReceiptFaults": a("0e"), "CarryFaults": a("0f"),
             "CreditFaults": a("10"), "SketchVotes": a("11"), "ValidatorRoll": a("12"),
-            "RecordSamples": a("13"),
+            "RecordSamples": a("13"), "UseFaults": a("14"), "ModelMixes": a("15"),
         },
         "parameters": { "epochSeconds": 10 },
     })

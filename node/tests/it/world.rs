@@ -85,6 +85,8 @@ pub(crate) const fn contracts() -> Contracts {
             receipt_faults: Address::repeat_byte(14),
             carry_faults: Address::repeat_byte(15),
             credit_faults: Address::repeat_byte(16),
+            use_faults: Address::repeat_byte(22),
+            model_mixes: Address::repeat_byte(23),
             sketch_votes: Address::repeat_byte(19),
             validator_roll: Address::repeat_byte(20),
             record_samples: Address::repeat_byte(21),

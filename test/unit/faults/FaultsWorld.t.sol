@@ -12,6 +12,7 @@ import {ContributorProof, IndexContributor, IndexTree} from "../../../contracts/
 import {PaymentChannels} from "../../../contracts/payments/PaymentChannels.sol";
 import {DatanetRegistry} from "../../../contracts/registry/DatanetRegistry.sol";
 import {EarnerRegistry} from "../../../contracts/registry/EarnerRegistry.sol";
+import {ModelMixes} from "../../../contracts/registry/ModelMixes.sol";
 import {ModelRegistry} from "../../../contracts/registry/ModelRegistry.sol";
 import {AmountFaults} from "../../../contracts/settlement/faults/AmountFaults.sol";
 import {CarryFaults} from "../../../contracts/settlement/faults/CarryFaults.sol";
@@ -41,6 +42,7 @@ abstract contract FaultsWorld is Test {
     PaymentChannels internal channels;
 
     RowFaults internal rowFaults;
+    ModelMixes internal mixes;
     AmountFaults internal amountFaults;
     RecordFaults internal recordFaults;
     ReceiptFaults internal receiptFaults;
@@ -166,7 +168,8 @@ abstract contract FaultsWorld is Test {
         IDisputes disputes_ = IDisputes(address(disputes));
         IInfluenceIndexes indexes_ = IInfluenceIndexes(address(indexes));
         rowFaults = new RowFaults(disputes_, earners);
-        amountFaults = new AmountFaults(disputes_, fees);
+        mixes = new ModelMixes(models);
+        amountFaults = new AmountFaults(disputes_, fees, mixes);
         recordFaults = new RecordFaults(disputes_, models, indexes_, earners, channels);
         receiptFaults = new ReceiptFaults(disputes_, channels);
         carryFaults = new CarryFaults(disputes_);

@@ -9,7 +9,8 @@ use super::{
     rows::closing_place,
 };
 use crate::settle::{
-    Account, Balance, EarnerIndex, FeeShares, Info, ModelKey, Row, ShareKind, Through,
+    Account, Balance, EarnerIndex, FeeShares, Info, Mix, ModelId, ModelKey, Row, ShareKind,
+    Through, UseKind,
 };
 
 /// Shares and pool are what the fee gives by the rules of the call's time.
@@ -20,9 +21,12 @@ pub(super) fn split<S: Sources>(audit: &Audit<'_, S>) -> Vec<Fault> {
         // A negative fee is a matter of the row alone.
         let Ok(fee) = u64::try_from(row.value) else { continue };
         let shares = rules.split.shares(fee);
-        for other in at + 1..=at + super::book::POOL_POSITION {
+        let mix = |model: ModelId| audit.sources.mix(model, record.time);
+        let mix = audit.sources.model(record.model).map(mix).unwrap_or_default();
+        let uses = audit.pools(at).into_iter().skip(1).map(|pool| pool.at);
+        for other in (at + 1..=at + super::book::POOL_POSITION).chain(uses) {
             let Some(part) = audit.rows.get(other) else { continue };
-            if is_wrong_part(part, other - at, &shares, record.model) {
+            if is_wrong_part(part, other - at, &shares, mix, record.model) {
                 faults.push(Fault::new(Rule::Split, &[at, other], Evidence::Split));
             }
         }
@@ -30,7 +34,14 @@ pub(super) fn split<S: Sources>(audit: &Audit<'_, S>) -> Vec<Fault> {
     faults
 }
 
-fn is_wrong_part(row: &Row, position: usize, shares: &FeeShares, model: &[u8; 31]) -> bool {
+fn is_wrong_part(
+    row: &Row,
+    position: usize,
+    shares: &FeeShares,
+    mix: Mix,
+    model: &[u8; 31],
+) -> bool {
+    let pools = mix.pools(shares.contributors);
     let due = |amount: u64| i128::from(row.value) == i128::from(amount);
     match row.info {
         Info::Share { kind, position: at, .. } if usize::from(at) == position => !due(match kind {
@@ -39,7 +50,14 @@ fn is_wrong_part(row: &Row, position: usize, shares: &FeeShares, model: &[u8; 31
             ShareKind::Stakers => shares.stakers,
         }),
         Info::PoolShare { position: at, .. } if usize::from(at) == position => {
-            !due(shares.contributors) || !model.starts_with(&model_of(row))
+            !due(pools.influence) || !model.starts_with(&model_of(row))
+        }
+        Info::UsePool { kind, position: at, .. } if usize::from(at) == position => {
+            let pool = match kind {
+                UseKind::Span => pools.spans,
+                UseKind::Citation => pools.citations,
+            };
+            !due(pool) || !model.starts_with(&model_of(row))
         }
         _ => false,
     }
@@ -49,8 +67,7 @@ fn is_wrong_part(row: &Row, position: usize, shares: &FeeShares, model: &[u8; 31
 pub(super) fn credit<S: Sources>(audit: &Audit<'_, S>) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (at, row) in audit.rows.iter() {
-        let Info::PoolShare { credits, magnitude, .. } = row.info else { continue };
-        let pool = PoolRow { at, value: row.value, credits, magnitude };
+        let Some(pool) = PoolRow::of(at, row) else { continue };
         for credit in audit.credits(pool) {
             if credit_of(pool, credit.score) != Some(i128::from(credit.row.value)) {
                 faults.push(Fault::new(Rule::Credit, &[at, credit.at], Evidence::Credit));
@@ -61,8 +78,9 @@ pub(super) fn credit<S: Sources>(audit: &Audit<'_, S>) -> Vec<Fault> {
     faults
 }
 
-fn credit_of(pool: PoolRow, score: i64) -> Option<i128> {
-    let product = i128::from(pool.value) * i128::from(score);
+fn credit_of(pool: PoolRow, score: i128) -> Option<i128> {
+    // At most 2^63 times 2^64.
+    let product = i128::from(pool.value).checked_mul(score)?;
     // A magnitude above every product leaves nothing.
     i128::try_from(pool.magnitude).map_or(Some(0), |magnitude| product.checked_div(magnitude))
 }
@@ -73,15 +91,18 @@ fn credit_count<S: Sources>(audit: &Audit<'_, S>, pool: PoolRow) -> Option<Fault
     if last >= audit.rows.len() {
         return fault(&[pool.at]);
     }
-    if let Some(Row { info: Info::Credit { .. }, .. }) = audit.rows.get(last + 1) {
+    let credit_at = |at: usize| {
+        let credit = audit.rows.get(at)?.info.credit()?;
+        (credit.kind == pool.kind).then_some(credit)
+    };
+    if credit_at(last + 1).is_some() {
         return fault(&[pool.at, last + 1]);
     }
-    let holds = match audit.rows.get(last)?.info {
-        Info::Credit { place, magnitude_through, .. } => {
-            u16::from(place) + 1 == u16::from(pool.credits) && magnitude_through == pool.magnitude
-        }
-        _ => false,
-    };
+    audit.rows.get(last)?;
+    let holds = credit_at(last).is_some_and(|credit| {
+        u16::from(credit.place) + 1 == u16::from(pool.credits)
+            && credit.magnitude_through == pool.magnitude
+    });
     if pool.credits == 0 || holds { None } else { fault(&[pool.at, last]) }
 }
 

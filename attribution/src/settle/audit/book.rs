@@ -1,7 +1,7 @@
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 use super::{Batch, Contributor, Rows, Sources};
-use crate::settle::{EarnerIndex, Info, ModelId, Row, Witness, keccak};
+use crate::settle::{EarnerIndex, Info, ModelId, Row, UseKind, Witness, keccak};
 
 /// Rows from a record's first to its pool row: its three shares are between.
 pub(super) const POOL_POSITION: usize = 4;
@@ -47,10 +47,12 @@ pub(super) struct Record<'r> {
     pub(super) hash: &'r [u8; 31],
 }
 
-/// A record's pool row.
+/// A row of a record's pool: that of influence, or of a kind of use.
 #[derive(Clone, Copy)]
 pub(super) struct PoolRow {
     pub(super) at: usize,
+    pub(super) kind: Option<UseKind>,
+    pub(super) position: u16,
     pub(super) value: i64,
     pub(super) credits: u8,
     pub(super) magnitude: u128,
@@ -61,7 +63,7 @@ pub(super) struct PoolRow {
 pub(super) struct CreditRow<'r> {
     pub(super) at: usize,
     pub(super) row: &'r Row,
-    pub(super) score: i64,
+    pub(super) score: i128,
 }
 
 impl<'a, S: Sources> Audit<'a, S> {
@@ -79,17 +81,27 @@ impl<'a, S: Sources> Audit<'a, S> {
         rows.iter().filter_map(|(at, row)| Some(Entry { at, row, record: Record::of(row)? }))
     }
 
-    /// A record's pool row, if it is where records have it.
+    /// A record's pool row of influence, if it is where records have it.
     pub(super) fn pool(&self, record: usize) -> Option<PoolRow> {
         let at = record + POOL_POSITION;
-        match *self.rows.get(at)? {
-            Row { value, info: Info::PoolShare { credits, magnitude, position }, .. }
-                if usize::from(position) == POOL_POSITION =>
-            {
-                Some(PoolRow { at, value, credits, magnitude })
+        let pool = PoolRow::of(at, self.rows.get(at)?)?;
+        (pool.kind.is_none() && usize::from(pool.position) == POOL_POSITION).then_some(pool)
+    }
+
+    /// A record's pool rows as far as they are in their places, that of influence first.
+    pub(super) fn pools(&self, record: usize) -> Vec<PoolRow> {
+        let mut pools: Vec<_> = self.pool(record).into_iter().collect();
+        while let Some(last) = pools.last() {
+            let at = last.at + 1 + usize::from(last.credits);
+            let next = self.rows.get(at).and_then(|row| PoolRow::of(at, row));
+            let placed =
+                |next: &PoolRow| last.kind < next.kind && usize::from(next.position) == at - record;
+            match next.filter(placed) {
+                Some(next) => pools.push(next),
+                None => break,
             }
-            _ => None,
         }
+        pools
     }
 
     /// A pool row's credits as far as they are in their places.
@@ -98,12 +110,9 @@ impl<'a, S: Sources> Audit<'a, S> {
         let credit = |place: u8| {
             let at = pool.at + 1 + usize::from(place);
             let row = rows.get(at)?;
-            match row.info {
-                Info::Credit { score, place: of, .. } if of == place => {
-                    Some(CreditRow { at, row, score })
-                }
-                _ => None,
-            }
+            let credit = row.info.credit()?;
+            let placed = credit.kind == pool.kind && credit.place == place;
+            placed.then_some(CreditRow { at, row, score: credit.score })
         };
         (0..pool.credits).map_while(credit).collect()
     }
@@ -138,6 +147,21 @@ impl<'a, S: Sources> Audit<'a, S> {
         let recorded = bytes.filter(|bytes| keccak(&[bytes]).starts_with(record.hash));
         let witness = recorded.and_then(|bytes| Witness::decode(&bytes).ok());
         witness.map_or(Held::Other, |witness| Held::Witness(Box::new(witness)))
+    }
+}
+
+impl PoolRow {
+    /// A row of a pool, wherever it is.
+    pub(super) fn of(at: usize, row: &Row) -> Option<Self> {
+        let info = row.info.pool()?;
+        Some(Self {
+            at,
+            kind: info.kind,
+            position: info.position,
+            value: row.value,
+            credits: info.credits,
+            magnitude: info.magnitude,
+        })
     }
 }
 

@@ -56,6 +56,10 @@ pub enum Rule {
     Unpaid,
     /// A sketch or answer that validators recomputed otherwise.
     Sketch,
+    /// A credit for a span that is not what the model's span index says.
+    Span,
+    /// A credit for a row that is not in the Datanet version, or not its contributor's.
+    Citation,
 }
 
 /// A broken rule with what proves it.
@@ -136,6 +140,28 @@ pub enum Evidence {
     TooMany,
     /// A pool closing and the two rows between which the payout would be.
     Unpaid { model: ModelId, contributor: usize },
+    /// A record, and a span credit of it though no span index of the model pays for it.
+    SpanUnfounded { model: ModelId },
+    /// A span credit whose ranks go beyond the index.
+    SpanBeyond { model: ModelId },
+    /// A span credit, and a rank that is among its ranks or beside them, and should not or should.
+    SpanRange { model: ModelId, rank: u64 },
+    /// A span credit of somebody else than the contributor of its occurrence's cluster.
+    SpanHolder { model: ModelId },
+    /// A span credit, and an earlier occurrence of the same cluster.
+    SpanRepeat { model: ModelId, occurrence: u16 },
+    /// A span credit whose occurrences are of another number of clusters.
+    SpanHolders { model: ModelId },
+    /// A span credit.
+    SpanScore { model: ModelId },
+    /// Two span credits of a record, of which one's span is within the other's.
+    SpanNested,
+    /// A record and a span credit of it that ends after the answer.
+    SpanOutside,
+    /// A citation of a row that the model's Datanet versions do not have.
+    CitationUnfounded { model: ModelId },
+    /// A citation of a row that is a copy, or whose contributor is another.
+    Citation { model: ModelId },
 }
 
 impl Fault {

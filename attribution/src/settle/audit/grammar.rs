@@ -2,8 +2,11 @@
 
 use core::cmp::Reverse;
 
-use super::rows::closing_place;
-use crate::settle::{Account, EarnerIndex, FULL_BPS, Info, Row, ShareKind, Through};
+use super::{book::POOL_POSITION, rows::closing_place};
+use crate::settle::{
+    Account, EarnerIndex, FULL_BPS, Info, Row, ShareKind, Through, UseKind,
+    uses::{self, follows, is_first, is_last_holder},
+};
 
 /// What a row alone is held against.
 pub(super) struct Bounds {
@@ -43,6 +46,13 @@ pub(super) fn is_sound(row: &Row, at: usize, bounds: &Bounds) -> bool {
         (&Info::PoolShare { credits, magnitude, .. }, Account::Pool(_)) => {
             silent && row.value >= 0 && (credits != 0 || magnitude == 0)
         }
+        (&Info::UsePool { credits, magnitude, .. }, Account::Pool(_)) => {
+            silent && row.value >= 0 && (credits != 0 || magnitude == 0)
+        }
+        (info @ (Info::SpanCredit { .. } | Info::CitationCredit { .. }), Account::Balance(of)) => {
+            let sound = info.as_use(of.earner).is_some_and(|(of, _)| uses::is_sound(&of));
+            silent && registered(of.earner) && sound
+        }
         (&Info::PoolClosing { influence, flat, .. }, Account::Pool(_)) => {
             let all = paid + u128::from(influence) + u128::from(flat);
             row.earner == EarnerIndex::TREASURY && row.value <= 0 && all == magnitude
@@ -65,7 +75,9 @@ pub(super) fn is_sound(row: &Row, at: usize, bounds: &Bounds) -> bool {
 /// Whether row `b` may come directly after row `a`.
 pub(super) fn may_follow(a: &Row, b: &Row) -> bool {
     let first_record = matches!(b.info, Info::Record { ordinal: 0, .. });
-    let after_record = matches!(b.info, Info::Record { .. } | Info::PoolClosing { .. });
+    let ends = matches!(b.info, Info::Record { .. } | Info::PoolClosing { .. });
+    // Whether a record may end here, or go on at this position with another kind of use.
+    let after = |position: u16, last: Option<UseKind>| ends || is_use_pool(a, b, position, last);
     let later = a.info.kind() == b.info.kind() && a.account < b.account;
     match (&a.info, &b.info) {
         (Info::Header { .. }, Info::Carry) => true,
@@ -82,13 +94,33 @@ pub(super) fn may_follow(a: &Row, b: &Row) -> bool {
                 ),
             }
         }
-        (Info::PoolShare { credits: 0, .. }, _) => after_record,
+        (&Info::PoolShare { credits: 0, position, .. }, _) => after(u16::from(position) + 1, None),
         (Info::PoolShare { .. }, _) => is_credit(b, a.account, 0, 0),
         (&Info::Credit { score, place, magnitude_through }, Info::Credit { score: next, .. }) => {
             is_credit(b, a.account, u16::from(place) + 1, magnitude_through)
                 && (rank(score), earner_of(a)) < (rank(*next), earner_of(b))
         }
-        (Info::Credit { .. }, _) => after_record,
+        (&Info::Credit { place, .. }, _) => after(CREDITS_AT + u16::from(place) + 1, None),
+        (&Info::UsePool { credits: 0, kind, position, .. }, _) => {
+            after(position.saturating_add(1), Some(kind))
+        }
+        (&Info::UsePool { kind, position, .. }, _) => {
+            is_use(b, kind, a.account, (0, 0), position)
+                && of_row(b).is_some_and(|of| is_first(&of))
+        }
+        (Info::SpanCredit { .. } | Info::CitationCredit { .. }, _) => {
+            let (Some(credit), Some((of, position))) =
+                (a.info.credit(), a.info.as_use(earner_of(a)))
+            else {
+                return false;
+            };
+            if b.info.credit().is_none() {
+                return is_last_holder(&of) && after(position.saturating_add(1), credit.kind);
+            }
+            let before = (u16::from(credit.place) + 1, credit.magnitude_through);
+            let next = of_row(b).is_some_and(|next| follows(&of, &next));
+            next && credit.kind.is_some_and(|kind| is_use(b, kind, a.account, before, position))
+        }
         (Info::PoolClosing { .. }, Info::Payout { .. }) => is_payout(b, Through::default()),
         (Info::PoolClosing { .. }, next) => later || *next == Info::FixedPayout,
         (&Info::Payout { through, .. }, Info::Payout { .. }) => {
@@ -99,6 +131,39 @@ pub(super) fn may_follow(a: &Row, b: &Row) -> bool {
         (Info::FixedPayout, next) => later || *next == Info::Padding,
         (Info::Padding, next) => *next == Info::Padding,
     }
+}
+
+/// Rows from a record's first to the first of its credits by influence.
+#[allow(clippy::cast_possible_truncation, reason = "it is 5")]
+const CREDITS_AT: u16 = POOL_POSITION as u16 + 1;
+
+/// The use of a row that is a credit for one.
+fn of_row(row: &Row) -> Option<uses::Use> {
+    row.info.as_use(earner_of(row)).map(|(of, _)| of)
+}
+
+/// Whether row `b` is the pool of a kind of use after the `last` at a position of row `a`'s record.
+fn is_use_pool(a: &Row, b: &Row, position: u16, last: Option<UseKind>) -> bool {
+    let same = matches!(b.account, Account::Pool(_)) && model_of(a) == model_of(b);
+    matches!(b.info, Info::UsePool { kind, position: at, .. } if last < Some(kind) && at == position)
+        && same
+}
+
+/// Whether a row is the credit of a kind at a place of a record of the account's model, directly
+/// after the row at `position`.
+fn is_use(row: &Row, kind: UseKind, of: Account, before: (u16, u128), position: u16) -> bool {
+    let (Some(credit), Some((_, at))) = (row.info.credit(), row.info.as_use(earner_of(row))) else {
+        return false;
+    };
+    let model = |account| match account {
+        Account::Pool(key) => Some(key),
+        Account::Balance(balance) => Some(balance.model),
+        _ => None,
+    };
+    let same = matches!(row.account, Account::Balance(_)) && model(row.account) == model(of);
+    let sum = before.1.checked_add(credit.score.unsigned_abs());
+    let numbered = u16::from(credit.place) == before.0 && u32::from(at) == u32::from(position) + 1;
+    same && credit.kind == Some(kind) && numbered && sum == Some(credit.magnitude_through)
 }
 
 /// Credits fall by this, and then rise by earner.

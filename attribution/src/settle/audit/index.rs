@@ -18,7 +18,9 @@ pub(super) fn stranger<S: Sources>(audit: &Audit<'_, S>) -> Vec<Fault> {
     let wrong = |(at, row): (usize, &Row)| {
         let closing = closings.get(&model_of(row)).copied().filter(|&closing| closing < at);
         match row.info {
-            Info::Credit { .. } => not_there(audit, at, row),
+            Info::Credit { .. } | Info::SpanCredit { .. } | Info::CitationCredit { .. } => {
+                not_there(audit, at, row)
+            }
             Info::Payout { rows, .. } => {
                 not_there(audit, at, row).or_else(|| wrong_rows(audit, closing?, at, row, rows))
             }

@@ -21,13 +21,14 @@ mod records;
 mod rows;
 mod scores;
 mod sources;
+mod uses;
 mod vouchers;
 
 pub use book::Audit;
 pub use fault::{Evidence, Fault, Rule};
 pub use receipts::Receipt;
 pub use rows::Rows;
-pub use sources::{Batch, Contributor, Rules, Sources};
+pub use sources::{Batch, CitedRow, Contributor, Known, Rules, Sources, SpanCorpus};
 
 /// Finds the faults of one rule.
 type Check<S> = for<'s, 'a> fn(&'s Audit<'a, S>) -> Vec<Fault>;
@@ -38,7 +39,7 @@ impl<S: Sources> Audit<'_, S> {
     /// [`Audit::omitted`].
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
-        let rules: [Check<S>; 22] = [
+        let rules: [Check<S>; 26] = [
             header::malformed,
             header::header,
             order::row,
@@ -61,6 +62,10 @@ impl<S: Sources> Audit<'_, S> {
             scores::left_out,
             scores::too_many,
             payouts::unpaid,
+            uses::span,
+            uses::nested,
+            uses::outside,
+            uses::citation,
         ];
         rules.iter().flat_map(|rule| rule(self)).collect()
     }

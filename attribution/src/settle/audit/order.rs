@@ -36,7 +36,7 @@ pub(super) fn sequence<S: Sources>(audit: &Audit<'_, S>) -> Vec<Fault> {
 
 fn out_of_sequence<S: Sources>(audit: &Audit<'_, S>, entry: &Entry<'_>) -> Option<Fault> {
     let record = &entry.record;
-    let pool = audit.pool(entry.at)?;
+    let pool = *audit.pools(entry.at).last()?;
     let after = pool.at + 1 + usize::from(pool.credits);
     let ordinal = u32::from(record.ordinal) + 1;
     let rows = [entry.at, pool.at, after];

@@ -1,11 +1,12 @@
 //! Credits against the sketch and the contributors' sums.
 
 use alloc::{collections::BTreeSet, vec::Vec};
+use core::cmp::Reverse;
 
 use super::{
     Audit, Evidence, Fault, Rule, Sources,
     book::{CreditRow, Entry, PoolRow},
-    grammar::{earner_of, model_of, rank},
+    grammar::{earner_of, model_of},
 };
 use crate::settle::{EarnerIndex, ModelId, Witness};
 
@@ -47,7 +48,7 @@ pub(super) fn score<S: Sources>(audit: &Audit<'_, S>) -> Vec<Fault> {
                 continue;
             };
             let due = score_of(audit.sources, witness, contributor);
-            if due.is_some_and(|due| due != credit.score) {
+            if due.is_some_and(|due| i128::from(due) != credit.score) {
                 let (ordinal, model) = (entry.record.ordinal, witness.model);
                 let evidence = Evidence::Score { ordinal, model, contributor };
                 faults.push(Fault::new(Rule::Score, &[entry.at, credit.at], evidence));
@@ -87,8 +88,10 @@ fn missing<S: Sources>(
     earner: EarnerIndex,
 ) -> Option<Fault> {
     let Scored { entry, pool, credits, .. } = record;
-    let place = (rank(score), earner);
-    let before = |credit: &CreditRow<'_>| (rank(credit.score), earner_of(credit.row)) < place;
+    let place = (Reverse(u128::from(score.unsigned_abs())), earner);
+    let before = |credit: &CreditRow<'_>| {
+        (Reverse(credit.score.unsigned_abs()), earner_of(credit.row)) < place
+    };
     let at = credits.iter().take_while(|credit| before(credit)).count();
     let mut rows = Vec::from([entry.at, pool.at]);
     if at > 0 {
@@ -109,12 +112,14 @@ fn missing<S: Sources>(
     Some(Fault::new(Rule::LeftOut, &rows, evidence))
 }
 
-/// A record has no more credits than the rules of its time allow.
+/// A record has no more credits of a kind than the rules of its time allow.
 pub(super) fn too_many<S: Sources>(audit: &Audit<'_, S>) -> Vec<Fault> {
     let wrong = |Entry { at, record, .. }: Entry<'_>| {
-        let pool = audit.pool(at)?;
-        let max = audit.sources.rules(record.time)?.max_credits;
-        (pool.credits > max).then(|| Fault::new(Rule::TooMany, &[at, pool.at], Evidence::TooMany))
+        let max = audit.sources.rules(record.time).map(|rules| rules.max_credits);
+        let many =
+            audit.pools(at).into_iter().filter(|pool| max.is_some_and(|max| pool.credits > max));
+        let fault = |pool: PoolRow| Fault::new(Rule::TooMany, &[at, pool.at], Evidence::TooMany);
+        many.map(fault).collect::<Vec<_>>()
     };
-    audit.records().filter_map(wrong).collect()
+    audit.records().flat_map(wrong).collect()
 }

@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use super::Rows;
 use crate::settle::{
-    BatchHeader, Draw, EarnerIndex, Hash, ModelId, Price, SlotLayout, Split, Witness,
+    BatchHeader, Draw, EarnerIndex, Hash, Mix, ModelId, Price, SlotLayout, Split, Witness,
 };
 
 /// What the chain and data availability have of a batch beside its ledger.
@@ -45,6 +45,44 @@ pub struct Contributor {
     pub accepted_rows: u32,
 }
 
+/// A model's span index, of one shard.
+pub trait SpanCorpus {
+    /// Its tokens, and so its suffixes.
+    fn tokens(&self) -> u64;
+
+    /// Position of the suffix at a rank below [`SpanCorpus::tokens`].
+    fn position(&self, rank: u64) -> u64;
+
+    /// Token id plus 1 at a position; 0 at ends of rows and beyond the text.
+    fn symbol(&self, position: u64) -> u32;
+
+    /// Number of the canonical row of the cluster of the row that a position is in.
+    fn cluster_at(&self, position: u64) -> u32;
+
+    /// Contributor of a row; nobody if there is no such row.
+    fn earner(&self, row: u32) -> EarnerIndex;
+}
+
+/// What is known of something that there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known<T> {
+    /// Nothing.
+    Unknown,
+    /// That there is none.
+    Absent,
+    /// This.
+    Here(T),
+}
+
+/// A row of a Datanet version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CitedRow {
+    /// Its contributor.
+    pub earner: EarnerIndex,
+    /// Whether it is the canonical row of its duplicate cluster.
+    pub is_canonical: bool,
+}
+
 /// What the registries say. Answers are those of the chain at the block that the audit is of.
 pub trait Sources {
     /// The registered model whose id begins with these bytes, 25 or 31 of them.
@@ -73,6 +111,23 @@ pub trait Sources {
 
     /// `T_c`, `(d,)`, of the contributor with this ordinal.
     fn sums(&self, model: ModelId, ordinal: usize) -> &[i32];
+
+    /// The model's mix for calls signed at `time`. Influence alone unless implemented.
+    fn mix(&self, _model: ModelId, _time: u64) -> Mix {
+        Mix::default()
+    }
+
+    /// The span index that pays for calls of the model signed at `time`. Not known unless
+    /// implemented: then credits for spans are not looked into.
+    fn spans(&self, _model: ModelId, _time: u64) -> Known<&dyn SpanCorpus> {
+        Known::Unknown
+    }
+
+    /// A row of a Datanet version of the model's, by the version's place among them. Not known unless
+    /// implemented: then citations are not looked into.
+    fn cited(&self, _model: ModelId, _datanet: u8, _row: u64) -> Known<CitedRow> {
+        Known::Unknown
+    }
 
     /// EIP-712 digest of a witness's voucher.
     fn voucher_digest(&self, witness: &Witness) -> Hash;

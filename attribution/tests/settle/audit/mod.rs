@@ -7,4 +7,6 @@ mod honest;
 mod index;
 mod records;
 mod rows;
+mod uses;
+mod uses_vectors;
 mod world;

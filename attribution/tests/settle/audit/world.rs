@@ -1,14 +1,17 @@
 //! A chain in memory: registries, payers' signatures, and an operator that posts what they say.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use attribution::settle::{
     Account, Balance, BatchHeader, BatchInputs, Call, Carries, ChannelId, Draw, EarnerIndex, Hash,
-    Info, ModelId, ModelOwner, Payees, Price, Record, Row, SYMBOL_BYTES, SlotLayout, Split, Terms,
-    Witness,
-    audit::{Audit, Batch, Contributor, Fault, Rows, Rule, Rules, Sources},
+    Info, Mix, ModelId, ModelOwner, Payees, Price, Record, Row, SYMBOL_BYTES, SlotLayout, Split,
+    Terms, Uses, Witness,
+    audit::{
+        Audit, Batch, CitedRow, Contributor, Fault, Known, Rows, Rule, Rules, Sources, SpanCorpus,
+    },
     build, check_balanced, keccak,
 };
+use attribution::spans::SpanIndex;
 
 pub(crate) const DIM: usize = 16;
 pub(crate) const EPOCH_SECONDS: u64 = 100;
@@ -27,6 +30,12 @@ pub(crate) struct World {
     /// Models with an index; model 9 is a base model without one.
     pub(crate) indexes: BTreeMap<ModelId, Vec<(Contributor, Vec<i32>)>>,
     contributors: BTreeMap<ModelId, Vec<Contributor>>,
+    /// Of every model with an index.
+    pub(crate) mix: Mix,
+    pub(crate) spans: Option<Arc<SpanIndex>>,
+    pub(crate) cited: BTreeMap<(u8, u64), CitedRow>,
+    /// What an operator makes of how rows were used; nothing else asks it.
+    pub(crate) uses: fn(&Self, &Served) -> Uses,
 }
 
 pub(crate) fn model(number: u8) -> ModelId {
@@ -53,6 +62,10 @@ impl World {
             payers_key: 1,
             indexes: [1, 2].map(|number| (model(number), index.clone())).into(),
             contributors: BTreeMap::new(),
+            mix: Mix::default(),
+            spans: None,
+            cited: BTreeMap::new(),
+            uses: |_, _| Uses::default(),
         }
         .indexed()
     }
@@ -129,6 +142,18 @@ impl Sources for World {
 
     fn sums(&self, model: ModelId, ordinal: usize) -> &[i32] {
         &self.indexes[&model][ordinal].1
+    }
+
+    fn mix(&self, of: ModelId, _: u64) -> Mix {
+        if of == model(BASE) { Mix::default() } else { self.mix }
+    }
+
+    fn spans(&self, _: ModelId, _: u64) -> Known<&dyn SpanCorpus> {
+        self.spans.as_deref().map_or(Known::Absent, |index| Known::Here(index))
+    }
+
+    fn cited(&self, _: ModelId, datanet: u8, row: u64) -> Known<CitedRow> {
+        self.cited.get(&(datanet, row)).map_or(Known::Absent, |&row| Known::Here(row))
     }
 
     fn voucher_digest(&self, witness: &Witness) -> Hash {
@@ -273,7 +298,8 @@ fn serve(
     };
     let owners = vec![ModelOwner { earner: world.owner, weight: 1 }];
     let payees = Payees { owners, stakers: world.stakers };
-    let record = Record::new(call, terms, payees, &world.scores(&witness)).unwrap();
+    let uses = if served.model == BASE { Uses::default() } else { (world.uses)(world, served) };
+    let record = Record::mixed(call, terms, payees, &world.scores(&witness), uses).unwrap();
     *drawn += record.fee();
     (record, witness)
 }

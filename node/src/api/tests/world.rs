@@ -167,6 +167,8 @@ fn deployment() -> Deployment {
         receipt_faults: address(23),
         carry_faults: address(24),
         credit_faults: address(25),
+        use_faults: address(29),
+        model_mixes: address(30),
         sketch_votes: address(26),
         validator_roll: address(27),
         record_samples: address(28),

@@ -422,6 +422,76 @@ sol! {
         ) external;
     }
 
+    struct LeafOpening { bytes leaf; bytes32[] siblings; }
+    struct SuffixOpening { LeafOpening pointer; LeafOpening[] text; }
+    struct RowOpening { uint32 row; LeafOpening entry; LeafOpening[] next; }
+    struct SpanCommitment {
+        uint64 tokens;
+        uint64 positions;
+        uint32 rows;
+        bytes32 textRoot;
+        bytes32 suffixRoot;
+        bytes32 rowRoot;
+    }
+    struct Corpus { bytes32 model; SpanCommitment commitment; }
+    struct CitedRow { uint64 index; bytes32 rowHash; address contributor; bytes32 clusterHash; }
+
+    #[sol(rpc, abi)]
+    interface IUseFaults {
+        function proveSpanUnfounded(bytes32 batch, CellOpening calldata ledger, bytes32 model) external;
+        function proveSpanBeyond(bytes32 batch, CellOpening calldata ledger, Corpus calldata corpus) external;
+        function proveSpanRange(
+            bytes32 batch,
+            CellOpening calldata ledger,
+            Corpus calldata corpus,
+            uint64 rank,
+            SuffixOpening calldata first,
+            SuffixOpening calldata other
+        ) external;
+        function proveSpanHolder(
+            bytes32 batch,
+            CellOpening calldata ledger,
+            Corpus calldata corpus,
+            SuffixOpening calldata suffix,
+            RowOpening calldata row,
+            LeafOpening calldata canonical
+        ) external;
+        function proveSpanRepeat(
+            bytes32 batch,
+            CellOpening calldata ledger,
+            Corpus calldata corpus,
+            uint16 earlier,
+            SuffixOpening[2] calldata suffixes,
+            RowOpening[2] calldata rows
+        ) external;
+        function proveSpanHolders(
+            bytes32 batch,
+            CellOpening calldata ledger,
+            Corpus calldata corpus,
+            SuffixOpening[] calldata suffixes,
+            RowOpening[] calldata rows
+        ) external;
+        function proveSpanScore(bytes32 batch, CellOpening calldata ledger, Corpus calldata corpus) external;
+        function proveSpanNested(bytes32 batch, CellOpening calldata ledger) external;
+        function proveSpanOutside(bytes32 batch, CellOpening calldata ledger) external;
+        function proveCitationUnfounded(bytes32 batch, CellOpening calldata ledger, bytes32 model) external;
+        function proveCitation(
+            bytes32 batch,
+            CellOpening calldata ledger,
+            bytes32 model,
+            CitedRow calldata row,
+            bytes32[] calldata proof
+        ) external;
+    }
+
+    #[sol(rpc, abi)]
+    interface IModelMixes {
+        struct Mix { uint16 spansBps; uint16 citationsBps; }
+        event MixSet(bytes32 indexed model, uint16 spansBps, uint16 citationsBps, uint64 time);
+        function mixAt(bytes31 model, uint64 time) external view returns (Mix memory);
+        function setMix(bytes32 model, Mix calldata mix) external;
+    }
+
     #[sol(rpc, abi)]
     interface ISketchVotes {
         enum Stage { None, Answering, Voting, Struck, Upheld, Undecided, Void, Abandoned }

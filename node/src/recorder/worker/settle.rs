@@ -2,7 +2,7 @@
 
 use alloy::primitives::B256;
 use attribution::settle::{
-    self, ChannelId, ModelId, ModelOwner, Payees, Price, Split, Terms, Witness,
+    self, ChannelId, ModelId, ModelOwner, Payees, Price, Split, Terms, Uses, Witness,
 };
 
 use super::{Flight, Worker};
@@ -23,11 +23,14 @@ impl Worker {
         witness: &Witness,
     ) -> Result<settle::Record> {
         let voucher = &flight.voucher.voucher;
-        let record = settle::Record::new(
+        // Uses of rows that nothing was found of leave their part of the share to the flat rule.
+        let mix = self.registry.mix_at(voucher.call.modelId, voucher.call.time)?;
+        let record = settle::Record::mixed(
             settle_call(digest, voucher, served, witness)?,
             self.terms(&voucher.call)?,
             self.payees(&voucher.call)?,
             &served.scores,
+            Uses { mix, ..Uses::default() },
         )?;
         if record.fee() > flight.max_fee {
             return Err(Error::Money(format!(
