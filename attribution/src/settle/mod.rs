@@ -39,6 +39,7 @@ pub use ids::{ChannelId, EarnerIndex, Hash, ModelId, keccak};
 pub use info::{Info, Through};
 pub use ledger::{BatchHeader, Carries, Draw, Ledger, MAX_ROWS, MIN_ROWS};
 pub use payload::{MAX_SYMBOLS, SYMBOL_BYTES, payload_header};
+pub(crate) use pool::share_pool;
 pub use record::{Call, Record, Terms};
 pub use row::Row;
 pub use shares::{MAX_OWNERS, ModelOwner, Payees, Share, ShareKind};
