@@ -151,6 +151,11 @@ impl IndexBuilder {
         Ok(u32::try_from(place).expect("rows are at most 2^24"))
     }
 
+    /// Takes the Fisher matrix of the rows given so far instead of computing it.
+    pub(super) fn with_fisher(self, fisher: Fisher) -> Self {
+        Self { fisher: Some(fisher), ..self }
+    }
+
     /// Chooses the damping of `grid` that scores best and returns all trials. `score` gets the
     /// whitening to try and the rows' raw sketches; see [`Fisher::tune`].
     ///

@@ -71,8 +71,7 @@ pub fn clusters<T: AsRef<str> + Sync>(rows: &[T]) -> Result<Vec<u32>> {
 /// [`SHINGLE_TOKENS`], none if it has no token.
 fn shingles(text: &str) -> Vec<u64> {
     let text = text.to_lowercase();
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    let tokens: Vec<&str> = text.split(|c| !word(c)).filter(|token| !token.is_empty()).collect();
+    let tokens: Vec<&str> = tokens(&text).collect();
     if tokens.is_empty() {
         return Vec::new();
     }
@@ -84,6 +83,11 @@ fn shingles(text: &str) -> Vec<u64> {
     set.sort_unstable();
     set.dedup();
     set
+}
+
+/// Maximal runs of letters, digits and underscores of a text that is in lower case.
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|token| !token.is_empty())
 }
 
 /// `J(a, b) >= NEAR` for sorted sets, in integers.

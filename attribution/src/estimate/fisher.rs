@@ -167,7 +167,7 @@ fn trace(sketches: &Sketches) -> f64 {
 }
 
 /// Ascending eigenvalues and eigenvectors (columns) of a matrix given by its lower triangle.
-fn eigen(lower: &[f64], size: usize) -> Result<(Vec<f64>, Mat<f64>)> {
+pub(super) fn eigen(lower: &[f64], size: usize) -> Result<(Vec<f64>, Mat<f64>)> {
     if let [only] = lower {
         return Ok((vec![*only], Mat::from_fn(1, 1, |_, _| 1.0)));
     }

@@ -20,6 +20,20 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
     tree(lanes) + tail
 }
 
+/// `sum a[i] b[i]` of a vector that is in f64 already.
+pub(crate) fn dot_wide(a: &[f64], b: &[f32]) -> f64 {
+    let mut lanes = [0.0f64; LANES];
+    let (a_body, b_body) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let tail = a_body.remainder().iter().zip(b_body.remainder());
+    let tail = tail.fold(0.0, |sum, (x, y)| sum + x * f64::from(*y));
+    for (x, y) in a_body.zip(b_body) {
+        for k in 0..LANES {
+            lanes[k] += x[k] * f64::from(y[k]);
+        }
+    }
+    tree(lanes) + tail
+}
+
 /// `out += gain * v`.
 pub(crate) fn add_scaled(out: &mut [f64], gain: f64, v: &[f32]) {
     for (sum, x) in out.iter_mut().zip(v) {
@@ -42,6 +56,8 @@ mod tests {
             let b: Vec<f32> = (0..n).map(|i| 2.0 * i as f32 + 1.0).collect();
             let exact: i64 = (0..n as i64).map(|i| (i - 3) * (2 * i + 1)).sum();
             assert_eq!(dot(&a, &b), exact as f64);
+            let wide: Vec<f64> = a.iter().map(|x| f64::from(*x)).collect();
+            assert_eq!(dot_wide(&wide, &b), exact as f64);
         }
     }
 }

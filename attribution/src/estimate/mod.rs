@@ -17,8 +17,10 @@
 //! [`IndexBuilder`] takes rows one at a time and makes an [`InfluenceIndex`]. Its root commits to
 //! every accepted row's sketch through trees of partial sums ([`SumTree`]), and [`PublishedIndex`]
 //! is what of it anyone can rebuild that root from.
-//! [`duplicates::clusters`] finds the clusters.
+//! [`duplicates::clusters`] finds the clusters. [`attributor`] has this estimate and the baselines it
+//! is measured against behind one trait.
 
+pub mod attributor;
 mod builder;
 pub mod duplicates;
 mod fisher;

@@ -1,5 +1,6 @@
 //! Influence: projection, whitening, index, file and duplicate clusters.
 
+mod attributor;
 mod duplicates;
 mod file;
 mod index;
