@@ -7,9 +7,12 @@ use rayon::prelude::*;
 use super::{
     fisher::{Fisher, Trial},
     index::{InfluenceIndex, Parts, Row, RowSource, check_row},
+    kernel::dot,
     projector::{Projector, ProjectorConfig, SiteGradient, SiteShape},
     quantise::{self, Magnitudes},
+    raw::Raw,
     sketches::Sketches,
+    store::SketchStore,
     whitening::{DAMPING_RANGE, Whitening},
 };
 use crate::{Error, Result};
@@ -23,11 +26,11 @@ pub struct IndexConfig {
     /// Seed and dimensions of the projection.
     pub projector: ProjectorConfig,
     /// Damping `c` in `lambda = c tr(F) / d`. The best was 1 to 10 on text and 0.1 to 1 on
-    /// digits: use [`IndexBuilder::tune`] where retrained models are at hand.
+    /// digits: use [`IndexBuilder::tune_damping`] where retrained models are at hand.
     pub damping: f64,
     /// Share of the rows' numbers that the public scale may clip, 0 to 0.5.
     pub clip_share: f64,
-    /// Most bytes of raw sketches to hold, `4 d` per row.
+    /// Most bytes of raw sketches to hold, `4 d` per row; those of a store are not held.
     pub memory_limit: usize,
 }
 
@@ -95,7 +98,7 @@ pub struct IndexBuilder {
     config: IndexConfig,
     projector: Projector,
     rows: Vec<Row>,
-    raw: Sketches,
+    raw: Raw,
     fisher: Option<Fisher>,
     started: Instant,
 }
@@ -106,6 +109,27 @@ impl IndexBuilder {
     /// # Errors
     /// [`Error::Setting`] if a setting or shape is out of bounds.
     pub fn new(shapes: &[SiteShape], config: IndexConfig) -> Result<Self> {
+        Self::over(shapes, config, Raw::Memory(Sketches::new(config.projector.dim)))
+    }
+
+    /// An empty index whose raw sketches are in a store: rows that it knows need no gradient, and
+    /// memory does not grow with the raw sketches. The index is the one that [`Self::new`] gives, bit
+    /// for bit, whichever rows were known.
+    ///
+    /// Beside the index itself, `d` bytes a row, it takes 40 d^2 bytes at most and 256 rows.
+    /// Whitened rows wait in a file beside the store's.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting or shape is out of bounds, [`Error::Shape`] if the store is of
+    /// another dimension.
+    pub fn stored(shapes: &[SiteShape], config: IndexConfig, store: SketchStore) -> Result<Self> {
+        if store.dim() != config.projector.dim {
+            return Err(Error::shape("stored sketch", config.projector.dim, store.dim()));
+        }
+        Self::over(shapes, config, Raw::stored(store))
+    }
+
+    fn over(shapes: &[SiteShape], config: IndexConfig, raw: Raw) -> Result<Self> {
         if !DAMPING_RANGE.contains(&config.damping) {
             return Err(Error::setting("damping must be in 1e-6..=1e6", config.damping));
         }
@@ -113,7 +137,6 @@ impl IndexBuilder {
             return Err(Error::setting("clip share must be in 0..=0.5", config.clip_share));
         }
         let projector = Projector::new(shapes, config.projector)?;
-        let raw = Sketches::new(config.projector.dim);
         Ok(Self { config, projector, rows: vec![], raw, fisher: None, started: Instant::now() })
     }
 
@@ -142,13 +165,39 @@ impl IndexBuilder {
         let place = self.rows.len();
         check_row(&source, place, &self.rows)?;
         let bytes = (place + 1) * self.raw.dim() * size_of::<f32>();
-        if bytes > self.config.memory_limit {
+        if matches!(self.raw, Raw::Memory(_)) && bytes > self.config.memory_limit {
             return Err(Error::setting("raw sketches must fit in the memory limit", bytes));
         }
-        self.raw.push(sketch)?;
+        self.raw.push(source.hash, sketch)?;
+        Ok(self.add(source))
+    }
+
+    /// Adds a row by the sketch that the store has of its text; `None` if it has none, or there is no
+    /// store.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] as [`Self::push_sketch`]; the row is not added.
+    pub fn push_known(&mut self, source: RowSource) -> Result<Option<u32>> {
+        check_row(&source, self.rows.len(), &self.rows)?;
+        Ok(self.raw.push_known(&source.hash).then(|| self.add(source)))
+    }
+
+    /// Flushes the store, if there is one: what was pushed so far is not computed again after a stop.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the system refuses.
+    pub fn sync(&self) -> Result<()> {
+        match &self.raw {
+            Raw::Memory(_) => Ok(()),
+            Raw::Stored(stored) => stored.store.sync(),
+        }
+    }
+
+    fn add(&mut self, source: RowSource) -> u32 {
+        let place = self.rows.len();
         self.rows.push(Row { source, self_influence: 0.0 });
         self.fisher = None;
-        Ok(u32::try_from(place).expect("rows are at most 2^24"))
+        u32::try_from(place).expect("rows are at most 2^24")
     }
 
     /// Takes the Fisher matrix of the rows given so far instead of computing it.
@@ -156,22 +205,46 @@ impl IndexBuilder {
         Self { fisher: Some(fisher), ..self }
     }
 
-    /// Chooses the damping of `grid` that scores best and returns all trials. `score` gets the
-    /// whitening to try and the rows' raw sketches; see [`Fisher::tune`].
+    /// Chooses the damping of `grid` by how well it scores on held-out queries, and returns all
+    /// trials. Use queries that no report is made from.
+    ///
+    /// - `queries`: their raw sketches, by [`Self::projector`]
+    /// - `objective`: how good row scores are, `(queries, rows)`, larger is better: for example their
+    ///   rank correlation with what retraining gave. They are `q . t_i` before rounding.
+    ///
+    /// Each damping costs whitening all rows once, `n d^2`.
     ///
     /// # Errors
-    /// Those of [`Fisher::new`] and [`Fisher::tune`]; the damping stays as it was.
-    pub fn tune(
+    /// Those of [`Fisher::new`], [`Fisher::tune`] and [`Whitening::apply`], and what `objective`
+    /// returns; the damping stays as it was.
+    pub fn tune_damping(
         &mut self,
         grid: &[f64],
-        mut score: impl FnMut(&Whitening, &Sketches) -> Result<f64>,
+        queries: &Sketches,
+        mut objective: impl FnMut(&[Vec<f32>]) -> Result<f64>,
     ) -> Result<Vec<Trial>> {
         let fisher = self.take_fisher()?;
-        let tuned = fisher.tune(grid, |whitening| score(whitening, &self.raw));
+        let tuned = fisher.tune(grid, |whitening| objective(&self.scores(whitening, queries)?));
         self.fisher = Some(fisher);
         let (best, trials) = tuned?;
         self.config.damping = best.damping;
         Ok(trials)
+    }
+
+    /// `q . t_i` in floats, `(queries, rows)`.
+    fn scores(&self, whitening: &Whitening, queries: &Sketches) -> Result<Vec<Vec<f32>>> {
+        let dim = self.raw.dim();
+        let queries = queries.rows().map(|q| whitening.apply(q)).collect::<Result<Vec<_>>>()?;
+        let mut scores = vec![Vec::with_capacity(self.rows.len()); queries.len()];
+        self.raw.blocks(STEP, |_, block| {
+            let mut block = block.to_vec();
+            block.par_chunks_mut(dim).try_for_each(|s| whiten(whitening, s).map(drop))?;
+            for (scores, q) in scores.iter_mut().zip(&queries) {
+                scores.extend(block.chunks_exact(dim).map(|t| dot(q, t) as f32));
+            }
+            Ok(())
+        })?;
+        Ok(scores)
     }
 
     /// Whitens and rounds all rows.
@@ -194,7 +267,7 @@ impl IndexBuilder {
         if !scale.is_finite() {
             return Err(Error::NoSignal);
         }
-        let (sketches, clipped) = self.quantise(scale, &mut progress);
+        let (sketches, clipped) = self.quantise(scale, &mut progress)?;
         let index = InfluenceIndex::new(Parts {
             projector: self.projector,
             whitening,
@@ -219,7 +292,7 @@ impl IndexBuilder {
     }
 
     fn take_fisher(&mut self) -> Result<Fisher> {
-        self.fisher.take().map_or_else(|| Fisher::new(&self.raw), Ok)
+        self.fisher.take().map_or_else(|| Fisher::of_rows(&self.raw), Ok)
     }
 
     /// Turns the raw sketches into `t_i` in place, notes the rows' self-influence, and counts the
@@ -231,33 +304,48 @@ impl IndexBuilder {
     ) -> Result<Magnitudes> {
         let (dim, total) = (self.raw.dim(), self.rows.len());
         let mut magnitudes = Magnitudes::new();
-        let mut done = 0;
-        let steps = self.raw.values_mut().chunks_mut(dim * STEP).zip(self.rows.chunks_mut(STEP));
-        for (values, rows) in steps {
-            values.par_chunks_mut(dim).zip(&mut *rows).try_for_each(|(s, row)| {
-                let w = whitening.apply(s)?;
-                row.self_influence = quantise::squared_norm(&w).min(f32::MAX.into()) as f32;
-                s.copy_from_slice(&w);
-                quantise::divide_by_root_norm(s);
+        let mut block = Vec::new();
+        for first in (0..total).step_by(STEP) {
+            let done = total.min(first + STEP);
+            self.raw.read(first..done, &mut block)?;
+            let rows = &mut self.rows[first..done];
+            block.par_chunks_mut(dim).zip(rows).try_for_each(|(s, row)| {
+                row.self_influence = whiten(whitening, s)?.min(f32::MAX.into()) as f32;
                 Ok::<_, Error>(())
             })?;
-            magnitudes.add(values);
-            done += rows.len();
+            magnitudes.add(&block);
+            self.raw.write(first, &block)?;
             progress(Progress { stage: Stage::Whiten, done, total });
         }
+        self.raw.replaced();
         Ok(magnitudes)
     }
 
-    fn quantise(&self, scale: f32, progress: &mut impl FnMut(Progress)) -> (Vec<i8>, usize) {
+    fn quantise(
+        &self,
+        scale: f32,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<(Vec<i8>, usize)> {
         let (dim, total) = (self.raw.dim(), self.rows.len());
         let mut sketches = vec![0i8; total * dim];
         let mut clipped = 0;
-        for (done, (t, out)) in (1..).zip(self.raw.rows().zip(sketches.chunks_exact_mut(dim))) {
-            clipped += quantise::row(t, scale, out);
-            if done % STEP == 0 || done == total {
-                progress(Progress { stage: Stage::Quantise, done, total });
+        self.raw.blocks(STEP, |first, block| {
+            let out = &mut sketches[first * dim..][..block.len()];
+            for (t, out) in block.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
+                clipped += quantise::row(t, scale, out);
             }
-        }
-        (sketches, clipped)
+            let done = first + block.len() / dim;
+            progress(Progress { stage: Stage::Quantise, done, total });
+            Ok(())
+        })?;
+        Ok((sketches, clipped))
     }
+}
+
+/// Turns a raw sketch into `t` in place; returns its self-influence `|W s|^2`.
+fn whiten(whitening: &Whitening, s: &mut [f32]) -> Result<f64> {
+    s.copy_from_slice(&whitening.apply(s)?);
+    let own = quantise::squared_norm(s);
+    quantise::divide_by_root_norm(s);
+    Ok(own)
 }

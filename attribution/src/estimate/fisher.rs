@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::{
     kernel::{add_scaled, dot},
+    raw::Raw,
     sketches::Sketches,
     whitening::{DAMPING_RANGE, Whitening},
 };
@@ -20,6 +21,8 @@ use crate::{Error, Result};
 const NEGLIGIBLE: f64 = 1e-12;
 /// Rows of `F` summed in one pass over the sketches, so that they stay in the cache.
 const BLOCK: usize = 16;
+/// Rows read from disk at a time.
+const STEP: usize = 256;
 
 /// `F = (1/n) sum s_i s_i^T`, `(d, d)`, over the raw sketches of the training rows, kept as
 /// eigenvalues and unit eigenvectors.
@@ -60,7 +63,32 @@ impl Fisher {
         if sketches.len() < sketches.dim() {
             Self::by_gram(sketches)
         } else {
-            Self::by_covariance(sketches)
+            let mut sum = Covariance::new(sketches.dim());
+            sum.add(&sketches.values()[..]);
+            sum.decompose()
+        }
+    }
+
+    /// The same, bit for bit, over rows that may be on disk: a few at a time where there are more of
+    /// them than dimensions, else all.
+    pub(super) fn of_rows(raw: &Raw) -> Result<Self> {
+        match raw {
+            Raw::Memory(sketches) => Self::new(sketches),
+            Raw::Stored(_) if raw.len() < raw.dim() => {
+                let mut all = Sketches::new(raw.dim());
+                raw.blocks(STEP, |_, block| {
+                    block.chunks_exact(raw.dim()).try_for_each(|row| all.push(row))
+                })?;
+                Self::new(&all)
+            }
+            Raw::Stored(_) => {
+                let mut sum = Covariance::new(raw.dim());
+                raw.blocks(STEP, |_, block| {
+                    sum.add(block);
+                    Ok(())
+                })?;
+                sum.decompose()
+            }
         }
     }
 
@@ -141,24 +169,52 @@ impl Fisher {
         let vectors = vectors.collect();
         Ok(Self { dim, rows: n, trace: trace(sketches), values: values[kept].to_vec(), vectors })
     }
+}
 
-    fn by_covariance(sketches: &Sketches) -> Result<Self> {
-        let (n, dim) = (sketches.len(), sketches.dim());
-        let mut fisher = vec![0.0; dim * dim];
-        fisher.par_chunks_mut((dim * BLOCK).max(1)).enumerate().for_each(|(block, out)| {
+/// `sum s_i s_i^T` and `sum |s_i|^2` over rows given in order, some at a time.
+///
+/// Each number is one chain of additions in the order of the rows, so how they are cut makes no
+/// difference to the bits: rows added to those of before give what all of them give at once.
+struct Covariance {
+    dim: usize,
+    rows: usize,
+    trace: f64,
+    /// `(d, d)`, its lower triangle.
+    sums: Vec<f64>,
+}
+
+impl Covariance {
+    fn new(dim: usize) -> Self {
+        Self { dim, rows: 0, trace: 0.0, sums: vec![0.0; dim * dim] }
+    }
+
+    /// - `rows`: `(rows, d)`
+    fn add(&mut self, rows: &[f32]) {
+        let dim = self.dim;
+        self.sums.par_chunks_mut(dim * BLOCK).enumerate().for_each(|(block, out)| {
             let first = block * BLOCK;
-            for s in sketches.rows() {
+            for s in rows.chunks_exact(dim) {
                 for (i, out) in (first..).zip(out.chunks_exact_mut(dim)) {
                     add_scaled(&mut out[..=i], f64::from(s[i]), s);
                 }
             }
-            out.iter_mut().for_each(|x| *x /= n as f64);
         });
-        let (values, basis) = eigen(&fisher, dim)?;
+        for s in rows.chunks_exact(dim) {
+            self.trace += dot(s, s);
+            self.rows += 1;
+        }
+    }
+
+    fn decompose(mut self) -> Result<Fisher> {
+        let (dim, rows) = (self.dim, self.rows);
+        self.sums.iter_mut().for_each(|x| *x /= rows as f64);
+        let (values, basis) = eigen(&self.sums, dim)?;
+        drop(self.sums);
         let kept = kept(&values)?;
         let vectors = kept.clone().flat_map(|k| (0..dim).map(move |i| (i, k)));
         let vectors = vectors.map(|at| basis[at]).collect();
-        Ok(Self { dim, rows: n, trace: trace(sketches), values: values[kept].to_vec(), vectors })
+        let trace = self.trace / rows as f64;
+        Ok(Fisher { dim, rows, trace, values: values[kept].to_vec(), vectors })
     }
 }
 
@@ -224,7 +280,7 @@ mod tests {
         for (n, dim) in [(12, 20), (20, 20), (50, 20)] {
             let sketches = random(n, dim, n as u64);
             let gram = Fisher::by_gram(&sketches).unwrap();
-            let covariance = Fisher::by_covariance(&sketches).unwrap();
+            let covariance = by_covariance(&sketches).unwrap();
             assert_eq!(gram.trace(), covariance.trace());
             for damping in [1e-3, 0.1, 10.0] {
                 let (one, other) =
@@ -238,6 +294,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn by_covariance(sketches: &Sketches) -> Result<Fisher> {
+        let mut sum = Covariance::new(sketches.dim());
+        // In two parts, as rows that are added later are.
+        let (before, after) = sketches.values().split_at(sketches.dim() * 5);
+        sum.add(before);
+        sum.add(after);
+        sum.decompose()
     }
 
     fn dot_norm(x: &[f32]) -> f32 {

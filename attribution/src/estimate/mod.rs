@@ -30,8 +30,10 @@ mod kernel;
 mod projector;
 mod published;
 mod quantise;
+mod raw;
 mod score;
 mod sketches;
+mod store;
 mod tree;
 mod whitening;
 
@@ -42,6 +44,7 @@ pub use self::{
     projector::{DIM_RANGE, Projector, ProjectorConfig, SiteGradient, SiteShape},
     published::PublishedIndex,
     sketches::Sketches,
+    store::SketchStore,
     tree::{ContributorLeaf, IndexRow, NodePath, OpenedNode, SumTree, sums_bytes, sums_hash},
     whitening::{DAMPING_RANGE, Whitening},
 };

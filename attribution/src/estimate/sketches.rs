@@ -63,6 +63,10 @@ impl Sketches {
         self.values.chunks_exact(self.dim.max(1))
     }
 
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     pub(crate) fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values
     }

@@ -2,11 +2,13 @@
 
 mod audit;
 mod batch;
+mod confidence;
 mod credits;
 mod fee;
 mod ledger_vectors;
 mod merkle;
 mod record;
+mod reputation;
 mod row_codec;
 mod vectors;
 mod witness;

@@ -160,13 +160,7 @@ impl CustomOp2 for Product {
         w: &CpuStorage,
         lw: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (rows, width) = lx.shape().dims2()?;
-        if row_width(lw)? != width {
-            bail!("input of width {width} for a projection of {}", row_width(lw)?);
-        }
-        let weight = Packed::from_transposed(Rows::whole(contiguous(w, lw)?, width));
-        let out = matmul(Rows::whole(contiguous(x, lx)?, width), &weight);
-        Ok((CpuStorage::F32(out), (rows, weight.columns()).into()))
+        product(x, lx, w, lw)
     }
 
     /// `dx = dy W`, `dW = dy^T x`.
@@ -179,19 +173,44 @@ impl CustomOp2 for Product {
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
         let (d_out, d_in) = w.dims2()?;
         with_values(dy, |dy| {
+            let dx = input_gradient(x, w, dy)?;
             let dy = Rows::whole(dy, d_out);
-            let dx = if x.track_op() {
-                let weight = with_values(w, |w| Packed::from_rows(Rows::whole(w, d_in)))?;
-                Some(tensor(matmul(dy, &weight), x.shape())?)
-            } else {
-                None
-            };
             let turned = transpose(dy);
             let x = with_values(x, |x| Packed::from_rows(Rows::whole(x, d_in)))?;
             let dw = matmul(Rows::whole(&turned, dy.rows), &x);
             Ok((dx, Some(tensor(dw, w.shape())?)))
         })?
     }
+}
+
+/// `x W^T` for `x (rows, d_in)` and `W (d_out, d_in)`.
+pub(crate) fn product(
+    x: &CpuStorage,
+    lx: &Layout,
+    w: &CpuStorage,
+    lw: &Layout,
+) -> candle_core::Result<(CpuStorage, Shape)> {
+    let (rows, width) = lx.shape().dims2()?;
+    if row_width(lw)? != width {
+        bail!("input of width {width} for a projection of {}", row_width(lw)?);
+    }
+    let weight = Packed::from_transposed(Rows::whole(contiguous(w, lw)?, width));
+    let out = matmul(Rows::whole(contiguous(x, lx)?, width), &weight);
+    Ok((CpuStorage::F32(out), (rows, weight.columns()).into()))
+}
+
+/// `dx = dy W`; `None` if nothing before `x` is trained.
+pub(crate) fn input_gradient(
+    x: &Tensor,
+    w: &Tensor,
+    dy: &[f32],
+) -> candle_core::Result<Option<Tensor>> {
+    if !x.track_op() {
+        return Ok(None);
+    }
+    let (d_out, d_in) = w.dims2()?;
+    let weight = with_values(w, |w| Packed::from_rows(Rows::whole(w, d_in)))?;
+    Ok(Some(tensor(matmul(Rows::whole(dy, d_out), &weight), x.shape())?))
 }
 
 #[cfg(test)]

@@ -163,6 +163,11 @@ impl TrainableLora {
         self.sites.iter().map(|(&id, site)| (id, &*site.path, &site.a, &site.b))
     }
 
+    /// `A`, `B` and the scale at a site; `None` if the adapter leaves it alone.
+    pub(crate) fn site(&self, id: SiteId) -> Option<(&Var, &Var, f64)> {
+        self.sites.get(&id).map(|site| (&site.a, &site.b, site.scale))
+    }
+
     /// What PEFT reads as the same modules: [`ALL_LINEAR`] is spelled out in model order.
     fn target_modules(&self, config: &LoraConfig) -> Vec<String> {
         if config.target_modules.iter().all(|target| target != ALL_LINEAR) {

@@ -1,14 +1,14 @@
 use attribution::{
     Error,
     estimate::{
-        IndexBuilder, IndexConfig, IndexStats, InfluenceIndex, ProjectorConfig, SiteShape, Stage,
-        sums_hash,
+        IndexBuilder, IndexConfig, IndexStats, InfluenceIndex, ProjectorConfig, SiteShape,
+        Sketches, Stage, sums_hash,
     },
     settle::{EarnerIndex, merkle},
 };
 use rand::{SeedableRng, rngs::StdRng};
 
-use super::{Gradient, dot, source};
+use super::{Gradient, source};
 
 pub(super) const SHAPES: [SiteShape; 2] =
     [SiteShape { rank: 4, d_in: 24, d_out: 16 }, SiteShape { rank: 2, d_in: 40, d_out: 20 }];
@@ -170,16 +170,34 @@ fn tuning_sets_the_damping_that_is_used() {
     for (i, gradient) in (0u32..).zip(gradients(20, 1)) {
         builder.push(source(i, 2, i), &gradient.sites()).unwrap();
     }
-    let score = |w: &attribution::estimate::Whitening, rows: &attribution::estimate::Sketches| {
-        let white = w.apply(rows.row(0))?;
-        Ok(-dot(&white, &white))
+    let mut queries = Sketches::new(DIM);
+    for query in gradients(3, 2) {
+        queries.push(&builder.projector().project(&query.sites()).unwrap()).unwrap();
+    }
+    // Scores shrink as the damping grows.
+    let size = |scores: &[Vec<f32>]| {
+        assert!(scores.len() == 3 && scores.iter().all(|scores| scores.len() == 20));
+        Ok(-scores.iter().flatten().map(|x| f64::from(x.abs())).sum::<f64>())
     };
-    let trials = builder.tune(&[0.1, 10.0, 1.0], score).unwrap();
+    let trials = builder.tune_damping(&[0.1, 10.0, 1.0], &queries, size).unwrap();
     assert!(trials[1].score > trials[2].score && trials[2].score > trials[0].score);
-    assert!(builder.tune(&[0.1], |_, _| Ok(f64::NAN)).is_err());
+    assert!(builder.tune_damping(&[0.1], &queries, |_| Ok(f64::NAN)).is_err());
+    let mut tried = Vec::new();
+    let note = |scores: &[Vec<f32>]| {
+        tried = scores.to_vec();
+        Ok(0.0)
+    };
+    builder.tune_damping(&[10.0], &queries, note).unwrap();
     let (index, stats) = builder.finish(|_| {}).unwrap();
     assert_eq!(index.damping(), 10.0);
     assert_eq!(stats.lambda, 10.0 * stats.trace / DIM as f64);
+    // What was scored is what the index rounds.
+    for (query, tried) in gradients(3, 2).iter().zip(tried) {
+        let scores = index.score_rows(&index.query(&query.sites()).unwrap()).unwrap();
+        let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
+        let tried: Vec<f64> = tried.into_iter().map(f64::from).collect();
+        assert!(super::spearman(&scores, &tried) > 0.98);
+    }
 }
 
 #[test]

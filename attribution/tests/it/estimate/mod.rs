@@ -7,6 +7,7 @@ mod index;
 mod influence;
 mod projector;
 mod speed;
+mod store;
 mod tree;
 mod whitening;
 
