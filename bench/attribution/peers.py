@@ -8,6 +8,7 @@ import inspect
 import io
 import os
 import sys
+import tempfile
 import warnings
 from types import SimpleNamespace
 
@@ -143,7 +144,9 @@ def logra(task, grid):
         return model(**batch).loss
 
     dattri_task = AttributionTask(loss_func=loss, model=model, checkpoints=model.state_dict())
-    attributor = LoGraAttributor(dattri_task, layer_names=names, proj_dim=task.logra)
+    # It writes a note of its batches to a folder, and reads what another run left there.
+    notes = tempfile.TemporaryDirectory()
+    attributor = LoGraAttributor(dattri_task, layer_names=names, proj_dim=task.logra, cache_dir=notes.name)
     rows = DataLoader(Named(*task.rows), batch_size=len(task.rows[0]))
     queries = DataLoader(Named(*task.queries), batch_size=len(task.queries[0]))
     attributor.cache(rows)

@@ -1,6 +1,7 @@
 """Trains, retrains and writes what the methods are computed and judged from.
 
-    prepare.py setup TASK CACHE [--quick]    prints the task's folder
+    prepare.py texts TASK CACHE [--quick]    writes task.json only
+    prepare.py setup TASK CACHE [--quick]    trains and retrains; each prints the task's folder
     prepare.py drop TASK CACHE [--quick]     retrains without the rows that drops.json names"""
 
 import json
@@ -90,10 +91,11 @@ def copies(task) -> dict:
     places = torch.cat([torch.arange(len(owners)), mine])
     data = tuple(part[places] for part in task.rows)
     # Copies belong to the cluster of the first.
-    return gradients_on(task, data) | {"owners": owners[places].int(), "clusters": places.int(), "copier": torch.tensor([copier])}
+    return gradients_on(task, data) | {"owners": owners[places].int(), "clusters": places.int(), "copier": torch.tensor([copier], dtype=torch.int32)}
 
 
-def setup(task, store, quick: bool) -> None:
+def describe(task, store, quick: bool) -> None:
+    """`task.json`: shapes, texts, settings."""
     sites = [list(p.shape) for n, p in task.model.named_parameters() if p.requires_grad]
     shapes = [{"rank": a[0], "d_in": a[1], "d_out": b[0]} for a, b in zip(sites[::2], sites[1::2], strict=True)]
     texts = task.texts()
@@ -101,6 +103,10 @@ def setup(task, store, quick: bool) -> None:
     about |= {"accounts": task.accounts, "recipe": vars(task.recipe), "subsets": task.subsets, "seeds": task.seeds}
     about |= {"texts": {"rows": texts[0], "queries": texts[1]}} if texts else {}
     (store.folder / "task.json").write_text(json.dumps(about))
+
+
+def setup(task, store, quick: bool) -> None:
+    describe(task, store, quick)
     made = store.part("main", lambda: main_part(task))
     install(task.model, {n.removeprefix("adapter."): w for n, w in made.items() if n.startswith("adapter.")})
     store.part("subsets", lambda: retrain.subset_outputs(task, store))
@@ -138,7 +144,9 @@ def main() -> None:
     torch.set_num_threads(int(os.environ.get("BENCH_THREADS", "2")))
     store = Store(Path(cache), name, quick)
     task = TASKS[name](quick, store)
-    if stage == "setup":
+    if stage == "texts":
+        describe(task, store, quick)
+    elif stage == "setup":
         setup(task, store, quick)
     else:
         drop(task, store)

@@ -52,8 +52,11 @@ fn page(panels: usize, height: f64, mut draw: impl FnMut(&mut String, usize)) ->
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, colour: &str, text: &str) {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{colour}\">{text}</text>")
-        .expect("a string");
+    writeln!(
+        svg,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{colour}\">{text}</text>"
+    )
+    .expect("a string");
 }
 
 fn line(svg: &mut String, points: &str, style: &str) {
@@ -64,7 +67,8 @@ fn draw_bars(svg: &mut String, panel: &Bars, height: f64) {
     let ends = panel.bars.iter().flat_map(|(_, value, interval, _)| {
         [Some(*value), interval.map(|i| i.0), interval.map(|i| i.1)].into_iter().flatten()
     });
-    let (low, high) = ends.fold((0.0f64, 1e-9f64), |(low, high), end| (low.min(end), high.max(end)));
+    let (low, high) =
+        ends.fold((0.0f64, 1e-9f64), |(low, high), end| (low.min(end), high.max(end)));
     let x = |value: f64| LABELS + (value - low) / (high - low) * (WIDTH - LABELS - 60.0);
     text(svg, WIDTH / 2.0, 18.0, "middle", "black", &panel.title);
     for (number, (name, value, interval, colour)) in panel.bars.iter().enumerate() {

@@ -1,10 +1,10 @@
 //! Measures attribution against retraining, beside its baselines and dattri's methods.
 //!
 //! ```text
-//! bench_attribution plan FOLDER               which rows each method would remove (drops.json)
-//! bench_attribution measure FOLDER RESULTS    figures of one task
-//! bench_attribution speed MODEL RESULTS       times with the project's model
-//! bench_attribution report RESULTS            table, attribution.json, plots
+//! bench_attribution plan FOLDER                            which rows each method would remove (drops.json)
+//! bench_attribution measure FOLDER RESULTS                 figures of one task
+//! bench_attribution speed FOLDER MODEL RESULTS [--quick]   times with the project's model
+//! bench_attribution report RESULTS                         table, attribution.json, plots
 //! ```
 
 mod chart;
@@ -25,8 +25,9 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
     match arguments {
         ["plan", folder] => quality::plan(Path::new(folder)),
         ["measure", folder, results] => quality::measure(Path::new(folder), Path::new(results)),
-        ["speed", model, results, rest @ ..] => {
-            speed::measure(Path::new(model), Path::new(results), rest.contains(&"--quick"))
+        ["speed", folder, model, results, rest @ ..] => {
+            let [folder, model, results] = [folder, model, results].map(Path::new);
+            speed::measure(folder, model, results, rest.contains(&"--quick"))
         }
         ["report", results] => report::report(Path::new(results)),
         _ => Err("usage: bench_attribution plan|measure|speed|report ...".into()),

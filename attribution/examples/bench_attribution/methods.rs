@@ -1,10 +1,10 @@
 //! Every method's scores, with each of its settings.
 
 use attribution::estimate::{
-    ProjectorConfig, Sketches,
+    Projector, ProjectorConfig, Sketches,
     attributor::{
-        Attributor, Blocks, Bm25, Cosine, DampedFisher, DataInf, GradientDot, Norm, Random,
-        Representation, SketchSpace, TracIn,
+        Attributor, Blocks, Bm25, Cosine, DampedFisher, DataInf, GradientDot, Gradients, Layout,
+        Norm, Query, Random, Representation, SketchSpace, TracIn,
     },
 };
 use rayon::prelude::*;
@@ -16,6 +16,7 @@ const DAMPING: [f64; 7] = [1e-2, 1e-1, 1.0, 10.0, 100.0, 1e3, 1e4];
 /// Of DataInf's own `mean(g^2) / 10`.
 const FACTORS: [f64; 7] = [1.0, 1e-2, 1e-1, 10.0, 100.0, 1e3, 1e4];
 pub(crate) const DIMS: [usize; 5] = [512, 1024, 2048, 4096, 8192];
+pub(crate) const QUICK_DIMS: [usize; 3] = [512, 2048, 4096];
 /// Of the index that payments use.
 pub(crate) const PAID_DIM: usize = 4096;
 pub(crate) const CLIP_SHARE: f64 = 1e-3;
@@ -71,7 +72,11 @@ fn damped(damping: f64, scores: Vec<Vec<f64>>) -> Setting {
 }
 
 /// All methods; sketches of these dimensions.
-pub(crate) fn all(task: &Task, dims: &[usize], best: impl Fn(&Method) -> usize) -> Result<Vec<Method>, Failure> {
+pub(crate) fn all(
+    task: &Task,
+    dims: &[usize],
+    best: impl Fn(&Method) -> usize,
+) -> Result<Vec<Method>, Failure> {
     let mut methods = ours(task, dims, best)?;
     methods.extend(baselines(task)?);
     methods.extend(peers(task));
@@ -79,20 +84,44 @@ pub(crate) fn all(task: &Task, dims: &[usize], best: impl Fn(&Method) -> usize) 
 }
 
 /// Sketches and dense Fisher. The int8 sketches have the damping that is `best` for the floats.
-fn ours(task: &Task, dims: &[usize], best: impl Fn(&Method) -> usize) -> Result<Vec<Method>, Failure> {
+fn ours(
+    task: &Task,
+    dims: &[usize],
+    best: impl Fn(&Method) -> usize,
+) -> Result<Vec<Method>, Failure> {
     let mut methods = Vec::new();
-    for &dim in dims {
+    let mut grid = DAMPING.to_vec();
+    // The paid dimension first: others look only at its best damping and the values beside that.
+    let (paid, others): (Vec<usize>, Vec<usize>) = dims.iter().partition(|dim| **dim == PAID_DIM);
+    for dim in paid.into_iter().chain(others) {
         let space = SketchSpace::new(task.gradients(), projector(dim))?;
-        let settings = DAMPING.iter().map(|&c| Ok(damped(c, ask(task, &space.whitened(c, Norm::Root)?))));
-        let settings = settings.collect::<Result<_, Failure>>()?;
-        let float = Method { name: format!("sketch f32, d = {dim}"), kind: Kind::Sketch(dim), settings };
-        let chosen = float.settings[best(&float)].damping.expect("sketches are damped");
-        let int8 = damped(chosen, ask(task, &space.committed(chosen, CLIP_SHARE)?));
-        let name = format!("sketch int8, d = {dim}");
-        methods.push(Method { name, kind: Kind::Committed(dim), settings: vec![int8] });
-        methods.push(float);
+        let tried = Method {
+            name: String::new(),
+            kind: Kind::Sketch(dim),
+            settings: tried(task, &space, &grid)?,
+        };
+        let chosen = tried.settings[best(&tried)].damping.expect("sketches are damped");
+        for (kind, number, attributor) in [
+            (
+                Kind::Committed(dim),
+                "int8",
+                &space.committed(chosen, CLIP_SHARE)? as &dyn Attributor,
+            ),
+            (Kind::Sketch(dim), "f32", &space.whitened(chosen, Norm::Root)?),
+        ] {
+            let name = format!("sketch {number}, d = {dim}");
+            methods.push(Method {
+                name,
+                kind,
+                settings: vec![damped(chosen, ask(task, attributor))],
+            });
+        }
+        if dim == PAID_DIM {
+            grid = vec![chosen / 10.0, chosen, chosen * 10.0];
+        }
     }
-    for (name, blocks) in [("dense Fisher", Blocks::Whole), ("Fisher by tensor", Blocks::PerTensor)] {
+    for (name, blocks) in [("dense Fisher", Blocks::Whole), ("Fisher by tensor", Blocks::PerTensor)]
+    {
         let mut fisher = DampedFisher::new(task.gradients(), blocks, 1.0)?;
         let mut settings = Vec::new();
         for c in DAMPING {
@@ -103,6 +132,35 @@ fn ours(task: &Task, dims: &[usize], best: impl Fn(&Method) -> usize) -> Result<
         methods.push(Method { name: name.into(), kind, settings });
     }
     Ok(methods)
+}
+
+/// Scores of sketches for each damping, as [`Norm::Root`] has them, without whitening every row again:
+/// `s_q^T (F + lambda I)^-1 s_i / |W s_i|^(1/2)`.
+fn tried(task: &Task, space: &SketchSpace, grid: &[f64]) -> Result<Vec<Setting>, Failure> {
+    let dim = space.raw().dim();
+    let raw = space.raw().rows().flatten().copied().collect();
+    let raw = Gradients::new(Layout::tensors(&[dim])?, raw)?;
+    let layout = task.gradients().layout();
+    let projector = Projector::new(layout.sites(), projector(dim))?;
+    let queries = (0..task.about.queries).into_par_iter().map(|query| {
+        Ok(task.with_query(query, |query| projector.project(&layout.split(query.gradient)?))?)
+    });
+    let queries = queries.collect::<Result<Vec<_>, Failure>>()?;
+    let mut fisher = DampedFisher::new(&raw, Blocks::Whole, 1.0)?;
+    let mut settings = Vec::new();
+    for &c in grid {
+        fisher = fisher.with_damping(c)?;
+        let own = fisher.self_influence().ok_or("sketches must have a self-influence")?;
+        let of_query = |query: &Vec<f32>| {
+            let scores = fisher.scores(&Query::of(query))?;
+            let divided = scores.iter().zip(&own).map(|(score, own)| {
+                if *own > 0.0 { f64::from(*score) / f64::from(*own).powf(0.25) } else { 0.0 }
+            });
+            Ok(divided.collect())
+        };
+        settings.push(damped(c, queries.par_iter().map(of_query).collect::<Result<_, Failure>>()?));
+    }
+    Ok(settings)
 }
 
 fn baselines(task: &Task) -> Result<Vec<Method>, Failure> {

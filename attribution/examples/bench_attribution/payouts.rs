@@ -107,7 +107,12 @@ impl Calls {
 }
 
 /// All figures about pay that the task's folder has the retrainings for.
-pub(crate) fn measure(task: &Task, folder: &Path, damping: f64, sheet: &mut Sheet) -> Result<(), Failure> {
+pub(crate) fn measure(
+    task: &Task,
+    folder: &Path,
+    damping: f64,
+    sheet: &mut Sheet,
+) -> Result<(), Failure> {
     let part = Part::read(folder, "spread")?;
     let spread = Calls::new(task, &part, damping)?;
     let flags: Vec<bool> = part.places("flags")?.into_iter().map(|flag| flag == 1).collect();
@@ -130,7 +135,12 @@ fn part_of(part: f64, whole: f64) -> f64 {
 }
 
 /// What spoilt rows bring: to the honest accounts that have them, and if each row were an account.
-fn spoilt_rows(task: &Task, calls: &Calls, flags: &[bool], sheet: &mut Sheet) -> Result<(), Failure> {
+fn spoilt_rows(
+    task: &Task,
+    calls: &Calls,
+    flags: &[bool],
+    sheet: &mut Sheet,
+) -> Result<(), Failure> {
     let name = &task.about.task;
     for (rule, how, target) in
         [(NET, "net", Some(Target::AtMost(2.0))), (EVERY_CALL, "clamped every call", None)]
@@ -143,7 +153,8 @@ fn spoilt_rows(task: &Task, calls: &Calls, flags: &[bool], sheet: &mut Sheet) ->
             .zip(&paid.influence)
             .map(|(brought, paid)| brought.clamp(0.0, *paid as f64))
             .sum();
-        let title = format!("{name}: influence pay brought by 10% spoilt rows of honest accounts, {how}");
+        let title =
+            format!("{name}: influence pay brought by 10% spoilt rows of honest accounts, {how}");
         let row = Row::of(title, part_of(spoilt, influence as f64), "%");
         sheet.push(Row { target, ..row });
         let share = row_by_row(calls, flags, rule.clamp);
@@ -151,7 +162,11 @@ fn spoilt_rows(task: &Task, calls: &Calls, flags: &[bool], sheet: &mut Sheet) ->
         sheet.push(Row::of(title, share, "%"));
         if rule.clamp == Clamp::Net {
             let share = part_of(influence as f64, calls.pools());
-            sheet.push(Row::of(format!("{name}: share of the pools paid by influence"), share, "%"));
+            sheet.push(Row::of(
+                format!("{name}: share of the pools paid by influence"),
+                share,
+                "%",
+            ));
         }
     }
     Ok(())
@@ -169,7 +184,8 @@ fn brought_by(calls: &Calls, flags: &[bool], rule: PayRule) -> Vec<f64> {
         }
         for ((brought, spoilt), sum) in brought.iter_mut().zip(spoilt).zip(sums) {
             let counts = rule.clamp == Clamp::Net || *sum > 0;
-            *brought += POOL as f64 * spoilt as f64 / whole.max(1) as f64 * f64::from(u8::from(counts));
+            *brought +=
+                POOL as f64 * spoilt as f64 / whole.max(1) as f64 * f64::from(u8::from(counts));
         }
     }
     brought
@@ -186,13 +202,22 @@ fn row_by_row(calls: &Calls, flags: &[bool], clamp: Clamp) -> f64 {
         }
     }
     let paid = |wanted: bool| -> f64 {
-        nets.iter().zip(flags).filter(|(_, flag)| **flag == wanted).map(|(net, _)| net.max(0.0)).sum()
+        nets.iter()
+            .zip(flags)
+            .filter(|(_, flag)| **flag == wanted)
+            .map(|(net, _)| net.max(0.0))
+            .sum()
     };
     part_of(paid(true), paid(true) + paid(false))
 }
 
 /// Pay of an account with spoilt rows only.
-fn spoilt_account(task: &Task, calls: &Calls, part: &Part, sheet: &mut Sheet) -> Result<(), Failure> {
+fn spoilt_account(
+    task: &Task,
+    calls: &Calls,
+    part: &Part,
+    sheet: &mut Sheet,
+) -> Result<(), Failure> {
     let flags = part.places("flags")?;
     let bad = flags.iter().position(|flag| *flag == 1).map(|row| calls.owners[row]);
     let bad = bad.ok_or("a spoilt account must have rows")?;
@@ -237,7 +262,10 @@ fn left_out(task: &Task, calls: &Calls, part: &Part, sheet: &mut Sheet) -> Resul
     }
     let level = found.iter().skip(1).map(|(_, other)| other.value).fold(f64::MIN, f64::max);
     for (number, (how, interval)) in found.iter().enumerate() {
-        let title = format!("{}: rank correlation of pay with leaving an account out, {how}", task.about.task);
+        let title = format!(
+            "{}: rank correlation of pay with leaving an account out, {how}",
+            task.about.task
+        );
         let row = Row::with(title, *interval, "");
         sheet.push(if number == 0 { row.target(Target::Above(level)) } else { row });
     }
@@ -245,7 +273,13 @@ fn left_out(task: &Task, calls: &Calls, part: &Part, sheet: &mut Sheet) -> Resul
 }
 
 /// Pay of an account that hands in its rows ten times, against its pay with one copy.
-fn copying(task: &Task, calls: &Calls, part: &Part, damping: f64, sheet: &mut Sheet) -> Result<(), Failure> {
+fn copying(
+    task: &Task,
+    calls: &Calls,
+    part: &Part,
+    damping: f64,
+    sheet: &mut Sheet,
+) -> Result<(), Failure> {
     let copier = part.places("copier")?[0];
     let rows = calls.owners.len();
     let first = task.owners.len();

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use attribution::{
-    estimate::attributor::{Attributor, Cosine, DampedFisher, Blocks, GradientDot, Gradients, Norm, SketchSpace},
+    estimate::attributor::{
+        Attributor, Blocks, Cosine, DampedFisher, GradientDot, Gradients, Norm, SketchSpace,
+    },
     evaluate::{auc, bootstrap, bootstrap_mean, lds, loss_rise, spearman, top_rows},
     settle::keccak,
 };
@@ -11,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Failure,
-    methods::{DIMS, Kind, Method, PAID_DIM, all, projector},
+    methods::{DIMS, Kind, Method, PAID_DIM, QUICK_DIMS, all, projector},
     payouts,
     sheet::{Row, Sheet, Target},
     task::{Part, Task},
@@ -64,7 +66,13 @@ struct Plan {
 pub(crate) fn plan(folder: &Path) -> Result<(), Failure> {
     let task = Task::load(folder)?;
     let wanted = match (&*task.about.task, task.about.quick) {
-        ("digits", quick) => if quick { 10 } else { 40 },
+        ("digits", quick) => {
+            if quick {
+                10
+            } else {
+                40
+            }
+        }
         ("text", _) => 8,
         _ => 4,
     };
@@ -89,7 +97,9 @@ pub(crate) fn plan(folder: &Path) -> Result<(), Failure> {
 pub(crate) fn measure(folder: &Path, results: &Path) -> Result<(), Failure> {
     let task = Task::load(folder)?;
     let mut sheet = Sheet::default();
-    let methods = all(&task, &DIMS, |method| tuned(&task, method))?;
+    let methods = all(&task, if task.about.quick { &QUICK_DIMS } else { &DIMS }, |method| {
+        tuned(&task, method)
+    })?;
     let damping = correlations(&task, &methods, &mut sheet);
     mislabelled(&task, folder, damping, &mut sheet)?;
     rises(&task, folder, &mut sheet)?;
@@ -118,9 +128,9 @@ fn correlations(task: &Task, methods: &[Method], sheet: &mut Sheet) -> f64 {
         let setting = if setting.is_empty() { String::new() } else { format!(" ({setting})") };
         let row = Row::with(format!("{name}: LDS, {}{setting}", method.name), interval, "");
         let row = match (method.kind, best) {
-            (Kind::Committed(PAID_DIM), Some(best)) => row
-                .against(&best.0.name, mean(&best.2))
-                .target(Target::AtLeast(mean(&best.2))),
+            (Kind::Committed(PAID_DIM), Some(best)) => {
+                row.against(&best.0.name, mean(&best.2)).target(Target::AtLeast(mean(&best.2)))
+            }
             _ => row,
         };
         sheet.push(row);
@@ -143,7 +153,9 @@ fn correlations(task: &Task, methods: &[Method], sheet: &mut Sheet) -> f64 {
         }
     }
     for dim in DIMS {
-        let (Some(int8), Some(float)) = (of(Kind::Committed(dim)), of(Kind::Sketch(dim))) else { continue };
+        let (Some(int8), Some(float)) = (of(Kind::Committed(dim)), of(Kind::Sketch(dim))) else {
+            continue;
+        };
         let change: Vec<f64> = int8.iter().zip(float).map(|(a, b)| a - b).collect();
         let change = mean(&change).abs();
         let row = Row::of(format!("{name}: LDS change, float to int8, d = {dim}"), change, "");
@@ -153,7 +165,12 @@ fn correlations(task: &Task, methods: &[Method], sheet: &mut Sheet) -> f64 {
     let about = &task.about;
     sheet.note(format!(
         "{name}: {} rows, {} queries ({} judged), {} half subsets x {} seeds, p = {}",
-        about.rows, about.queries, queries.len(), about.subsets, task.seeds(), task.gradients().layout().len()
+        about.rows,
+        about.queries,
+        queries.len(),
+        about.subsets,
+        task.seeds(),
+        task.gradients().layout().len()
     ));
     damping
 }
@@ -166,7 +183,11 @@ fn ceiling(task: &Task, queries: &[usize], sheet: &mut Sheet) {
     let of_query = |&q: &usize| spearman(&task.outputs(q, 0..1), &task.outputs(q, 1..2));
     let values: Vec<f64> = queries.iter().filter_map(of_query).collect();
     if let Some(found) = bootstrap_mean(&values, RESAMPLES, SEED) {
-        sheet.push(Row::with(format!("{}: seed ceiling, one seed against another", task.about.task), found, ""));
+        sheet.push(Row::with(
+            format!("{}: seed ceiling, one seed against another", task.about.task),
+            found,
+            "",
+        ));
     }
 }
 
@@ -220,7 +241,8 @@ fn rises(task: &Task, folder: &Path, sheet: &mut Sheet) -> Result<(), Failure> {
     let best = others.max_by(|a, b| a.1.value.total_cmp(&b.1.value)).copied();
     let name = &task.about.task;
     for (method, rise) in &found {
-        let row = Row::with(format!("{name}: loss rise without the top 1%, {method}"), *rise, "nats");
+        let row =
+            Row::with(format!("{name}: loss rise without the top 1%, {method}"), *rise, "nats");
         let row = match best {
             Some((peer, best)) if **method == paid => {
                 row.against(peer, best.value).target(Target::Above(best.value))

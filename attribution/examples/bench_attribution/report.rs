@@ -25,14 +25,18 @@ pub(crate) fn report(results: &Path) -> Result<(), Failure> {
             Err(_) => missing.push(*part),
         }
     }
-    println!("{:<96} {:>10} {:<10} {:<18} {:>10} {:>4}", "", "value", "unit", "interval", "target", "met");
+    println!(
+        "{:<96} {:>10} {:<10} {:<18} {:>10} {:>4}",
+        "", "value", "unit", "interval", "target", "met"
+    );
     rows.iter().for_each(show);
     notes.iter().for_each(|note| println!("{note}"));
     missing.iter().for_each(|part| println!("not measured: {part}"));
     let met = rows.iter().filter_map(Row::met);
     println!("{} of {} targets met", met.clone().filter(|met| *met).count(), met.count());
     let measured: Vec<Value> = rows.iter().map(value).collect();
-    let report = json!({ "machine": machine(), "rows": measured, "notes": notes, "missing": missing });
+    let report =
+        json!({ "machine": machine(), "rows": measured, "notes": notes, "missing": missing });
     let path = results.join("attribution.json");
     fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
     println!("{}", path.display());
@@ -40,10 +44,15 @@ pub(crate) fn report(results: &Path) -> Result<(), Failure> {
 }
 
 fn show(row: &Row) {
-    let interval = row.interval.map_or_else(String::new, |(low, high)| format!("[{low:.3}, {high:.3}]"));
+    let interval =
+        row.interval.map_or_else(String::new, |(low, high)| format!("[{low:.3}, {high:.3}]"));
     let met = row.met().map_or("", |met| if met { "yes" } else { "NO" });
     let (name, unit) = (&row.name, &row.unit);
-    println!("{name:<96} {:>10} {unit:<10} {interval:<18} {:>10} {met:>4}", amount(row.value), target(row.target));
+    println!(
+        "{name:<96} {:>10} {unit:<10} {interval:<18} {:>10} {met:>4}",
+        amount(row.value),
+        target(row.target)
+    );
     if let (Some(peer), Some(ratio)) = (&row.peer, row.ratio) {
         println!("    {ratio:.3} of {peer}");
     }
@@ -103,7 +112,8 @@ fn plot(results: &Path, rows: &[Row]) -> Result<(), Failure> {
         };
         let title = format!("{task}: LDS by sketch dimension");
         curves.push(Lines { title, across: "d", curves: vec![by_dim("int8"), by_dim("f32")] });
-        panels.push(Bars { title: format!("{task}: LDS, 95% intervals over queries"), bars: found });
+        panels
+            .push(Bars { title: format!("{task}: LDS, 95% intervals over queries"), bars: found });
     }
     for (name, svg) in [("attribution.svg", bars(&panels)), ("attribution-d.svg", lines(&curves))] {
         let path = results.join(name);

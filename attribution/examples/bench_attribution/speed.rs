@@ -1,3 +1,5 @@
-use std::path::Path;
 use crate::Failure;
-pub(crate) fn measure(_: &Path, _: &Path, _: bool) -> Result<(), Failure> { Ok(()) }
+use std::path::Path;
+pub(crate) fn measure(_: &Path, _: &Path, _: &Path, _: bool) -> Result<(), Failure> {
+    Ok(())
+}

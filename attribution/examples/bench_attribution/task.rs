@@ -186,7 +186,8 @@ impl Part {
 
     pub(crate) fn all_floats(&self) -> Result<BTreeMap<String, Table<f32>>, Failure> {
         let tensors = SafeTensors::deserialize(&self.bytes)?;
-        let read = |(name, view): (String, TensorView<'_>)| Ok((name, table(&view, f32::from_le_bytes)?));
+        let read =
+            |(name, view): (String, TensorView<'_>)| Ok((name, table(&view, f32::from_le_bytes)?));
         tensors.tensors().into_iter().map(read).collect()
     }
 }
@@ -194,7 +195,9 @@ impl Part {
 /// Numbers of four bytes; one row for a vector, the last axis for the width of others.
 fn table<T>(view: &TensorView<'_>, number: fn([u8; 4]) -> T) -> Result<Table<T>, Failure> {
     if view.dtype().bitsize() != 32 {
-        return Err(format!("tensors must have numbers of four bytes, got {:?}", view.dtype()).into());
+        return Err(
+            format!("tensors must have numbers of four bytes, got {:?}", view.dtype()).into()
+        );
     }
     let width = view.shape().last().copied().unwrap_or(1).max(1);
     let values = view.data().chunks_exact(4).map(|b| number([b[0], b[1], b[2], b[3]]));
