@@ -9,7 +9,7 @@ BIN := $(CARGO_TARGET_DIR)/debug
 FORGE := tools/forge
 
 .PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi openapi gas bench-prover
-.PHONY: golden pretrain bench-inference bench-spans fuzz
+.PHONY: golden pretrain bench-inference bench-spans bench-attribution bench-attribution-quick fuzz
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -70,6 +70,12 @@ bench-inference: ## measure serving with adapters beside transformers, PEFT and 
 
 bench-spans: ## measure the span index beside infini-gram (bench/results/)
 	bench/spans/run.sh
+
+bench-attribution: setup ## measure attribution against retraining, beside dattri (hours; bench/results/)
+	bench/attribution/run.sh
+
+bench-attribution-quick: setup ## the same with few retrainings, in minutes
+	bench/attribution/run.sh --quick
 
 golden: ## remake the golden logits (installs torch, transformers and peft in a virtual environment)
 	inference/tests/golden/make.sh

@@ -4,6 +4,7 @@ extern crate alloc;
 
 mod error;
 pub mod estimate;
+pub mod evaluate;
 pub mod provenance;
 pub mod settle;
 pub mod spans;

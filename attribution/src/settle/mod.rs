@@ -47,6 +47,7 @@ pub use ledger::{BatchHeader, Carries, Draw, Ledger, MAX_ROWS, MIN_ROWS};
 pub use log2::{LOG2_ONE, log2};
 pub use mix::{Mix, Pools};
 pub use payload::{MAX_SYMBOLS, SYMBOL_BYTES, payload_header};
+pub(crate) use pool::share_pool;
 pub use record::{Call, Record, Terms};
 pub use reputation::{Conduct, MIN_REPUTATION};
 pub use row::Row;

@@ -1,0 +1,245 @@
+//! Times with the project's model: an answer's attribution against its generation, and the index's size and build.
+
+use std::{fs, path::Path, sync::Arc, time::Instant};
+
+use attribution::{
+    estimate::{
+        IndexBuilder, IndexConfig, InfluenceIndex, Projector, RowSource, SiteGradient, SiteShape,
+    },
+    settle::{EarnerIndex, keccak},
+};
+use inference::{
+    adapter::AdapterSet,
+    engine::{Engine, EngineConfig, EngineHandle, Event, Request},
+    gradient::{SiteGradient as Gradient, row_gradient, row_gradients},
+    model::Decoder,
+    sampler::Sampling,
+    scheduler::SchedulerConfig,
+    tokenizer::Tokenizer,
+    train::{AdamWConfig, Example, LoraConfig, Schedule, Settings, TrainableLora, Trainer},
+};
+
+use crate::{
+    Failure,
+    methods::{PAID_DIM, projector},
+    sheet::{Row, Sheet, Target},
+};
+
+const CONTRIBUTORS: u32 = 1000;
+const ANSWER: usize = 64;
+const PROMPT: usize = 24;
+const BATCH: usize = 8;
+const REPEATS: usize = 9;
+
+/// The project's model with an adapter trained for one epoch.
+struct Model {
+    decoder: Arc<Decoder>,
+    tokenizer: Arc<Tokenizer>,
+    lora: TrainableLora,
+    examples: Vec<Example>,
+    epoch: f64,
+}
+
+/// Writes the figures. `folder` is the Solidity task's, for its texts.
+pub(crate) fn measure(
+    folder: &Path,
+    model: &Path,
+    results: &Path,
+    quick: bool,
+) -> Result<(), Failure> {
+    let mut sheet = Sheet::default();
+    let model = Model::train(folder, model)?;
+    let sketches = build(&model, &mut sheet)?;
+    // With at least half as many rows as d, whitening is a whole matrix, as it is with 10,000.
+    let rows = if quick { PAID_DIM / 2 } else { 10_000 };
+    let index = index_of(&model, &sketches, rows)?;
+    size(&index, &mut sheet);
+    answer(&model, &index, folder, &mut sheet)?;
+    sheet.write(results, "speed")
+}
+
+impl Model {
+    fn train(folder: &Path, model: &Path) -> Result<Self, Failure> {
+        let (decoder, tokenizer) = (Decoder::load(model)?, Tokenizer::load(model)?);
+        let about: serde_json::Value =
+            serde_json::from_slice(&fs::read(folder.join("task.json"))?)?;
+        let texts = about["texts"]["rows"].as_array().ok_or("task.json must have texts")?;
+        let example = |text: &serde_json::Value| {
+            Ok(Example::whole(tokenizer.encode_prompt(text.as_str().unwrap_or_default())?))
+        };
+        let examples = texts.iter().map(example).collect::<Result<Vec<_>, Failure>>()?;
+        let lora = TrainableLora::new(&decoder, &LoraConfig::default(), 1)?;
+        let steps = examples.len().div_ceil(BATCH) as u64;
+        let settings = Settings {
+            schedule: Schedule { peak: 2e-3, floor: 0.1, warmup: 0, steps },
+            optimizer: AdamWConfig { weight_decay: 0.0, ..AdamWConfig::default() },
+            clip: 1.0,
+            batch: BATCH,
+            seed: 1,
+        };
+        let start = Instant::now();
+        Trainer::new(lora.variables(), settings)?.run(&decoder, &lora, &examples, |_, _| Ok(()))?;
+        let epoch = start.elapsed().as_secs_f64();
+        let (decoder, tokenizer) = (Arc::new(decoder), Arc::new(tokenizer));
+        Ok(Self { decoder, tokenizer, lora, examples, epoch })
+    }
+
+    fn shapes(&self) -> Result<Vec<SiteShape>, Failure> {
+        let shape = |w: inference::model::SiteWeights| SiteShape {
+            rank: w.rank,
+            d_in: w.d_in,
+            d_out: w.d_out,
+        };
+        Ok(self.lora.weights()?.into_iter().map(shape).collect())
+    }
+}
+
+fn sites(gradients: &[Gradient]) -> Vec<SiteGradient<'_>> {
+    let site = |g| {
+        let Gradient { rank, d_in, d_out, a, b, .. } = g;
+        SiteGradient { a, b, rank: *rank, d_in: *d_in, d_out: *d_out }
+    };
+    gradients.iter().map(site).collect()
+}
+
+fn source(place: u32) -> RowSource {
+    let hash = keccak(&[&place.to_be_bytes()]);
+    let earner = EarnerIndex(1 + place % CONTRIBUTORS);
+    RowSource { datanet: 0, index: place.into(), hash, earner, cluster: place }
+}
+
+fn config() -> IndexConfig {
+    IndexConfig { projector: projector(PAID_DIM), ..IndexConfig::default() }
+}
+
+/// Builds an index of the rows, against one epoch of training on them; returns raw sketches.
+fn build(model: &Model, sheet: &mut Sheet) -> Result<Vec<Vec<f32>>, Failure> {
+    let start = Instant::now();
+    let mut builder = IndexBuilder::new(&model.shapes()?, config())?;
+    let mut place = 0;
+    for examples in model.examples.chunks(BATCH) {
+        for gradients in row_gradients(&model.decoder, &model.lora, examples)? {
+            builder.push(source(place), &sites(&gradients))?;
+            place += 1;
+        }
+    }
+    builder.finish(|_| {})?;
+    let built = start.elapsed().as_secs_f64();
+    let rows = model.examples.len();
+    let title = format!("index build, {rows} rows, d = {PAID_DIM}, in epochs of training");
+    sheet.push(Row::of(title, built / model.epoch, "epochs").target(Target::AtMost(2.0)));
+    sheet.push(Row::of(format!("one epoch of training, {rows} rows"), model.epoch, "s"));
+    let projector = Projector::new(&model.shapes()?, config().projector)?;
+    let some = model.examples.iter().take(64);
+    some.map(|example| {
+        let gradients =
+            row_gradient(&model.decoder, &model.lora, &example.tokens, example.loss_from)?;
+        Ok(projector.project(&sites(&gradients))?)
+    })
+    .collect()
+}
+
+/// An index of many rows: sums of two rows' sketches, because times do not depend on what rows say.
+fn index_of(model: &Model, sketches: &[Vec<f32>], rows: usize) -> Result<InfluenceIndex, Failure> {
+    let mut builder = IndexBuilder::new(&model.shapes()?, config())?;
+    for place in 0..u32::try_from(rows)? {
+        let at = place as usize;
+        let (a, b) =
+            (&sketches[at % sketches.len()], &sketches[at / sketches.len() % sketches.len()]);
+        // A little of something that no two rows share keeps the Fisher matrix's rank at the rows'.
+        let mut row: Vec<f32> = a.iter().zip(b).map(|(a, b)| a + 0.5 * b).collect();
+        row[at % PAID_DIM] += 1e-2;
+        builder.push_sketch(source(place), &row)?;
+    }
+    Ok(builder.finish(|_| {})?.0)
+}
+
+fn size(index: &InfluenceIndex, sheet: &mut Sheet) {
+    let rows = index.rows().len();
+    let matrix = 4 * PAID_DIM * PAID_DIM;
+    let bytes = index.to_bytes().len();
+    let each = bytes.saturating_sub(matrix) as f64 / rows as f64;
+    let title =
+        format!("index bytes per row, {rows} rows, d = {PAID_DIM}, beside the whitening matrix");
+    sheet.push(Row::of(title, each, "bytes").target(Target::AtMost((PAID_DIM + 64) as f64)));
+    sheet.push(Row::of(
+        "whitening matrix, once per model",
+        matrix as f64 / f64::from(1 << 20),
+        "MiB",
+    ));
+}
+
+/// One answer of 64 tokens: generation, then attribution.
+fn answer(
+    model: &Model,
+    index: &InfluenceIndex,
+    folder: &Path,
+    sheet: &mut Sheet,
+) -> Result<(), Failure> {
+    let adapter = folder.join("adapter");
+    model.lora.save(&adapter, &LoraConfig::default(), "openledger-tiny")?;
+    let scheduler = SchedulerConfig { prefix_cache: false, ..SchedulerConfig::default() };
+    let config = EngineConfig { scheduler, ..EngineConfig::default() };
+    let engine = Engine::start(Arc::clone(&model.decoder), Arc::clone(&model.tokenizer), config)?;
+    let set = AdapterSet::one(engine.load_adapter(&adapter)?.hash);
+    let (mut generated, mut attributed, mut scored) = (Vec::new(), Vec::new(), Vec::new());
+    for example in &model.examples {
+        let prompt = &example.tokens[..example.tokens.len().min(PROMPT)];
+        let start = Instant::now();
+        let answer = generate(&engine, prompt, &set)?;
+        let generation = start.elapsed().as_secs_f64();
+        if answer.len() < ANSWER {
+            continue;
+        }
+        let tokens = [prompt, &answer].concat();
+        let start = Instant::now();
+        let gradient = row_gradient(&model.decoder, &model.lora, &tokens, prompt.len())?;
+        let query = index.query(&sites(&gradient))?;
+        let scoring = Instant::now();
+        let (contributors, rows) = (index.score_contributors(&query)?, index.score_rows(&query)?);
+        scored.push(1e3 * scoring.elapsed().as_secs_f64());
+        assert_eq!(contributors.iter().sum::<i64>(), rows.iter().map(|s| i64::from(*s)).sum());
+        attributed.push(start.elapsed().as_secs_f64());
+        generated.push(generation);
+        if generated.len() == REPEATS {
+            break;
+        }
+    }
+    engine.shutdown();
+    if generated.is_empty() {
+        return Err(format!("no answer had {ANSWER} tokens").into());
+    }
+    let what = format!("{} rows, {} contributors", index.rows().len(), index.contributors().len());
+    let ratios: Vec<f64> = attributed.iter().zip(&generated).map(|(a, g)| a / g).collect();
+    let title = format!(
+        "attribution of an answer of {ANSWER} tokens against {what}, in its generation's time"
+    );
+    sheet.push(median(&title, &ratios, "").target(Target::AtMost(1.0)));
+    sheet.push(median(&format!("generation of {ANSWER} tokens"), &generated, "s"));
+    sheet.push(median("attribution of it", &attributed, "s"));
+    let title = format!("scoring alone, {what}, d = {PAID_DIM}");
+    sheet.push(median(&title, &scored, "ms").target(Target::AtMost(20.0)));
+    Ok(())
+}
+
+/// A greedy answer; the end of text counts as a token like others.
+fn generate(engine: &EngineHandle, prompt: &[u32], set: &AdapterSet) -> Result<Vec<u32>, Failure> {
+    let sampling = Sampling { max_tokens: ANSWER, ..Sampling::default() };
+    let request =
+        Request { prompt: prompt.to_vec(), adapters: set.clone(), sampling, ..Request::default() };
+    let mut events = engine.submit(request)?;
+    loop {
+        match events.blocking_recv() {
+            Some(Event::Finished { answer, .. }) => return Ok(answer.completion),
+            Some(Event::Token { .. }) => {}
+            other => return Err(format!("not served: {other:?}").into()),
+        }
+    }
+}
+
+fn median(name: &str, values: &[f64], unit: &str) -> Row {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let interval = sorted.first().copied().zip(sorted.last().copied());
+    Row { interval, ..Row::of(name, sorted[sorted.len() / 2], unit) }
+}

@@ -1,0 +1,66 @@
+"""Trainings that methods are held against: on half subsets, without an account, without the rows that a method names."""
+
+import sys
+
+import torch
+
+from lora import Bar, fresh, log_likelihoods, train
+
+
+def halves(task):
+    """Members of each half subset, `(subsets, rows / 2)`."""
+    generator = torch.Generator().manual_seed(5)
+    rows = len(task.rows[0])
+    picked = [torch.randperm(rows, generator=generator)[: rows // 2] for _ in range(task.subsets)]
+    return torch.stack([members.sort().values for members in picked])
+
+
+def subset_outputs(task, store) -> dict:
+    """Log-likelihood of each query under the model trained on each half subset: `outputs (seeds, subsets, queries)`.
+
+    Seeds differ in the adapter's first weights and in the order of rows."""
+    members, rows = halves(task), len(task.rows[0])
+    bar, done, outputs = Bar(f"{task.name}: half subsets", task.seeds * task.subsets), 0, []
+    for seed in range(task.seeds):
+        parts = []
+        for at in range(0, task.subsets, task.stack):
+            chunk = members[at : at + task.stack]
+
+            def make():
+                orders = [task.recipe.order(m, 1000 * seed + at + i) for i, m in enumerate(chunk)]
+                inits = [fresh(task.model, seed)] * len(chunk)
+                trained = train(task, task.rows, torch.stack(orders), torch.ones(len(chunk), rows), inits)[-1]
+                return {"outputs": log_likelihoods(task, trained, task.queries)}
+
+            parts.append(store.part(f"subsets-{seed}-{at}", make)["outputs"])
+            done += len(chunk)
+            bar.at(done, sys.stderr)
+        outputs.append(torch.cat(parts))
+    return {"members": members.int(), "outputs": torch.stack(outputs)}
+
+
+def without(task, store, name: str, data, dropped: list[torch.Tensor], seeds: int) -> torch.Tensor:
+    """Log-likelihood of each query after training without each set of rows, mean over seeds, `(sets, queries)`.
+
+    Every set is trained in the same order of rows from the same weights, dropped rows weighing nothing, so that what differs
+    is the rows and not chance."""
+    rows = len(data[0])
+    bar, done, total = Bar(f"{task.name}: {name}", seeds * len(dropped)), 0, 0
+    for seed in range(seeds):
+        order, parts = task.recipe.order(torch.arange(rows), seed), []
+        for at in range(0, len(dropped), task.stack):
+            chunk = dropped[at : at + task.stack]
+
+            def make():
+                weights = torch.ones(len(chunk), rows)
+                for i, gone in enumerate(chunk):
+                    weights[i, gone] = 0
+                orders = order.expand(len(chunk), *order.shape)
+                trained = train(task, data, orders, weights, [fresh(task.model, seed)] * len(chunk))[-1]
+                return {"outputs": log_likelihoods(task, trained, task.queries)}
+
+            parts.append(store.part(f"without-{name}-{seed}-{at}", make)["outputs"])
+            done += len(chunk)
+            bar.at(done, sys.stderr)
+        total = total + torch.cat(parts)
+    return total / seeds

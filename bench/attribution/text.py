@@ -1,0 +1,113 @@
+"""Generated string tasks: a character model that has read Python's help topics learns twelve of them by LoRA."""
+
+import pydoc_data.topics
+import random
+import re
+
+import torch
+
+from decoder import IGNORED, Decoder, mean_hidden, token_losses
+from lora import Recipe, adapt
+from task import Task, remembered
+
+ALPHABET = [chr(code) for code in range(32, 127)] + ["\n"]
+ROWS_OF_A_TASK, QUERIES_OF_A_TASK, LONGEST = 30, 5, 32
+CONFIG = {
+    "vocab_size": len(ALPHABET) + 1,
+    "hidden_size": 64,
+    "intermediate_size": 170,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "head_dim": 16,
+    "num_hidden_layers": 2,
+    "max_position_embeddings": 64,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+}
+TASKS = {
+    "reverse": lambda w: w[::-1],
+    "upper": str.upper,
+    "twice": lambda w: w + w,
+    "first": lambda w: w[0] * 3,
+    "last": lambda w: w[-1] * 3,
+    "sort": lambda w: "".join(sorted(w)),
+    "vowels": lambda w: re.sub("[^aeiou]", "", w) or "none",
+    "count": lambda w: f"{len(w)} letters",
+    "dots": lambda w: ".".join(w),
+    "plural": lambda w: w + ("es" if w[-1] in "sxz" else "s"),
+    "head": lambda w: w[:3],
+    "swap": lambda w: w[-1] + w[1:-1] + w[0],
+}
+
+
+class Text(Task):
+    name = "text"
+    recipe = Recipe(epochs=16, batch=12, rate=1e-2, adam=True)
+    accounts = 18
+    stack = 8
+    logra = 256
+
+    def __init__(self, quick: bool, store):
+        topics = "\n".join(pydoc_data.topics.topics.values())
+        words = sorted(set(re.findall(r"\b[a-z]{4,7}\b", topics)))
+        chosen = random.Random(3)
+        tasks = [(kind, name, make) for kind, (name, make) in enumerate(TASKS.items())]
+        rows, queries = [], []
+        for kind, name, make in tasks:
+            picked = chosen.sample(words, ROWS_OF_A_TASK + QUERIES_OF_A_TASK)
+            lines = [(f"{name} {word} = ", make(word) + "\n", kind) for word in picked]
+            rows, queries = rows + lines[:ROWS_OF_A_TASK], queries + lines[ROWS_OF_A_TASK:]
+        chosen.shuffle(rows)
+        self.lines, self.asked = rows, queries
+        self.rows, self.queries = encode(rows), encode(queries)
+        self.kinds = torch.tensor([float(kind) for *_, kind in rows])
+        base = remembered(store, Decoder(CONFIG), lambda model: pretrain(model, topics))
+        self.model = adapt(base, rank=4, scale=2.0)
+        self.subsets, self.seeds = (30, 1) if quick else (100, 2)
+
+    def losses(self, logits, y):
+        return token_losses(logits, y)
+
+    def represent(self, x, y):
+        return mean_hidden(self.model, x, y)
+
+    def spoil(self, data, rows, generator):
+        """The answer of a row of another task in place of a row's own."""
+        lines = list(self.lines)
+        for row in rows.tolist():
+            others = [line for line in self.lines if line[2] != lines[row][2]]
+            other = others[torch.randint(len(others), (1,), generator=generator).item()]
+            lines[row] = (lines[row][0], other[1], lines[row][2])
+        x, y = encode(lines)
+        assert len(x) == len(data[0])
+        return x, y
+
+    def texts(self):
+        return [question + answer for question, answer, _ in self.lines], [q + a for q, a, _ in self.asked]
+
+
+def encode(lines):
+    """Inputs and targets, `(rows, LONGEST)`; only the answer is counted."""
+    x = torch.full((len(lines), LONGEST), len(ALPHABET))
+    y = torch.full((len(lines), LONGEST), IGNORED)
+    for row, (question, answer, _) in enumerate(lines):
+        codes = torch.tensor([ALPHABET.index(c) for c in question + answer])
+        x[row, : len(codes) - 1] = codes[:-1]
+        y[row, len(question) - 1 : len(codes) - 1] = codes[len(question) :]
+    return x, y
+
+
+def pretrain(model, topics: str):
+    torch.manual_seed(1)
+    codes = torch.tensor([ALPHABET.index(c) for c in topics if c in ALPHABET])
+    torch.nn.init.normal_(model.embed_tokens.weight, std=0.05)
+    steps = 700
+    optimiser = torch.optim.AdamW(model.parameters(), 4e-3)
+    for step in range(steps):
+        starts = torch.randint(len(codes) - LONGEST - 1, (32,))
+        batch = codes[starts[:, None] + torch.arange(LONGEST + 1)]
+        optimiser.param_groups[0]["lr"] = 4e-3 * (1 - step / steps)
+        optimiser.zero_grad()
+        losses, counted = token_losses(model(batch[:, :-1]), batch[:, 1:])
+        (losses.sum() / counted.sum()).backward()
+        optimiser.step()
