@@ -13,11 +13,25 @@ pub enum Level {
     Avx512,
 }
 
+/// Environment variable that names the widest level to use: `baseline`, `avx2` or `avx512`. It is
+/// read once. Any other value leaves the processor's.
+const CAP: &str = "OPENLEDGER_VECTORS";
+
 impl Level {
-    /// The widest level that this processor has.
+    /// The widest level that this processor has and the environment variable `OPENLEDGER_VECTORS`
+    /// (`baseline`, `avx2` or `avx512`) allows: so that anyone can see that it makes no difference
+    /// to the bits, and what it makes to the time.
     pub fn detect() -> Self {
         static LEVEL: OnceLock<Level> = OnceLock::new();
-        *LEVEL.get_or_init(Self::probe)
+        *LEVEL.get_or_init(|| Self::probe().min(Self::cap()))
+    }
+
+    fn cap() -> Self {
+        match std::env::var(CAP).as_deref() {
+            Ok("baseline") => Self::Baseline,
+            Ok("avx2") => Self::Avx2,
+            _ => Self::Avx512,
+        }
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -73,6 +73,20 @@ pub fn shuffled(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
     order
 }
 
+/// Indices of the examples of a step, from 0, out of `count`, in the order of the batch: each epoch
+/// sees all of them once, in an order that depends on the seed; an epoch's last batch may be smaller.
+///
+/// Whoever has a run's settings can tell which rows each step had.
+///
+/// # Panics
+/// If `batch` is 0.
+pub fn batch_at(count: usize, batch: usize, seed: u64, step: u64) -> Vec<usize> {
+    let per_epoch = count.div_ceil(batch).max(1) as u64;
+    let (epoch, within) = (step / per_epoch, step % per_epoch);
+    let first = within as usize * batch;
+    shuffled(count, seed, epoch)[first..count.min(first + batch)].to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +105,18 @@ mod tests {
     fn example_without_counted_tokens_is_an_error() {
         for loss_from in [0, 2, 9] {
             assert!(Batch::new([&Example { tokens: vec![1, 2], loss_from }]).is_err());
+        }
+    }
+
+    #[test]
+    fn steps_of_an_epoch_see_every_example_once() {
+        for (count, batch) in [(10usize, 3), (9, 3), (2, 5), (1, 1)] {
+            let per_epoch = count.div_ceil(batch) as u64;
+            for epoch in 0..3 {
+                let steps = epoch * per_epoch..(epoch + 1) * per_epoch;
+                let seen: Vec<usize> = steps.flat_map(|s| batch_at(count, batch, 7, s)).collect();
+                assert_eq!(seen, shuffled(count, 7, epoch));
+            }
         }
     }
 

@@ -11,7 +11,7 @@ pub mod trainer;
 pub mod vocabulary;
 
 pub use self::{
-    data::{Example, shuffled},
+    data::{Example, batch_at, shuffled},
     lora::{ALL_LINEAR, LoraConfig, TrainableLora},
     optimizer::{AdamW, AdamWConfig},
     schedule::Schedule,

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor, Var, backprop::GradStore};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    data::{Batch, Example, shuffled},
+    data::{Batch, Example, batch_at},
     optimizer::{AdamW, AdamWConfig},
     schedule::Schedule,
 };
@@ -132,14 +132,9 @@ impl Trainer {
         })
     }
 
-    /// Indices of the examples of the next step out of `count`: each epoch sees all of them once, in
-    /// an order that depends on the seed; an epoch's last batch may be smaller.
+    /// Indices of the examples of the next step out of `count`, as [`batch_at`] gives them.
     pub fn next_batch(&self, count: usize) -> Vec<usize> {
-        let per_epoch = count.div_ceil(self.settings.batch).max(1) as u64;
-        let (epoch, within) = (self.steps_done() / per_epoch, self.steps_done() % per_epoch);
-        let first = within as usize * self.settings.batch;
-        let order = shuffled(count, self.settings.seed, epoch);
-        order[first..count.min(first + self.settings.batch)].to_vec()
+        batch_at(count, self.settings.batch, self.settings.seed, self.steps_done())
     }
 
     /// Runs all remaining steps over `examples`, calling `report` after each.

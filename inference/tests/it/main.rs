@@ -2,6 +2,7 @@
 
 mod adapters;
 mod batching;
+mod bits;
 mod chatglm;
 mod engine;
 mod exports;
