@@ -95,11 +95,12 @@ impl Model {
 }
 
 fn sites(gradients: &[Gradient]) -> Vec<SiteGradient<'_>> {
-    let site = |g| {
-        let Gradient { rank, d_in, d_out, a, b, .. } = g;
-        SiteGradient { a, b, rank: *rank, d_in: *d_in, d_out: *d_out }
-    };
     gradients.iter().map(site).collect()
+}
+
+fn site(gradient: &Gradient) -> SiteGradient<'_> {
+    let Gradient { rank, d_in, d_out, a, b, .. } = gradient;
+    SiteGradient { a, b, rank: *rank, d_in: *d_in, d_out: *d_out }
 }
 
 fn source(place: u32) -> RowSource {
