@@ -4,6 +4,8 @@ extern crate alloc;
 
 mod error;
 pub mod estimate;
+pub mod quality;
+pub mod retrieval;
 pub mod settle;
 
 pub use error::{Error, Result};

@@ -1,3 +1,5 @@
 //! Tests of the public interface.
 
 mod estimate;
+mod quality;
+mod retrieval;
