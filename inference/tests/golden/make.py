@@ -2,6 +2,7 @@
 make.sh."""
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from adapters import expert_adapter, family_adapters, rule_adapters, save_adapter
 from chats import make_chats
+from encoders import make_encoder, make_fetched
 from families import FAMILIES, POSITIONED
 from merges import make_merges
 from models import KEPT, LENGTH, SKIPPED, clear, experts_are_certain, load, logits, make_base, noise
@@ -88,6 +90,13 @@ def make_for(base: Path) -> None:
     golden(base, folder, ["adapter"])
 
 
+def make_encoders() -> None:
+    make_encoder(HERE / "encoder")
+    fetched = Path(os.environ.get("OPENLEDGER_CACHE", Path.home() / ".cache" / "openledger")) / "encoder"
+    if fetched.exists():
+        make_fetched(fetched, HERE / "encoder_minilm")
+
+
 def make_all() -> None:
     for name in FAMILIES:
         make_family(name)
@@ -95,6 +104,7 @@ def make_all() -> None:
     make_merges(HERE / "llama3" / "base", HERE / "merge")
     make_tokenizers(HERE / "tokenizers")
     make_chats()
+    make_encoders()
 
 
 if __name__ == "__main__":
@@ -112,5 +122,7 @@ if __name__ == "__main__":
             make_tokenizers(HERE / "tokenizers")
         elif argument == "chats":
             make_chats()
+        elif argument == "encoders":
+            make_encoders()
         else:
             make_for(Path(argument).resolve())

@@ -3,6 +3,7 @@
 mod adapters;
 mod batching;
 mod chatglm;
+mod encoder;
 mod engine;
 mod families;
 mod fixture;
