@@ -27,3 +27,6 @@ fi
 genesis=${OPENLEDGER_CACHE:-$HOME/.cache/openledger}/genesis-l2.json
 [ -s "$genesis" ] || say "genesis of the dev chain, from a real OP Stack"
 tools/genesis.sh "$genesis"
+
+# Only retrieval needs it, so a registry that cannot be reached is no reason to stop.
+tools/encoder.sh || say "no sentence encoder: retrieval with vectors will not work"

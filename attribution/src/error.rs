@@ -284,13 +284,26 @@ pub enum Error {
     #[error("a span proof is refused: {0}")]
     SpanProof(&'static str),
     /// Reading or writing an index file failed.
-    #[error("index file {path}: {reason}")]
+    #[error("file {path}: {reason}")]
     File {
         /// The file.
         path: String,
         /// What the system said.
         reason: String,
     },
+    /// A file whose bytes are not those that were written.
+    #[error("{path} must have keccak256 0x{}, got 0x{}", hex(expected), hex(found))]
+    Damaged {
+        /// The file.
+        path: String,
+        /// The hash written down for it.
+        expected: [u8; 32],
+        /// The hash of its bytes.
+        found: [u8; 32],
+    },
+    /// The index of words failed.
+    #[error("index of words: {0}")]
+    Lexical(String),
 }
 
 impl Error {

@@ -6,6 +6,8 @@ mod error;
 pub mod estimate;
 pub mod evaluate;
 pub mod provenance;
+pub mod quality;
+pub mod retrieval;
 pub mod settle;
 pub mod spans;
 

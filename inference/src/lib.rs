@@ -7,7 +7,7 @@
 //! - [`comm`]: what the ranks of a split model tell each other
 //! - [`kernels`]: fixed-order CPU arithmetic, whose bits depend on a row's own inputs only
 //! - [`train`]: full-parameter and LoRA training on the same layers
-//! - [`embedding`]: texts as vectors
+//! - [`embedding`]: texts as vectors of the served model; [`encoder`]: as vectors of a sentence encoder
 //! - [`gradient`]: per-row gradients at the LoRA sites, which attribution is made from
 //! - [`tokenizer`]: byte-level BPE, chat template, incremental decoding
 
@@ -15,6 +15,7 @@ pub mod adapter;
 pub mod comm;
 pub mod config;
 pub mod embedding;
+pub mod encoder;
 pub mod engine;
 pub mod error;
 pub mod eval;

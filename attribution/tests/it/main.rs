@@ -2,4 +2,6 @@
 
 mod estimate;
 mod provenance;
+mod quality;
+mod retrieval;
 mod spans;

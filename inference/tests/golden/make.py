@@ -2,6 +2,7 @@
 make.sh."""
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from adapters import expert_adapter, family_adapters, rule_adapters, save_adapter
 from chats import make_chats
+from encoders import make_encoder, make_fetched
 from families import FAMILIES, POSITIONED
 from merges import make_merges
 from models import KEPT, LENGTH, SKIPPED, clear, experts_are_certain, load, logits, make_base, noise
@@ -108,6 +110,13 @@ def make_for(base: Path) -> None:
     golden(base, folder, ["adapter"])
 
 
+def make_encoders() -> None:
+    make_encoder(HERE / "encoder")
+    fetched = Path(os.environ.get("OPENLEDGER_CACHE", Path.home() / ".cache" / "openledger")) / "encoder"
+    if fetched.exists():
+        make_fetched(fetched, HERE / "encoder_minilm")
+
+
 def make_all() -> None:
     for name in FAMILIES:
         make_family(name)
@@ -116,6 +125,7 @@ def make_all() -> None:
     make_tokenizers(HERE / "tokenizers")
     make_chats()
     make_exports(HERE / "exports")
+    make_encoders()
 
 
 if __name__ == "__main__":
@@ -135,5 +145,7 @@ if __name__ == "__main__":
             make_chats()
         elif argument == "exports":
             make_exports(HERE / "exports")
+        elif argument == "encoders":
+            make_encoders()
         else:
             make_for(Path(argument).resolve())

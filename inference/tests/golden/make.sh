@@ -2,7 +2,8 @@
 # Makes the golden files of the inference tests with transformers and PEFT.
 #
 #   inference/tests/golden/make.sh          everything but the last line
-#   inference/tests/golden/make.sh NAME     one family of families.py, `merge`, `tokenizers`, `chats` or `exports`
+#   inference/tests/golden/make.sh NAME     one family of families.py, `merge`, `tokenizers`, `chats`,
+#                                           `exports` or `encoders`
 #   inference/tests/golden/make.sh DIR      logits of the model in DIR and of it with an adapter, as
 #                                           inference/tests/golden/<name of DIR>
 #

@@ -4,6 +4,7 @@ mod adapters;
 mod batching;
 mod bits;
 mod chatglm;
+mod encoder;
 mod engine;
 mod exports;
 mod families;

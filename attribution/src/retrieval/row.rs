@@ -1,0 +1,68 @@
+//! What is indexed and what is found.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::settle::Hash;
+
+/// Longest text of a row, in bytes.
+pub const MAX_TEXT_BYTES: usize = 1 << 20;
+/// Longest name or link of a row's source, in bytes.
+pub const MAX_SOURCE_BYTES: usize = 1 << 12;
+
+/// One published version of a Datanet.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+pub struct DatanetVersion {
+    /// On-chain id of the Datanet.
+    pub datanet: Hash,
+    /// Its version.
+    pub version: u32,
+}
+
+/// A Datanet version as it is added to a library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Edition {
+    /// Which version.
+    pub version: DatanetVersion,
+    /// When the Datanet was registered, as a position in the chain. Of rows with the same text in
+    /// several Datanets only the one registered first is found, and so paid.
+    pub registered: u64,
+    /// Whether only callers who were granted the Datanet may read its rows.
+    pub private: bool,
+}
+
+/// One row of a Datanet version, the first of its duplicate cluster.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Row {
+    /// Position in the version.
+    pub index: u64,
+    /// Account that contributed it.
+    pub contributor: [u8; 20],
+    /// keccak256 of the text.
+    pub row_hash: Hash,
+    /// Where it is from: a link or a path.
+    pub source: String,
+    /// The data.
+    pub text: String,
+}
+
+/// A row found for a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Where the row is from.
+    pub version: DatanetVersion,
+    /// The row itself; its text has been checked against its hash.
+    pub row: Row,
+    /// The row's vector.
+    pub vector: Vec<i8>,
+    /// Dot product of the question's and the row's vectors, 0 where it is negative: what the row is
+    /// paid by if it is cited.
+    pub relevance: u32,
+    /// The dot product itself.
+    pub dot: i32,
+    /// BM25 score in thousandths, rounded; 0 if the row is not among the best by words.
+    pub bm25_milli: u32,
+    /// Fused rank score, see [`fuse`](super::fuse).
+    pub fused: u64,
+}
