@@ -38,11 +38,10 @@ impl InfluenceIndex {
                 continue;
             }
             let own = square(place);
-            let near = |(other, size): &&(u32, i32)| {
+            let found = kept.par_iter().with_min_len(64).find_first(|(other, size)| {
                 let dot = dot_i8(sketch(place), sketch(*other));
                 dot > 0 && reaches(dot, own, *size, cosine_bps)
-            };
-            let found = kept.par_iter().with_min_len(64).find_first(|other| near(&other));
+            });
             let joined = found.map(|(other, _)| *other);
             clusters.push(joined.unwrap_or(place));
             if joined.is_none() && own > 0 {

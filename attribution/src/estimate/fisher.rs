@@ -64,7 +64,7 @@ impl Fisher {
             Self::by_gram(sketches)
         } else {
             let mut sum = Covariance::new(sketches.dim());
-            sum.add(&sketches.values()[..]);
+            sum.add(sketches.values());
             sum.decompose()
         }
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use alloy::primitives::Address;
-use attribution::settle::EarnerIndex;
+use attribution::{estimate::InfluenceIndex, settle::EarnerIndex};
 use clap::Args;
 use eyre::WrapErr;
 use node::{
@@ -46,6 +46,10 @@ pub(crate) struct IndexArguments {
     /// Tokens of a row that are used; what it was trained with.
     #[arg(long, default_value_t = 256)]
     max_tokens: usize,
+    /// Index of an earlier version of the same Datanets for the same adapter: its projection is kept,
+    /// so that only new rows are computed.
+    #[arg(long, value_name = "FILE")]
+    extend: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: IndexArguments) -> eyre::Result<()> {
@@ -55,12 +59,19 @@ pub(crate) fn run(arguments: IndexArguments) -> eyre::Result<()> {
         .map(|dir| Datanet::load(dir))
         .collect::<node::Result<Vec<Datanet>>>()?;
     let earners = earners(&arguments, &datanets)?;
-    let settings = IndexSettings {
+    let mut settings = IndexSettings {
         dim: arguments.dim,
         side: arguments.side,
         damping: arguments.damping,
         max_tokens: arguments.max_tokens,
+        ..IndexSettings::default()
     };
+    if let Some(path) = &arguments.extend {
+        let earlier = InfluenceIndex::read(path)?;
+        let projector = earlier.projector().config();
+        (settings.dim, settings.side) = (projector.dim, projector.side);
+        settings.seed = Some(projector.seed.into());
+    }
     let rows: usize = datanets.iter().map(|datanet| datanet.rows.len()).sum();
     let bar = bar(rows as u64, "gradients");
     let (base, dir) = (&arguments.base, &arguments.adapter);
@@ -79,6 +90,10 @@ pub(crate) fn run(arguments: IndexArguments) -> eyre::Result<()> {
         stats.elapsed.as_secs_f64(),
         report.bytes
     );
+    println!("{} gradients computed", report.computed);
+    for place in &report.excluded {
+        println!("row {place} is excluded: its gradient is zero or not finite");
+    }
     println!("index root {}\nindex hash {}", report.root, report.hash);
     Ok(())
 }

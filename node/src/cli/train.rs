@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use node::{
     datanet::Datanet,
-    factory::{TrainSettings, train},
+    factory::{SIGNATURE_FILE, SignedLog, TrainSettings, train},
 };
 
-use super::progress::bar;
+use super::{KeyArguments, progress::bar};
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArguments {
@@ -48,9 +48,16 @@ pub(crate) struct TrainArguments {
     /// Decides initial weights, order, and which rows are held out.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Sign the log of the training with the trainer's key; it is written beside the adapter.
+    #[arg(long)]
+    sign: bool,
+    #[command(flatten)]
+    key: KeyArguments,
 }
 
 pub(crate) fn run(arguments: TrainArguments) -> eyre::Result<()> {
+    // Before training, so that a missing key is known at once.
+    let key = arguments.sign.then(|| arguments.key.signer()).transpose()?;
     let datanet = Datanet::load(&arguments.datanet)?;
     let mut settings = TrainSettings {
         steps: arguments.steps,
@@ -79,6 +86,10 @@ pub(crate) fn run(arguments: TrainArguments) -> eyre::Result<()> {
     );
     if let (Some(before), Some(after)) = (report.loss_before, report.loss_after) {
         println!("held-out loss {before:.4} -> {after:.4} nats per token");
+    }
+    if let Some(key) = key {
+        SignedLog::sign(report.log, &key)?.save(&arguments.out)?;
+        println!("training log signed by {} in {SIGNATURE_FILE}", key.address());
     }
     println!("adapter in {}", arguments.out.display());
     Ok(())

@@ -3,23 +3,29 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use alloy::primitives::{Address, B256, keccak256};
 use attribution::{
-    estimate::{IndexBuilder, IndexConfig, IndexStats, ProjectorConfig, RowSource, Stage},
+    estimate::{
+        IndexBuilder, IndexConfig, IndexStats, ProjectorConfig, Row as IndexedRow, RowSource,
+        SketchStore, Stage,
+    },
     settle::EarnerIndex,
 };
 use inference::{
-    adapter::Adapter, gradient::row_gradient, model::Decoder, tokenizer::Tokenizer,
-    train::TrainableLora,
+    adapter::Adapter,
+    gradient::row_gradients,
+    model::Decoder,
+    tokenizer::Tokenizer,
+    train::{Example, TrainableLora},
 };
 
 use super::rows::{row_tokens, site_gradients, site_shapes};
 use crate::{
     Error, Result,
-    catalog::INDEX_FILE,
+    catalog::{INDEX_FILE, base_hash},
     chain::{ChainClient, Deployment, bindings::IEarnerRegistry},
     datanet::{Datanet, Row},
     registry::Role,
@@ -31,8 +37,15 @@ pub type EarnerMap = BTreeMap<Address, EarnerIndex>;
 /// Largest adapter file read, in bytes.
 const MAX_ADAPTER_BYTES: usize = 1 << 30;
 
+/// Raw sketches of the rows, beside the index: what a build that stopped, or one of a later Datanet
+/// version, need not compute again.
+const SKETCHES_FILE: &str = "index.sketches";
+
 /// Most Datanets of a model, as ModelRegistry has it.
 const MAX_DATANETS: usize = 16;
+
+/// Most rows that wait for a backward pass.
+const MAX_WAITING: usize = 256;
 
 /// How to build an index.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,11 +58,17 @@ pub struct IndexSettings {
     pub damping: f64,
     /// Tokens of a row that are used; must be what it was trained with.
     pub max_tokens: usize,
+    /// Tokens of one backward pass; what bounds its memory.
+    pub batch_tokens: usize,
+    /// Seed of the projection, if not from the data: that of an index of an earlier version, whose
+    /// rows' sketches then stay as they are. Who contributes after a seed is known can shape rows to
+    /// collide under it, so a model that is trained again takes a new one.
+    pub seed: Option<B256>,
 }
 
 impl Default for IndexSettings {
     fn default() -> Self {
-        Self { dim: 1024, side: 256, damping: 1.0, max_tokens: 256 }
+        Self { dim: 1024, side: 256, damping: 1.0, max_tokens: 256, batch_tokens: 2048, seed: None }
     }
 }
 
@@ -65,7 +84,7 @@ pub struct IndexProgress {
 }
 
 /// What was built.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BuildReport {
     /// Rows, contributors, damping.
     pub stats: IndexStats,
@@ -77,6 +96,11 @@ pub struct BuildReport {
     pub bytes: u64,
     /// Time of all gradients.
     pub gradients: Duration,
+    /// Rows whose gradients were computed and not known from an earlier build.
+    pub computed: usize,
+    /// Places of rows whose gradient is zero or not finite. Their sketch is zero, so that influence
+    /// pays them nothing, whatever the query.
+    pub excluded: Vec<usize>,
 }
 
 /// Builds the index of the adapter in `dir` for the base model in `base`, and writes it to
@@ -85,8 +109,9 @@ pub struct BuildReport {
 /// Datanets come in the order in which the model is registered with them. Of rows of one duplicate
 /// cluster, in whatever Datanets, the first counts.
 ///
-/// The projection's seed is the keccak256 of adapter weights and rows, so that it is fixed after
-/// both are.
+/// Unless it is given, the projection's seed is the keccak256 of adapter weights and rows, so that it
+/// is fixed after both are. A build that was stopped goes on where it was, and one with the seed of an
+/// earlier version computes the new rows only; both give the bytes of a build from nothing.
 ///
 /// # Errors
 /// [`Error::Datanet`] if there are more than 16 Datanets or a contributor has no index in
@@ -110,36 +135,23 @@ pub fn build_index(
             datanets.len()
         )));
     }
-    let mut fixed = adapter.hash().0.to_vec();
-    datanets.iter().for_each(|datanet| fixed.extend(datanet.manifest.rows_root));
-    let seed = keccak256(fixed);
+    let seed = settings.seed.unwrap_or_else(|| {
+        let roots = datanets.iter().flat_map(|datanet| datanet.manifest.rows_root);
+        keccak256(adapter.hash().0.into_iter().chain(roots).collect::<Vec<u8>>())
+    });
     let config = IndexConfig {
         projector: ProjectorConfig { seed: seed.0, dim: settings.dim, side: settings.side },
         damping: settings.damping,
         ..IndexConfig::default()
     };
-    let mut builder = IndexBuilder::new(&site_shapes(&lora)?, config).map_err(attribution)?;
     let max = settings.max_tokens.min(decoder.spec().max_positions);
-    let rows = rows(datanets);
-    let clusters = clusters(&rows)?;
-    let started = std::time::Instant::now();
-    let total = rows.len();
-    for (place, &(datanet, row)) in rows.iter().enumerate() {
-        let tokens = row_tokens(&tokenizer, &row.text, max)?;
-        if tokens.len() < 2 {
-            return Err(Error::Datanet(format!("row {place} has no token to learn")));
-        }
-        let gradient = row_gradient(&decoder, &lora, &tokens, 1)?;
-        let source = RowSource {
-            datanet,
-            index: row.index,
-            hash: row.row_hash.0,
-            earner: earner_of(earners, row.contributor)?,
-            cluster: clusters[place],
-        };
-        builder.push(source, &site_gradients(&gradient)).map_err(attribution)?;
-        progress(IndexProgress { stage: "gradients", done: place + 1, total });
-    }
+    let store = store(dir, base_hash(base)?, adapter.hash().0, &config.projector, max)?;
+    let builder = IndexBuilder::stored(&site_shapes(&lora)?, config, store).map_err(attribution)?;
+    let started = Instant::now();
+    let mut gather =
+        Gather { decoder: &decoder, lora: &lora, builder, waiting: vec![], computed: 0 };
+    gather.rows(&tokenizer, max, datanets, earners, settings.batch_tokens, progress)?;
+    let Gather { builder, computed, .. } = gather;
     let gradients = started.elapsed();
     let (index, stats) = builder
         .finish(|step| {
@@ -151,6 +163,8 @@ pub fn build_index(
             progress(IndexProgress { stage, done: step.done, total: step.total });
         })
         .map_err(attribution)?;
+    let silent = |(place, row): (usize, &IndexedRow)| (row.self_influence == 0.0).then_some(place);
+    let excluded = index.rows().iter().enumerate().filter_map(silent).collect();
     let bytes = index.to_bytes();
     inference::weights::write_atomically(&dir.join(INDEX_FILE), &bytes)?;
     Ok(BuildReport {
@@ -159,7 +173,116 @@ pub fn build_index(
         hash: keccak256(&bytes),
         bytes: bytes.len() as u64,
         gradients,
+        computed,
+        excluded,
     })
+}
+
+/// The store beside the index. One that another build left is begun anew: it only saves time.
+fn store(
+    dir: &Path,
+    base: B256,
+    adapter: [u8; 32],
+    projector: &ProjectorConfig,
+    max_tokens: usize,
+) -> Result<SketchStore> {
+    let sizes = [projector.dim, projector.side, max_tokens].map(|size| (size as u64).to_be_bytes());
+    let parts = [&base.0[..], &adapter, &projector.seed, sizes.as_flattened()];
+    let identity = keccak256(parts.concat()).0;
+    let path = dir.join(SKETCHES_FILE);
+    let store = match SketchStore::open(&path, identity, projector.dim) {
+        Err(attribution::Error::Corrupt(_) | attribution::Error::Version(_)) => {
+            std::fs::remove_file(&path).map_err(Error::io(&path))?;
+            SketchStore::open(&path, identity, projector.dim)
+        }
+        opened => opened,
+    };
+    store.map_err(attribution)
+}
+
+/// Rows on their way into the index: gradients of several from one backward pass.
+struct Gather<'a> {
+    decoder: &'a Decoder,
+    lora: &'a TrainableLora,
+    builder: IndexBuilder,
+    /// Rows in order; those that the builder knows have no example.
+    waiting: Vec<(RowSource, Option<Example>)>,
+    computed: usize,
+}
+
+impl Gather<'_> {
+    /// All rows of the Datanets, at most `max` tokens of each.
+    fn rows(
+        &mut self,
+        tokenizer: &Tokenizer,
+        max: usize,
+        datanets: &[Datanet],
+        earners: &EarnerMap,
+        batch_tokens: usize,
+        progress: &mut dyn FnMut(IndexProgress),
+    ) -> Result<()> {
+        let rows = rows(datanets);
+        let clusters = clusters(&rows)?;
+        let total = rows.len();
+        for (place, &(datanet, row)) in rows.iter().enumerate() {
+            let tokens = row_tokens(tokenizer, &row.text, max)?;
+            if tokens.len() < 2 {
+                return Err(Error::Datanet(format!("row {place} has no token to learn")));
+            }
+            let source = RowSource {
+                datanet,
+                index: row.index,
+                hash: row.row_hash.0,
+                earner: earner_of(earners, row.contributor)?,
+                cluster: clusters[place],
+            };
+            self.take(source, tokens, batch_tokens)?;
+            progress(IndexProgress { stage: "gradients", done: self.builder.len(), total });
+        }
+        self.flush()?;
+        progress(IndexProgress { stage: "gradients", done: total, total });
+        Ok(())
+    }
+
+    fn take(&mut self, source: RowSource, tokens: Vec<u32>, batch_tokens: usize) -> Result<()> {
+        let example = (!self.builder.knows(&source.hash)).then(|| Example::whole(tokens));
+        self.waiting.push((source, example));
+        let examples = self.waiting.iter().filter_map(|(_, example)| example.as_ref());
+        let tokens: usize = examples.map(|example| example.tokens.len()).sum();
+        if tokens >= batch_tokens || self.waiting.len() >= MAX_WAITING {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let examples: Vec<Example> =
+            waiting.iter().filter_map(|(_, example)| example.clone()).collect();
+        let mut gradients = match examples.is_empty() {
+            true => vec![],
+            false => row_gradients(self.decoder, self.lora, &examples)?,
+        }
+        .into_iter();
+        self.computed += examples.len();
+        for (source, example) in waiting {
+            if example.is_none() {
+                let known = self.builder.push_known(source).map_err(attribution)?;
+                known.ok_or_else(|| Error::Attribution("a known sketch is gone".into()))?;
+                continue;
+            }
+            let gradient = gradients.next().expect("every example has a gradient");
+            match self.builder.push(source, &site_gradients(&gradient)) {
+                Ok(_) => {}
+                Err(attribution::Error::NotFinite(_)) => {
+                    let zeros = vec![0.0; self.builder.projector().config().dim];
+                    self.builder.push_sketch(source, &zeros).map_err(attribution)?;
+                }
+                Err(error) => return Err(attribution(error)),
+            }
+        }
+        self.builder.sync().map_err(attribution)
+    }
 }
 
 /// The indices of Datanets' contributors, as the chain has them.

@@ -5,6 +5,7 @@
 
 mod blobs;
 mod index;
+mod log;
 mod publish;
 mod register;
 mod rows;
@@ -13,6 +14,7 @@ mod train;
 pub use index::{
     BuildReport, EarnerMap, IndexProgress, IndexSettings, build_index, earners_on_chain,
 };
+pub use log::{LOG_FILE, SIGNATURE_FILE, SignedLog};
 pub use publish::{IndexPublication, IndexPublisher, StoredIndex};
 pub use register::{RegisterSettings, Registered, Registrar, datanet_id, model_id};
 pub use rows::{row_example, row_tokens, site_gradients, site_shapes};

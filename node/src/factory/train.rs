@@ -2,17 +2,22 @@
 
 use std::{collections::HashSet, path::Path, time::Instant};
 
+use attribution::provenance::{LoggedRow, TrainingLog};
 use inference::{
     model::{AdapterDelta, Decoder},
     tokenizer::Tokenizer,
     train::{
-        Example, LoraConfig, Schedule, Settings, TrainableLora, Trainer, held_out_loss,
+        Example, LoraConfig, Schedule, Settings, TrainableLora, Trainer, batch_at, held_out_loss,
         optimizer::AdamWConfig, shuffled,
     },
 };
 
-use super::rows::row_example;
-use crate::{Error, Result, datanet::Datanet};
+use super::{log::logged, rows::row_example};
+use crate::{
+    Error, Result,
+    catalog::{adapter_hash, base_hash},
+    datanet::Datanet,
+};
 
 /// How to train an adapter.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +66,7 @@ pub struct TrainProgress {
 }
 
 /// What training did.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrainReport {
     /// Rows trained on.
     pub rows: usize,
@@ -77,6 +82,8 @@ pub struct TrainReport {
     pub loss_before: Option<f64>,
     /// Loss on the held-out rows after.
     pub loss_after: Option<f64>,
+    /// What was trained on, to be signed.
+    pub log: TrainingLog,
 }
 
 /// Trains an adapter for the base model in `base` on a Datanet's rows, and writes it to `out` in
@@ -95,7 +102,7 @@ pub fn train(
 ) -> Result<TrainReport> {
     let decoder = Decoder::load(base)?;
     let tokenizer = Tokenizer::load(base)?;
-    let (examples, held_out) = examples(&tokenizer, &decoder, datanet, settings)?;
+    let Sets { rows, examples, held_out } = sets(&tokenizer, &decoder, datanet, settings)?;
     let lora = TrainableLora::new(&decoder, &settings.lora, settings.seed)?;
     let loss = |delta: &dyn AdapterDelta| -> Result<Option<f64>> {
         if held_out.is_empty() {
@@ -106,7 +113,10 @@ pub fn train(
     let loss_before = loss(&lora)?;
     let started = Instant::now();
     let mut trainer = Trainer::new(lora.variables(), trainer_settings(settings))?;
-    trainer.run(&decoder, &lora, &examples, |_, step| {
+    let mut used = Vec::new();
+    trainer.run(&decoder, &lora, &examples, |trainer, step| {
+        let (batch, seed) = (trainer.settings().batch, trainer.settings().seed);
+        used.push(batch_at(examples.len(), batch, seed, step.step - 1));
         let inference::train::Progress { step, steps, loss, tokens_per_second, .. } = step;
         progress(TrainProgress { step, steps, loss, tokens_per_second });
         Ok(())
@@ -114,6 +124,15 @@ pub fn train(
     let seconds = started.elapsed().as_secs_f64();
     let name = base.file_name().map(|name| name.to_string_lossy().into_owned());
     lora.save(out, &settings.lora, &name.unwrap_or_default())?;
+    let log = TrainingLog {
+        base: base_hash(base)?.0,
+        adapter: adapter_hash(out)?.0,
+        datanets: vec![logged(datanet)],
+        configuration: configuration(settings),
+        seed: settings.seed,
+        rows,
+        steps: used.into_iter().map(places).collect(),
+    };
     Ok(TrainReport {
         rows: examples.len(),
         held_out: held_out.len(),
@@ -122,7 +141,30 @@ pub fn train(
         seconds,
         loss_before,
         loss_after: loss(&lora)?,
+        log,
     })
+}
+
+/// Every setting, as JSON.
+fn configuration(settings: &TrainSettings) -> String {
+    let trainer = trainer_settings(settings);
+    serde_json::json!({
+        "batch": trainer.batch,
+        "clip": trainer.clip,
+        "held_out_every": settings.held_out_every,
+        "lora": settings.lora,
+        "max_tokens": settings.max_tokens,
+        "optimizer": trainer.optimizer,
+        "schedule": trainer.schedule,
+        "seed": trainer.seed,
+        "steps": settings.steps,
+    })
+    .to_string()
+}
+
+/// A Datanet has at most 2^22 rows.
+fn places(batch: Vec<usize>) -> Vec<u32> {
+    batch.into_iter().map(|i| u32::try_from(i).expect("rows are at most 2^22")).collect()
 }
 
 fn trainer_settings(settings: &TrainSettings) -> Settings {
@@ -141,18 +183,27 @@ fn trainer_settings(settings: &TrainSettings) -> Settings {
     }
 }
 
-/// Training and held-out examples of the Datanet's canonical rows.
-fn examples(
+/// The Datanet's canonical rows that are long enough to learn from.
+struct Sets {
+    /// Rows that are trained on, in order.
+    rows: Vec<LoggedRow>,
+    /// The same as examples.
+    examples: Vec<Example>,
+    held_out: Vec<Example>,
+}
+
+fn sets(
     tokenizer: &Tokenizer,
     decoder: &Decoder,
     datanet: &Datanet,
     settings: &TrainSettings,
-) -> Result<(Vec<Example>, Vec<Example>)> {
+) -> Result<Sets> {
     let max = settings.max_tokens.min(decoder.spec().max_positions);
     let mut all = Vec::new();
     for row in datanet.canonical() {
         if let Some(example) = row_example(tokenizer, &row.text, max)? {
-            all.push(example);
+            let row = LoggedRow { datanet: 0, index: row.index, hash: row.row_hash.0 };
+            all.push((row, example));
         }
     }
     let held = match settings.held_out_every {
@@ -161,15 +212,19 @@ fn examples(
     };
     let order = shuffled(all.len(), settings.seed, u64::MAX);
     let is_held: HashSet<usize> = order.into_iter().take(held).collect();
-    let mut held_out = Vec::new();
-    let mut examples = Vec::new();
-    for (index, example) in all.into_iter().enumerate() {
-        if is_held.contains(&index) { held_out.push(example) } else { examples.push(example) }
+    let mut sets = Sets { rows: vec![], examples: vec![], held_out: vec![] };
+    for (index, (row, example)) in all.into_iter().enumerate() {
+        if is_held.contains(&index) {
+            sets.held_out.push(example);
+        } else {
+            sets.rows.push(row);
+            sets.examples.push(example);
+        }
     }
-    if examples.is_empty() {
+    if sets.examples.is_empty() {
         return Err(Error::Datanet("no row is long enough to learn from".into()));
     }
-    Ok((examples, held_out))
+    Ok(sets)
 }
 
 #[cfg(test)]

@@ -57,9 +57,9 @@ impl<'a> DampedFisher<'a> {
     /// [`Error::Setting`] if the damping is outside [`DAMPING_RANGE`], [`Error::NoSignal`] if every
     /// gradient is zero, [`Error::Eigen`] if a decomposition does not converge.
     pub fn new(gradients: &'a Gradients, blocks: Blocks, damping: f64) -> Result<Self> {
-        let all = [0..gradients.layout().len()];
+        let all = 0..gradients.layout().len();
         let ranges = match blocks {
-            Blocks::Whole => &all[..],
+            Blocks::Whole => std::slice::from_ref(&all),
             Blocks::PerTensor => gradients.layout().ranges(),
         };
         let parts = ranges.iter().map(|columns| Part::new(gradients, columns.clone()));

@@ -77,3 +77,58 @@ fn clusters_of_twenty_thousand_rows() {
     assert!(clusters(&near).unwrap().iter().all(|c| *c == 0));
     println!("{:?} for {} near copies", start.elapsed(), near.len());
 }
+
+/// Most memory that this process had, in MiB, where the system says so.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
+
+/// Builds an index of `rows` rows of random sketches.
+fn build_at(dim: usize, rows: u32) {
+    let shapes = [SiteShape { rank: 8, d_in: 1024, d_out: 1024 }];
+    let config = IndexConfig::default();
+    let projector = attribution::estimate::ProjectorConfig { dim, side: 1024, ..config.projector };
+    let mut builder = IndexBuilder::new(&shapes, IndexConfig { projector, ..config }).unwrap();
+    let mut rng = StdRng::seed_from_u64(1);
+    for i in 0..rows {
+        let sketch: Vec<f32> = (0..dim).map(|_| rng.random_range(-1.0..1.0)).collect();
+        builder.push_sketch(source(i, 1 + i % 16, i), &sketch).unwrap();
+    }
+    let (before, start) = (peak(), Instant::now());
+    let mut at = Vec::new();
+    let (index, _) = builder
+        .finish(|p| {
+            if p.done == p.total {
+                at.push((p.stage, start.elapsed()));
+            }
+        })
+        .unwrap();
+    println!("d {dim}, {rows} rows: {at:?}; {before} MiB before, at most {} MiB", peak());
+    let gradient = Gradient::random(&shapes, &mut rng);
+    let start = Instant::now();
+    let q = index.query(&gradient.sites()).unwrap();
+    let query = start.elapsed();
+    let start = Instant::now();
+    let sum: i32 = index.score_rows(&q).unwrap().iter().map(|x| x % 1000).sum();
+    println!("query sketch {query:?}, rows scored in {:?} ({sum})", start.elapsed());
+}
+
+#[test]
+#[ignore = "measures time"]
+fn largest_dimension_with_few_rows() {
+    build_at(8192, 800);
+}
+
+#[test]
+#[ignore = "measures time"]
+fn default_dimension_with_many_rows() {
+    build_at(4096, 5000);
+}
+
+#[test]
+#[ignore = "takes ten minutes"]
+fn largest_dimension_with_many_rows() {
+    build_at(8192, 8500);
+}
