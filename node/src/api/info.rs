@@ -21,6 +21,15 @@ impl Default for About {
     }
 }
 
+impl About {
+    /// Of a node whose answers are computed over so many ranks: more than one add up in another
+    /// order.
+    pub fn over_ranks(ranks: usize) -> Self {
+        let numeric_profile = if ranks == 1 { "cpu-f32-fixed" } else { "cpu-f32-ranks" };
+        Self { numeric_profile, ..Self::default() }
+    }
+}
+
 /// What runs here.
 #[utoipa::path(
     get,

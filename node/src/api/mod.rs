@@ -28,6 +28,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    http::StatusCode,
     routing::{get, post},
 };
 use prometheus_client::registry::Registry as MetricsRegistry;
@@ -35,7 +36,7 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 use crate::{
     earnings::Earnings,
     keys::Keys,
-    metrics::{ChallengerMetrics, EngineMetrics, PipelineMetrics, VoteMetrics},
+    metrics::{ChallengerMetrics, PipelineMetrics, VoteMetrics},
     serving::Serving,
     settler::Waits,
     store::SharedStore,
@@ -64,8 +65,6 @@ pub struct Api {
     pub votes: VoteMetrics,
     /// Its part about other operators' batches.
     pub challenger: ChallengerMetrics,
-    /// Its part that the engine counts.
-    pub engine: EngineMetrics,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
 }
@@ -94,8 +93,14 @@ pub fn router(api: Api) -> Router {
         .layer(DefaultBodyLimit::disable())
         .with_state(api)
         .merge(earnings)
+        .method_not_allowed_fallback(other_method)
 }
 
 async fn unknown() -> error::ApiError {
     error::ApiError::not_found("unknown_url", "there is no such address")
+}
+
+async fn other_method() -> error::ApiError {
+    let message = "the address is asked for in another way";
+    error::ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }

@@ -178,7 +178,6 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, ApiError
         challenger.refresh(store)
     };
     read(&api, refresh).await?;
-    api.engine.refresh();
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], metrics::expose(&api.metrics)).into_response())
 }

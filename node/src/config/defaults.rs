@@ -36,6 +36,9 @@ pub(super) const fn max_new_tokens() -> usize {
 pub(super) const fn max_batch() -> usize {
     16
 }
+pub(super) const fn ranks() -> usize {
+    1
+}
 pub(super) const fn queue() -> usize {
     64
 }

@@ -129,7 +129,7 @@ impl Config {
         self.da.eigenda.validate()
     }
 
-    const fn bounds(&self) -> [Bound; 13] {
+    const fn bounds(&self) -> [Bound; 14] {
         let (chain, node, model) = (&self.chain, &self.node, &self.model);
         [
             ("chain.poll_interval_ms", chain.poll_interval_ms, 50, 60_000),
@@ -141,6 +141,7 @@ impl Config {
             ("model.max_prompt_tokens", model.max_prompt_tokens as u64, 1, 1 << 20),
             ("model.max_new_tokens", model.max_new_tokens as u64, 1, 1 << 20),
             ("model.max_batch", model.max_batch as u64, 1, 1 << 12),
+            ("model.ranks", model.ranks as u64, 1, 64),
             ("model.queue", model.queue as u64, 1, 1 << 16),
             ("model.attribution_threads", model.attribution_threads as u64, 1, 256),
             ("srs.powers", self.srs.powers as u64, 1 << 10, 1 << 19),

@@ -75,6 +75,10 @@ pub struct ModelConfig {
     /// Sequences decoded together.
     #[serde(default = "defaults::max_batch")]
     pub max_batch: usize,
+    /// Ranks, groups of threads with a part of the model each, that compute steps together. More than
+    /// one add up in another order than validators do.
+    #[serde(default = "defaults::ranks")]
+    pub ranks: usize,
     /// Calls that may wait for the engine; more are refused with 429.
     #[serde(default = "defaults::queue")]
     pub queue: usize,

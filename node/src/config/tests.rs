@@ -81,7 +81,7 @@ fn every_setting_is_in_the_example_and_none_else_is_known() {
         ),
         (
             "model",
-            "base models max_prompt_tokens max_new_tokens max_batch queue attribution_threads",
+            "base models max_prompt_tokens max_new_tokens max_batch ranks queue attribution_threads",
         ),
         ("da", "kind attestor_key_file"),
         ("da.relay", "rpc_url key_file patience_blocks attempts max_fee_gwei"),

@@ -6,7 +6,7 @@ use alloy::primitives::Address;
 use inference::{
     engine::{Engine, EngineConfig, EngineHandle},
     kv::BLOCK_TOKENS,
-    model::Decoder,
+    model::{Decoder, LoadOptions, ParallelDecoder},
     scheduler::SchedulerConfig,
     tokenizer::Tokenizer,
 };
@@ -147,7 +147,11 @@ impl Parts {
                 kv_tokens: model.max_batch * longest.next_multiple_of(BLOCK_TOKENS),
                 adapters,
             };
-            Ok(Engine::start(decoder, tokenizer, config)?)
+            if model.ranks == 1 {
+                return Ok(Engine::start(decoder, tokenizer, config)?);
+            }
+            let ranks = ParallelDecoder::load(&model.base, &LoadOptions::default(), model.ranks)?;
+            Ok(Engine::start_over_ranks(decoder, Arc::new(ranks), tokenizer, config)?)
         })
         .await
     }
@@ -186,7 +190,7 @@ impl Parts {
         let mut metrics = std::mem::take(&mut self.metrics);
         let pipeline = PipelineMetrics::register(&mut metrics);
         let challenger = ChallengerMetrics::register(&mut metrics);
-        let counted = EngineMetrics::register(&mut metrics, engine.clone());
+        EngineMetrics::register(&mut metrics, engine.clone());
         let serving = Serving::new(ServingParts {
             catalog,
             engine: engine.clone(),
@@ -213,7 +217,7 @@ impl Parts {
         let api = Api {
             serving,
             keys,
-            about: About::default(),
+            about: About::over_ranks(model.ranks),
             store: Arc::clone(&self.store),
             earnings,
             waits,
@@ -221,7 +225,6 @@ impl Parts {
             pipeline,
             votes: self.votes.clone(),
             challenger,
-            engine: counted,
             max_body_bytes: node.max_body_bytes,
         };
         let listener = TcpListener::bind(node.listen).await.map_err(Error::io("listener"))?;

@@ -22,10 +22,15 @@ pub(super) fn read(format: Option<Value>) -> Result<ResponseFormat, ApiError> {
     match format["type"].as_str() {
         Some("text") => Ok(ResponseFormat::Text),
         Some("json_object") => Ok(ResponseFormat::Json(serde_json::json!({ "type": "object" }))),
-        Some("json_schema") => match format["json_schema"]["schema"].take() {
-            Value::Null => Err(wrong("response_format.json_schema.schema is missing")),
-            schema => Ok(ResponseFormat::Json(schema)),
-        },
+        Some("json_schema") => {
+            // Indexing for a change panics where the value is no object.
+            match format.pointer_mut("/json_schema/schema").map(Value::take) {
+                None | Some(Value::Null) => {
+                    Err(wrong("response_format.json_schema.schema is missing"))
+                }
+                Some(schema) => Ok(ResponseFormat::Json(schema)),
+            }
+        }
         _ => Err(wrong("response_format.type is not text, json_object or json_schema")),
     }
 }

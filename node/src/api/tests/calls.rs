@@ -228,3 +228,43 @@ async fn a_client_waits_for_its_node_and_reads_the_whole_answer() {
     assert_eq!(world.account().await.charged, reply.statement.receipt.fee.0);
     let _: B256 = reply.statement.record.voucher_digest;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_and_its_adapters_are_in_the_metrics() {
+    let world = World::start().await;
+    let metric = async |name: &str| -> f64 {
+        let (_, text) = world.get("/metrics").await;
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+        let line = line.unwrap_or_else(|| panic!("{name} is not in\n{text}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let before = metric("openledger_engine_started_total").await;
+    let body = world.body(json!({}));
+    let voucher = world.voucher(&body, 1000, |_| {});
+    assert_eq!(world.chat(&body, Some(&voucher)).await.status(), 200);
+    for (name, expected) in [
+        ("openledger_engine_started_total", before + 1.0),
+        ("openledger_engine_waiting", 0.0),
+        ("openledger_engine_preemptions_total", 0.0),
+        ("openledger_engine_queue_seconds_count", before + 1.0),
+        ("openledger_engine_queue_seconds_bucket{le=\"+Inf\"}", before + 1.0),
+        ("openledger_adapters_resident", metric("openledger_adapters_loads_total").await),
+        ("openledger_adapters_evictions_total", 0.0),
+    ] {
+        assert_eq!(metric(name).await, expected, "{name}");
+    }
+    let (blocks, free, used) = (
+        metric("openledger_engine_kv_blocks").await,
+        metric("openledger_engine_kv_blocks_free").await,
+        metric("openledger_engine_kv_blocks_used").await,
+    );
+    assert!(blocks > 0.0 && blocks == free + used, "{blocks} blocks, {free} free, {used} used");
+    for name in [
+        "openledger_engine_running",
+        "openledger_engine_prefix_hits_total",
+        "openledger_adapters_host_bytes",
+        "openledger_engine_first_token_seconds_sum",
+    ] {
+        assert!(metric(name).await >= 0.0, "{name}");
+    }
+}

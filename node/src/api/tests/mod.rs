@@ -6,6 +6,7 @@ mod earning;
 mod embeddings;
 mod faults;
 mod fields;
+mod hostile;
 mod keys;
 mod reads;
 mod refusals;

@@ -390,7 +390,7 @@ impl World {
         let pipeline = PipelineMetrics::register(&mut metrics);
         let votes = VoteMetrics::register(&mut metrics);
         let challenger = ChallengerMetrics::register(&mut metrics);
-        let counted = EngineMetrics::register(&mut metrics, engine.clone());
+        EngineMetrics::register(&mut metrics, engine.clone());
         let serving = Serving::new(ServingParts {
             catalog: Arc::new(catalog),
             engine,
@@ -420,7 +420,6 @@ impl World {
             pipeline,
             votes,
             challenger,
-            engine: counted,
             max_body_bytes: 4096,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
