@@ -5,14 +5,14 @@
 #
 #   bench/attribution/run.sh            everything: some hours on two cores
 #   bench/attribution/run.sh --quick    few retrainings of small tasks: under ten minutes
-#   BENCH_PARTS="digits speed" ...      these parts only; the table takes others from earlier runs
+#   BENCH_PARTS="digits text" ...       these parts only; the table takes others from earlier runs
 #   BENCH_THREADS=N ...                 threads; 2 without it
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 cache="${OPENLEDGER_CACHE:-$HOME/.cache/openledger}/bench-attribution"
 results=bench/results
-parts="${BENCH_PARTS:-digits text solidity speed}"
+parts="${BENCH_PARTS:-digits text solidity}"
 mkdir -p "$results" "$cache"
 
 export BENCH_THREADS="${BENCH_THREADS:-2}" CANDLE_NUM_THREADS=1
@@ -27,20 +27,12 @@ prepare() {
 }
 
 for part in $parts; do
-  case "$part" in
-    speed)
-      folder="$(prepare texts solidity "$@")"
-      "$bench" speed "$folder" models/openledger-tiny "$results" "$@"
-      ;;
-    *)
-      folder="$(prepare setup "$part" "$@")"
-      # Removing rows takes a training for each method and query: too many for a quick run of the larger tasks.
-      if [ "$part" = digits ] || [ "${1:-}" != --quick ]; then
-        "$bench" plan "$folder"
-        prepare drop "$part" "$@" > /dev/null
-      fi
-      "$bench" measure "$folder" "$results"
-      ;;
-  esac
+  folder="$(prepare setup "$part" "$@")"
+  # Removing rows takes a training for each method and query: too many for a quick run of the larger tasks.
+  if [ "$part" = digits ] || [ "${1:-}" != --quick ]; then
+    "$bench" plan "$folder"
+    prepare drop "$part" "$@" > /dev/null
+  fi
+  "$bench" measure "$folder" "$results"
 done
 "$bench" report "$results"

@@ -3,7 +3,6 @@
 //! ```text
 //! bench_attribution plan FOLDER                            which rows each method would remove (drops.json)
 //! bench_attribution measure FOLDER RESULTS                 figures of one task
-//! bench_attribution speed FOLDER MODEL RESULTS [--quick]   times with the project's model
 //! bench_attribution report RESULTS                         table, attribution.json, plots
 //! ```
 
@@ -13,7 +12,6 @@ mod payouts;
 mod quality;
 mod report;
 mod sheet;
-mod speed;
 mod task;
 
 use std::{env, error::Error, path::Path, process::ExitCode};
@@ -25,12 +23,8 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
     match arguments {
         ["plan", folder] => quality::plan(Path::new(folder)),
         ["measure", folder, results] => quality::measure(Path::new(folder), Path::new(results)),
-        ["speed", folder, model, results, rest @ ..] => {
-            let [folder, model, results] = [folder, model, results].map(Path::new);
-            speed::measure(folder, model, results, rest.contains(&"--quick"))
-        }
         ["report", results] => report::report(Path::new(results)),
-        _ => Err("usage: bench_attribution plan|measure|speed|report ...".into()),
+        _ => Err("usage: bench_attribution plan|measure|report ...".into()),
     }
 }
 

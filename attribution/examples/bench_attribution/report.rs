@@ -15,7 +15,7 @@ const TASKS: [&str; 3] = ["digits", "text", "solidity"];
 
 pub(crate) fn report(results: &Path) -> Result<(), Failure> {
     let (mut rows, mut notes, mut missing) = (Vec::<Row>::new(), Vec::new(), Vec::new());
-    for part in TASKS.iter().chain(&["speed"]) {
+    for part in &TASKS {
         match fs::read(results.join(format!("attribution-{part}.json"))) {
             Ok(bytes) => {
                 let sheet: Sheet = serde_json::from_slice(&bytes)?;
