@@ -42,7 +42,7 @@ TASKS = {
 
 class Text(Task):
     name = "text"
-    recipe = Recipe(epochs=16, batch=12, rate=1e-2, adam=True)
+    recipe = Recipe(epochs=8, batch=12, rate=4e-3, adam=True)
     accounts = 18
     stack = 8
     logra = 256
