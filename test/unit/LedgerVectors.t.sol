@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {G1Point, G2Point, Kzg, Opening} from "../../contracts/libraries/Kzg.sol";
 import {LedgerRow} from "../../contracts/libraries/LedgerRow.sol";
+import {LedgerUses} from "../../contracts/libraries/LedgerUses.sol";
 import {ChannelId, EarnerIndex, ModelId} from "../../contracts/types/Ids.sol";
 import {DevSrs} from "../DevSrs.sol";
 import {stdJson} from "forge-std/StdJson.sol";
@@ -39,11 +40,11 @@ contract LedgerRowTest is Test {
             assertEq(row.value, json.readInt(string.concat(path, ".value")), name);
             assertEq(row.account, _account(string.concat(path, ".account")), name);
         }
-        assertEq(cases, 15, "cases in the file");
+        assertEq(cases, 19, "cases in the file");
     }
 
     function test_decode_reverts_whenTheVectorsSaySo() public {
-        bytes[15] memory errors = _expectedErrors();
+        bytes[20] memory errors = _expectedErrors();
         for (uint256 i; i < errors.length; ++i) {
             uint256[8] memory cells = _cells(_at(".invalid", i));
 
@@ -121,6 +122,38 @@ contract LedgerRowTest is Test {
         assertEq(p.weight, 40);
     }
 
+    function test_uses_readTheVectors() public view {
+        LedgerUses.Pool memory p = LedgerUses.pool(_row(15, LedgerRow.Kind.SpanPool));
+        assertEq(p.credits, 32);
+        assertEq(p.magnitude, 1 << 68);
+        assertEq(p.position, 37);
+
+        LedgerRow.Row memory row = _row(16, LedgerRow.Kind.SpanCredit);
+        LedgerUses.Credit memory c = LedgerUses.credit(row);
+        assertEq(c.score, 1 << 40);
+        assertEq(c.place, 31);
+        assertEq(c.magnitudeThrough, (1 << 68) - 1);
+        assertEq(c.position, 69);
+        LedgerUses.Span memory span = LedgerUses.span(row);
+        assertEq(span.start, 300);
+        assertEq(span.length, 17);
+        assertEq(span.low, (1 << 33) + 5);
+        assertEq(span.count, 9);
+        assertEq(span.holders, 3);
+        assertEq(span.holder, 1);
+        assertEq(span.occurrence, 4);
+
+        p = LedgerUses.pool(_row(17, LedgerRow.Kind.CitationPool));
+        assertEq(p.position, type(uint16).max);
+        row = _row(18, LedgerRow.Kind.CitationCredit);
+        assertEq(LedgerUses.credit(row).score, 1 << 48);
+        LedgerUses.Citation memory cited = LedgerUses.citation(row);
+        assertEq(cited.datanet, 15);
+        assertEq(cited.row, (1 << 50) + 1);
+        assertEq(cited.relevance, (1 << 31) + 3);
+        assertEq(cited.uses, 7);
+    }
+
     function test_payout_readsTheVector() public view {
         LedgerRow.Payout memory p = LedgerRow.payout(_row(11, LedgerRow.Kind.Payout));
 
@@ -164,7 +197,7 @@ contract LedgerRowTest is Test {
     }
 
     /// @dev In the order of the file.
-    function _expectedErrors() private pure returns (bytes[15] memory e) {
+    function _expectedErrors() private pure returns (bytes[20] memory e) {
         e[0] = abi.encodeWithSelector(LedgerRow.CellOutOfRange.selector, 0, 32, 1 << 32);
         e[1] = abi.encodeWithSelector(LedgerRow.CellOutOfRange.selector, 1, 64, 1 << 64);
         e[2] = abi.encodeWithSelector(LedgerRow.UnknownAccount.selector, 5 << 240);
@@ -172,7 +205,7 @@ contract LedgerRowTest is Test {
         e[4] = abi.encodeWithSelector(LedgerRow.UnknownAccount.selector, 3 << 240 | 1);
         e[5] = abi.encodeWithSelector(LedgerRow.UnknownAccount.selector, 1);
         e[6] = abi.encodeWithSelector(LedgerRow.CellOutOfRange.selector, 3, 64, 1 << 64);
-        e[7] = abi.encodeWithSelector(LedgerRow.UnknownKind.selector, 10);
+        e[7] = abi.encodeWithSelector(LedgerRow.UnknownKind.selector, 14);
         e[8] = abi.encodeWithSelector(LedgerRow.UnusedBytes.selector, LedgerRow.Kind.Padding, 4, 1 << 232);
         e[9] = abi.encodeWithSelector(LedgerRow.UnusedBytes.selector, LedgerRow.Kind.Padding, 7, 1);
         e[10] = abi.encodeWithSelector(LedgerRow.UnknownShareKind.selector, 3);
@@ -181,6 +214,12 @@ contract LedgerRowTest is Test {
         uint256 head = 6 << 240 | 1 << 239 | 1 << 32;
         e[13] = abi.encodeWithSelector(LedgerRow.UnusedBytes.selector, LedgerRow.Kind.Credit, 4, head);
         e[14] = abi.encodeWithSelector(LedgerRow.CellOutOfRange.selector, 5, 192, 1 << 192);
+        e[15] = abi.encodeWithSelector(LedgerRow.CellOutOfRange.selector, 5, 160, 1 << 160);
+        e[16] = abi.encodeWithSelector(LedgerRow.CellOutOfRange.selector, 5, 120, 1 << 120);
+        e[17] = abi.encodeWithSelector(LedgerRow.UnusedBytes.selector, LedgerRow.Kind.SpanPool, 5, 1);
+        head = 12 << 240 | 1 << 80;
+        e[18] = abi.encodeWithSelector(LedgerRow.UnusedBytes.selector, LedgerRow.Kind.CitationPool, 4, head);
+        e[19] = abi.encodeWithSelector(LedgerRow.UnusedBytes.selector, LedgerRow.Kind.CitationCredit, 6, 1);
     }
 
     function _row(uint256 i, LedgerRow.Kind kind) private view returns (LedgerRow.Row memory row) {

@@ -254,10 +254,11 @@ impl Contracts {
 pub(crate) mod tests {
     use super::*;
 
-    const NAMES: [&str; 20] = [
+    const NAMES: [&str; 22] = [
         "EarnerRegistry",
         "DatanetRegistry",
         "ModelRegistry",
+        "ModelMixes",
         "InfluenceIndexes",
         "IndexDisputes",
         "FeeSchedule",
@@ -271,6 +272,7 @@ pub(crate) mod tests {
         "ReceiptFaults",
         "CarryFaults",
         "CreditFaults",
+        "UseFaults",
         "EarningsArchive",
         "SketchVotes",
         "ValidatorRoll",
