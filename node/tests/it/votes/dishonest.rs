@@ -94,6 +94,7 @@ async fn api(world: &World, node: &Operator) -> Api {
     let mut metrics = MetricsRegistry::default();
     let catalog = Arc::new(forged(world).await);
     let serving = world.serving_of(node, catalog, &mut metrics);
+    EngineMetrics::register(&mut metrics, world.engine.clone());
     Api {
         serving,
         keys: Keys::default(),
@@ -104,7 +105,6 @@ async fn api(world: &World, node: &Operator) -> Api {
         pipeline: PipelineMetrics::register(&mut metrics),
         votes: VoteMetrics::register(&mut metrics),
         challenger: ChallengerMetrics::register(&mut metrics),
-        engine: EngineMetrics::register(&mut metrics, world.engine.clone()),
         metrics: Arc::new(metrics),
         max_body_bytes: 1 << 16,
     }
