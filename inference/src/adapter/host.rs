@@ -1,6 +1,6 @@
 //! An adapter's files in memory, checked against the model: what the host tier keeps.
 
-use std::{collections::BTreeSet, ops::Range, path::Path, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, panic::resume_unwind, path::Path, sync::Arc, thread};
 
 use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 
@@ -17,6 +17,9 @@ use crate::{
 
 /// What PEFT puts before the base model's own module paths.
 pub(super) const PREFIX: &str = "base_model.model.";
+
+/// Bytes of weights below which a thread takes longer than it saves.
+const ALONE_BYTES: usize = 1 << 18;
 
 pub(super) fn bad(message: impl Into<String>) -> Error {
     Error::Adapter(message.into())
@@ -39,8 +42,8 @@ struct View {
     d_in: usize,
     d_out: usize,
     scale: f32,
-    a: (Dtype, Range<usize>),
-    b: (Dtype, Range<usize>),
+    a: Place,
+    b: Place,
 }
 
 impl HostAdapter {
@@ -51,35 +54,31 @@ impl HostAdapter {
         sites: &[Site],
         limits: &AdapterLimits,
     ) -> Result<Self> {
-        let AdapterFiles { config, mut weights } = files;
-        if config.len() > limits.config_bytes || weights.len() > limits.weights_bytes {
-            let (config, weights) = (config.len(), weights.len());
-            return Err(bad(format!("files of {config} and {weights} bytes are too large")));
-        }
-        let config = PeftConfig::parse(&config)?;
-        let tensors = Tensors::parse(&weights, limits)?;
-        let mut unread: BTreeSet<String> = tensors.metadata.offset_keys().into_iter().collect();
-        let mut views = Vec::new();
-        for site in sites {
-            let Some((rank, scale)) = config.at(&site.path)? else { continue };
-            if rank > limits.rank {
-                let (path, most) = (&site.path, limits.rank);
-                return Err(bad(format!("rank {rank} at {path} is more than {most}")));
-            }
-            let &Site { id, d_in, d_out, .. } = site;
-            let mut take = |side: &str, shape: [usize; 2]| {
-                let name = format!("{PREFIX}{}.lora_{side}.weight", site.path);
-                unread.remove(&name);
-                tensors.take(&name, shape)
-            };
-            let (a, b) = (take("A", [rank, d_in])?, take("B", [d_out, rank])?);
-            views.push(View { site: id, rank, d_in, d_out, scale, a, b });
-        }
-        let stacked = stacked(&config, sites, &tensors, &mut unread, limits)?;
-        if let Some(name) = unread.first() {
-            let name: String = name.chars().take(200).collect();
-            return Err(bad(format!("tensor {name:?} belongs to no targeted module of the model")));
-        }
+        Self::parse_while(files, hash, sites, limits, |_| Ok(()))
+    }
+
+    /// [`Self::parse`] while `verify` looks at the same files, on a thread of its own if they are
+    /// large. What it finds comes first.
+    pub(super) fn parse_while(
+        files: AdapterFiles,
+        hash: AdapterHash,
+        sites: &[Site],
+        limits: &AdapterLimits,
+        verify: impl FnOnce(&AdapterFiles) -> Result<()> + Send,
+    ) -> Result<Self> {
+        let read = || Layout::read(&files, sites, limits);
+        let (verified, layout) = if files.weights.len() < ALONE_BYTES {
+            (verify(&files), read())
+        } else {
+            thread::scope(|scope| {
+                let verifier = scope.spawn(|| verify(&files));
+                let layout = read();
+                (verifier.join().unwrap_or_else(|panic| resume_unwind(panic)), layout)
+            })
+        };
+        verified?;
+        let Layout { mut views, stacked } = layout?;
+        let mut weights = files.weights;
         for (experts, parameter, rank, scale, places) in stacked {
             let cut = experts.cut(parameter, rank, places, &mut weights)?;
             views.extend(cut.into_iter().map(|Part { site, a, b }| {
@@ -87,39 +86,17 @@ impl HostAdapter {
                 View { site: id, rank, d_in, d_out, scale, a, b }
             }));
         }
-        if views.is_empty() {
-            return Err(bad("target_modules fits no module of the model"));
-        }
         views.sort_by_key(|view| view.site);
         if let Some(pair) = views.windows(2).find(|pair| pair[0].site == pair[1].site) {
             let path = &sites[pair[0].site.0 as usize].path;
             return Err(bad(format!("{path} has an adapter alone and one of all experts")));
         }
-        let adapter = Self { hash, weights, views };
-        adapter.check_finite(sites)?;
-        Ok(adapter)
-    }
-
-    fn check_finite(&self, sites: &[Site]) -> Result<()> {
-        for view in self.values() {
-            if !view.a.are_finite() || !view.b.are_finite() {
-                let path = &sites[view.site.0 as usize].path;
-                return Err(bad(format!("the weights at {path} have a value that is not finite")));
-            }
-        }
-        Ok(())
+        Ok(Self { hash, weights, views })
     }
 
     /// The sites' values where they lie in the file.
     pub(super) fn values(&self) -> Vec<SiteValues<'_>> {
-        let values = |(dtype, range): &(Dtype, Range<usize>)| {
-            let bytes = &self.weights[range.clone()];
-            match dtype {
-                Dtype::F32 => Values::F32(bytes),
-                Dtype::BF16 => Values::Bf16(bytes),
-                _ => Values::F16(bytes),
-            }
-        };
+        let values = |place: &Place| values(&self.weights, place);
         let site = |view: &View| SiteValues {
             site: view.site,
             rank: view.rank,
@@ -160,6 +137,76 @@ impl HostAdapter {
             None => Vec::new(),
         };
         Ok(Adapter { hash: self.hash, sites: Arc::new(sites), shares })
+    }
+}
+
+/// The values of a tensor that was found in a file.
+fn values<'a>(file: &'a [u8], (dtype, range): &Place) -> Values<'a> {
+    let bytes = &file[range.clone()];
+    match dtype {
+        Dtype::F32 => Values::F32(bytes),
+        Dtype::BF16 => Values::Bf16(bytes),
+        _ => Values::F16(bytes),
+    }
+}
+
+/// What is where in an adapter's files.
+struct Layout<'a> {
+    views: Vec<View>,
+    stacked: StackedViews<'a>,
+}
+
+impl<'a> Layout<'a> {
+    fn read(files: &AdapterFiles, sites: &'a [Site], limits: &AdapterLimits) -> Result<Self> {
+        let AdapterFiles { config, weights } = files;
+        if config.len() > limits.config_bytes || weights.len() > limits.weights_bytes {
+            let (config, weights) = (config.len(), weights.len());
+            return Err(bad(format!("files of {config} and {weights} bytes are too large")));
+        }
+        let config = PeftConfig::parse(config)?;
+        let tensors = Tensors::parse(weights, limits)?;
+        let mut unread: BTreeSet<String> = tensors.metadata.offset_keys().into_iter().collect();
+        let mut views = Vec::new();
+        for site in sites {
+            let Some((rank, scale)) = config.at(&site.path)? else { continue };
+            if rank > limits.rank {
+                let (path, most) = (&site.path, limits.rank);
+                return Err(bad(format!("rank {rank} at {path} is more than {most}")));
+            }
+            let &Site { id, d_in, d_out, .. } = site;
+            let mut take = |side: &str, shape: [usize; 2]| {
+                let name = format!("{PREFIX}{}.lora_{side}.weight", site.path);
+                unread.remove(&name);
+                tensors.take(&name, shape)
+            };
+            let (a, b) = (take("A", [rank, d_in])?, take("B", [d_out, rank])?);
+            views.push(View { site: id, rank, d_in, d_out, scale, a, b });
+        }
+        let stacked = stacked(&config, sites, &tensors, &mut unread, limits)?;
+        if let Some(name) = unread.first() {
+            let name: String = name.chars().take(200).collect();
+            return Err(bad(format!("tensor {name:?} belongs to no targeted module of the model")));
+        }
+        if views.is_empty() && stacked.is_empty() {
+            return Err(bad("target_modules fits no module of the model"));
+        }
+        let layout = Self { views, stacked };
+        layout.check_finite(weights, sites)?;
+        Ok(layout)
+    }
+
+    fn check_finite(&self, file: &[u8], sites: &[Site]) -> Result<()> {
+        let alone = self.views.iter().map(|view| {
+            let path = sites[view.site.0 as usize].path.as_str();
+            (path, &view.a, &view.b)
+        });
+        let stacked = self.stacked.iter().map(|(experts, _, _, _, (a, b))| (experts.path, a, b));
+        for (path, a, b) in alone.chain(stacked) {
+            if !values(file, a).are_finite() || !values(file, b).are_finite() {
+                return Err(bad(format!("the weights at {path} have a value that is not finite")));
+            }
+        }
+        Ok(())
     }
 }
 

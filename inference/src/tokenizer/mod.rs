@@ -13,7 +13,10 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -109,6 +112,8 @@ impl Tokenizer {
             Self { inner, templates, bos, eos, pieces, guarded, prefix: None, ends: false };
         tokenizer.ends = config.add_eos_token == Some(true);
         tokenizer.prefix = tokenizer.prefix_of(config, text.sentencepiece);
+        // A post-processor that names what it does not have shows with any text.
+        tokenizer.ids("a", true)?;
         Ok(tokenizer)
     }
 
@@ -151,7 +156,11 @@ impl Tokenizer {
 
     fn ids(&self, text: &str, process: bool) -> Result<Vec<u32>> {
         check_length(text)?;
-        let encoding = self.inner.encode_fast(text, process).map_err(failed)?;
+        // As in `parse_inner`; encoding changes nothing but a cache of whole words.
+        let encode = AssertUnwindSafe(|| self.inner.encode_fast(text, process));
+        let encoding = catch_unwind(encode)
+            .map_err(|_| Error::Tokenizer("its parts do not go together".into()))?
+            .map_err(failed)?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -249,7 +258,7 @@ fn parse_inner(json: &str) -> Result<(tokenizers::Tokenizer, Value)> {
     }
     let parts: Parts =
         serde_json::from_str(json).map_err(|error| Error::Tokenizer(error.to_string()))?;
-    let inner = std::panic::catch_unwind(|| json.parse())
+    let inner = catch_unwind(|| json.parse())
         .map_err(|_| Error::Tokenizer("its parts are malformed".into()))?
         .map_err(failed)?;
     Ok((inner, parts.decoder))

@@ -91,6 +91,16 @@ fn what_the_library_panics_on_is_an_error() {
     value["normalizer"] = serde_json::json!({"type": "Precompiled", "precompiled_charsmap": 7});
     let result = Tokenizer::parse(&value.to_string(), None);
     assert!(matches!(result, Err(Error::Tokenizer(_))), "{result:?}");
+    // A token of the template that is not among its own.
+    let mut value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    value["post_processor"] = serde_json::json!({
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"other": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}},
+    });
+    let result = Tokenizer::parse(&value.to_string(), None);
+    assert!(matches!(result, Err(Error::Tokenizer(_))), "{result:?}");
 }
 
 #[test]

@@ -107,6 +107,7 @@ impl Shared {
         if let Some(disk) = self.disk.as_ref().filter(|_| remote)
             && let Some(files) = disk.read(hash, limits)
         {
+            // Read and verified alone: whatever does not fit the model is not the disk's damage.
             match self.verify(&files, hash, known) {
                 Ok(()) => return self.check(files, hash),
                 Err(error) => {
@@ -116,11 +117,13 @@ impl Shared {
             }
         }
         let files = source.fetch(limits)?;
-        self.verify(&files, hash, known)?;
-        if remote {
-            self.keep(hash, &files);
-        }
-        self.check(files, hash)
+        HostAdapter::parse_while(files, hash, &self.sites, limits, |files| {
+            self.verify(files, hash, known)?;
+            if remote {
+                self.keep(hash, files);
+            }
+            Ok(())
+        })
     }
 
     /// Whether files are those of `hash`. Content that was proven once is compared by a digest that
