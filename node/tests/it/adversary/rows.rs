@@ -14,7 +14,7 @@ fn info(batch: &mut Posted, at: usize) -> &mut Info {
 pub(super) fn unknown_kind(_: &Registries, _: &Operator, batch: &mut Posted) {
     let last = batch.rows.len() - 1;
     assert_eq!(batch.rows[last], Row::PADDING);
-    batch.flips.push((8 * last + 4, 1, 10));
+    batch.flips.push((8 * last + 4, 1, 14));
 }
 
 pub(super) fn header_total(_: &Registries, _: &Operator, batch: &mut Posted) {
