@@ -199,7 +199,10 @@ fn answer(
         let scoring = Instant::now();
         let (contributors, rows) = (index.score_contributors(&query)?, index.score_rows(&query)?);
         scored.push(1e3 * scoring.elapsed().as_secs_f64());
-        assert_eq!(contributors.iter().sum::<i64>(), rows.iter().map(|s| i64::from(*s)).sum::<i64>());
+        assert_eq!(
+            contributors.iter().sum::<i64>(),
+            rows.iter().map(|s| i64::from(*s)).sum::<i64>()
+        );
         attributed.push(start.elapsed().as_secs_f64());
         generated.push(generation);
         if generated.len() == REPEATS {
