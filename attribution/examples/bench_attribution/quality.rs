@@ -25,7 +25,7 @@ const SEED: u64 = 1;
 const DROPPED: f64 = 0.01;
 
 /// Queries that settings are chosen on; figures are of the others.
-fn is_for_tuning(query: usize) -> bool {
+const fn is_for_tuning(query: usize) -> bool {
     query.is_multiple_of(2)
 }
 

@@ -121,7 +121,7 @@ impl Task {
         Ok(Gradients::new(self.gradients().layout().clone(), queries)?)
     }
 
-    pub(crate) fn texts(&self) -> Option<&Texts> {
+    pub(crate) const fn texts(&self) -> Option<&Texts> {
         self.about.texts.as_ref()
     }
 

@@ -92,7 +92,7 @@ fn config(text: &str) -> Result<Config> {
             return Err(bad(format!("{name} must be 1 to {most}, got {given}")));
         }
     }
-    if config.hidden_size % config.num_attention_heads != 0 {
+    if !config.hidden_size.is_multiple_of(config.num_attention_heads) {
         let heads = config.num_attention_heads;
         return Err(bad(format!("{heads} heads do not divide {}", config.hidden_size)));
     }

@@ -141,7 +141,7 @@ impl SignedLog {
 }
 
 /// A Datanet as a log names it.
-pub(super) fn logged(datanet: &Datanet) -> LoggedDatanet {
+pub(super) const fn logged(datanet: &Datanet) -> LoggedDatanet {
     LoggedDatanet {
         id: datanet.manifest.id.0,
         version: datanet.manifest.version,

@@ -46,7 +46,7 @@ fn bm25_is_the_formula_and_hand_numbers() {
 
     for query in [vec!["pear"], vec!["apple", "red"], vec!["plum", "blue", "nothing"]] {
         let expected = bm25(&query, &TEXTS);
-        let hits = ask(&library, &query.join(" "), &vec![1; WIDTH], 4);
+        let hits = ask(&library, &query.join(" "), &[1; WIDTH], 4);
         for hit in &hits {
             let expected = expected[hit.row.index as usize];
             let given = f64::from(hit.bm25_milli) / 1000.0;

@@ -15,11 +15,11 @@ use rand_chacha::ChaCha8Rng;
 /// Numbers of the tests' vectors.
 pub(crate) const WIDTH: usize = 24;
 
-pub(crate) fn space() -> VectorSpace {
+pub(crate) const fn space() -> VectorSpace {
     VectorSpace { encoder: [7; 32], dimension: WIDTH as u32, scale: 127 }
 }
 
-pub(crate) fn datanet(id: u8) -> Hash {
+pub(crate) const fn datanet(id: u8) -> Hash {
     [id; 32]
 }
 

@@ -119,7 +119,7 @@ fn schemas() -> Vec<Value> {
     // Each level twice: 2^6 of the innermost.
     let nested = (0..6).fold(
         last.clone(),
-        |inner, _| json!({"type": "object", "anyOf": [inner.clone()], "properties": {"a": inner}}),
+        |inner, _| json!({"type": "object", "anyOf": [inner], "properties": {"a": inner}}),
     );
     let deep = (0..60).fold(last, |inner, _| json!({"anyOf": [inner]}));
     let all = (0..12).fold(json!({"type": "object"}), |inner, at| {
