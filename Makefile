@@ -8,7 +8,7 @@ export CANDLE_NUM_THREADS ?= 1
 BIN := $(CARGO_TARGET_DIR)/debug
 FORGE := tools/forge
 
-.PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi openapi gas bench-prover
+.PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi openapi gas bench-prover bench-retrieval
 .PHONY: golden pretrain bench-inference fuzz
 
 help: ## list the targets
@@ -67,6 +67,9 @@ bench-prover: setup ## measure the payout proof: times, memory, gas (bench/resul
 
 bench-inference: ## measure serving with adapters beside transformers, PEFT and llama.cpp (bench/results/)
 	bench/inference/run.sh $(if $(QUICK),--quick)
+
+bench-retrieval: setup ## measure retrieval: recall on planted questions, times (bench/results/)
+	bench/retrieval/run.sh
 
 golden: ## remake the golden logits (installs torch, transformers and peft in a virtual environment)
 	inference/tests/golden/make.sh

@@ -115,13 +115,13 @@ impl Shelf {
 
     /// How many rows it has.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.starts.len() - 1
     }
 
     /// Whether it has no rows.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 

@@ -44,7 +44,7 @@ struct Code {
 
 impl Code {
     /// Whether `c` is in code.
-    fn holds(&mut self, c: char) -> bool {
+    const fn holds(&mut self, c: char) -> bool {
         if c == '`' {
             self.run += 1;
             return true;
