@@ -9,7 +9,7 @@ BIN := $(CARGO_TARGET_DIR)/debug
 FORGE := tools/forge
 
 .PHONY: help setup build demo test test-solidity test-rust test-e2e eigenda eigenda-run lint fmt abi openapi gas bench-prover
-.PHONY: golden pretrain bench-inference bench-spans bench-attribution bench-attribution-quick fuzz
+.PHONY: golden pretrain bench-inference bench-spans bench-retrieval bench-attribution bench-attribution-quick fuzz
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -76,6 +76,8 @@ bench-attribution: setup ## measure attribution against retraining, beside dattr
 
 bench-attribution-quick: setup ## the same with few retrainings, in minutes
 	bench/attribution/run.sh --quick
+bench-retrieval: setup ## measure retrieval: recall on planted questions, times (bench/results/)
+	bench/retrieval/run.sh
 
 golden: ## remake the golden logits (installs torch, transformers and peft in a virtual environment)
 	inference/tests/golden/make.sh

@@ -50,7 +50,8 @@ impl Stand {
         write_key(&folder.path().join("payer.hex"), &payer);
         let settings = format!(
             "[[keys]]\nname = \"ana\"\nsha256 = \"{SECRET_HASH}\"\npayer_key_file = \"../payer.hex\"\n\
-             deposit_gwei = 20_000_000_000\ndaily_limit_gwei = 10_000_000_000\n"
+             deposit_gwei = 20_000_000_000\ndaily_limit_gwei = 10_000_000_000\n\
+             [da]\nattestor_key_file = \"attestor.hex\"\n"
         );
         let path = folder.path();
         let files = Files::write(

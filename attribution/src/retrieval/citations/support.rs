@@ -7,12 +7,12 @@ use unicode_segmentation::UnicodeSegmentation as _;
 use super::{super::words::Words, Sentence};
 
 /// A sentence has support if the rows cited hold at least this share of its content words,
-/// `SHARED.0 / SHARED.1`; chosen on the project's planted answers (`bench/retrieval`).
+/// `SHARED.0 / SHARED.1`. Set by hand: half lets a sentence use words of its own for the rest.
 pub const SHARED: (usize, usize) = (1, 2);
 /// A cited row takes part in it, and is paid, if it holds at least this share by itself.
 pub const TAKES_PART: (usize, usize) = (1, 5);
 /// A row whose vector has at least this cosine with the sentence's, in ten-thousandths, supports it
-/// whatever words it uses.
+/// whatever words it uses. Set by hand.
 pub const NEAR_BPS: i32 = 6_000;
 
 /// What was found out about one sentence.
