@@ -18,7 +18,7 @@ mkdir -p "$results" "$cache"
 export BENCH_THREADS="${BENCH_THREADS:-2}" CANDLE_NUM_THREADS=1
 # Threads that wait should not spin where others work.
 export RAYON_NUM_THREADS="$BENCH_THREADS" OMP_NUM_THREADS="$BENCH_THREADS" GOMP_SPINCOUNT=0
-cargo build -p attribution --example bench_attribution
+cargo build --workspace --example bench_attribution
 bench=${CARGO_TARGET_DIR:-target}/debug/examples/bench_attribution
 
 python="$(bench/attribution/setup.sh)"

@@ -11,6 +11,6 @@ if [ ! -x "$cache/.venv/bin/tqdm" ]; then
   python3 -m venv "$cache/.venv"
   "$cache/.venv/bin/pip" install --quiet infini-gram==2.6.0 numpy
 fi
-cargo build -p attribution --example spans
+cargo build --workspace --example spans
 "$cache/.venv/bin/python" bench/spans/run.py "${CARGO_TARGET_DIR:-target}/debug/examples/spans" "$cache/work" \
   bench/results "$tokens"
