@@ -56,6 +56,7 @@ pub struct PaymentRequired {
         super::models::one,
         super::read::row,
         super::read::record,
+        super::explain::explanation,
         super::read::batches,
         super::read::health,
         super::read::metrics,
