@@ -7,4 +7,4 @@ mod nodes;
 mod peer;
 mod world;
 
-pub(crate) use world::{publish, tiny};
+pub(crate) use world::{World, publish, serve_falsely, serve_honestly, tiny};
