@@ -38,6 +38,8 @@ pub struct Deployment {
     pub model_registry: Address,
     /// ModelMixes.
     pub model_mixes: Address,
+    /// SpanIndexes.
+    pub span_indexes: Address,
     /// InfluenceIndexes.
     pub influence_indexes: Address,
     /// IndexDisputes, which strikes indexes.
@@ -106,6 +108,7 @@ struct Addresses {
     datanet_registry: Address,
     model_registry: Address,
     model_mixes: Address,
+    span_indexes: Address,
     influence_indexes: Address,
     index_disputes: Address,
     fee_schedule: Address,
@@ -177,6 +180,7 @@ impl TryFrom<File> for Deployment {
             datanet_registry: at.datanet_registry,
             model_registry: at.model_registry,
             model_mixes: at.model_mixes,
+            span_indexes: at.span_indexes,
             influence_indexes: at.influence_indexes,
             index_disputes: at.index_disputes,
             fee_schedule: at.fee_schedule,
@@ -254,11 +258,12 @@ impl Contracts {
 pub(crate) mod tests {
     use super::*;
 
-    const NAMES: [&str; 22] = [
+    const NAMES: [&str; 23] = [
         "EarnerRegistry",
         "DatanetRegistry",
         "ModelRegistry",
         "ModelMixes",
+        "SpanIndexes",
         "InfluenceIndexes",
         "IndexDisputes",
         "FeeSchedule",

@@ -268,6 +268,7 @@ mod tests {
             "CreditFaults",
             "UseFaults",
             "ModelMixes",
+            "SpanIndexes",
             "EarningsArchive",
             "DevCertVerifier",
             "SketchVotes",

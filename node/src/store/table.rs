@@ -95,11 +95,17 @@ pub enum Table {
     Relays,
     /// `block, model -> ()`: when indexes were published, from the chain.
     IndexOrder,
+    /// `model -> SpanIndexView`, from the chain.
+    SpanIndexes,
+    /// `block, model -> ()`: when span indexes were published, from the chain.
+    SpanIndexOrder,
+    /// `model -> SpanExamination` of others' span indexes.
+    SpanExaminations,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 48] = [
         Self::Meta,
         Self::Calls,
         Self::Answers,
@@ -145,6 +151,9 @@ impl Table {
         Self::IndexExaminations,
         Self::Relays,
         Self::IndexOrder,
+        Self::SpanIndexes,
+        Self::SpanIndexOrder,
+        Self::SpanExaminations,
     ];
 
     /// The table's name on disk; it never changes.
@@ -195,6 +204,9 @@ impl Table {
             Self::IndexExaminations => "index_examinations",
             Self::Relays => "relays",
             Self::IndexOrder => "index_order",
+            Self::SpanIndexes => "span_indexes",
+            Self::SpanIndexOrder => "span_index_order",
+            Self::SpanExaminations => "span_examinations",
         }
     }
 

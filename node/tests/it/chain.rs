@@ -22,7 +22,8 @@ use node::{
             IDatanetRegistry, IDisputes, IEarnerRegistry, IEarningsArchive, IFeeSchedule,
             IIndexDisputes, IInfluenceIndexes, IModelMixes, IModelRegistry, IPaymentChannels,
             IPayoutVerifier, IReceiptFaults, IRecordFaults, IRecordSamples, IRelayedCertVerifier,
-            IRowFaults, ISettlement, ISketchVotes, IStaking, IUseFaults, IValidatorRoll, Price,
+            IRowFaults, ISettlement, ISketchVotes, ISpanIndexes, IStaking, IUseFaults,
+            IValidatorRoll, Price,
         },
     },
     indexer::Indexer,
@@ -94,6 +95,7 @@ fn functions_and_errors_are_those_of_the_abi() {
         (IStaking::abi::contract(), "Staking"),
         (IInfluenceIndexes::abi::contract(), "InfluenceIndexes"),
         (IModelMixes::abi::contract(), "ModelMixes"),
+        (ISpanIndexes::abi::contract(), "SpanIndexes"),
         (IIndexDisputes::abi::contract(), "IndexDisputes"),
         (IDaCertRelay::abi::contract(), "DaCertRelay"),
         (IRelayedCertVerifier::abi::contract(), "RelayedCertVerifier"),
@@ -173,6 +175,7 @@ fn events_are_those_of_the_abi() {
         &["Approval", "ApprovalForAll"],
     );
     check_events("ModelMixes", IModelMixes::IModelMixesEvents::SELECTORS, &[]);
+    check_events("SpanIndexes", ISpanIndexes::ISpanIndexesEvents::SELECTORS, &["BondWithdrawn"]);
     check_events(
         "InfluenceIndexes",
         IInfluenceIndexes::IInfluenceIndexesEvents::SELECTORS,
@@ -201,6 +204,7 @@ fn a_deployment_file_is_read_and_a_broken_one_refused() {
             "RecordFaults": a("0d"), "ReceiptFaults": a("0e"), "CarryFaults": a("0f"),
             "CreditFaults": a("10"), "SketchVotes": a("11"), "ValidatorRoll": a("12"),
             "RecordSamples": a("13"), "UseFaults": a("14"), "ModelMixes": a("15"),
+            "SpanIndexes": a("16"),
         },
         "parameters": { "epochSeconds": 10 },
     })

@@ -169,6 +169,7 @@ fn deployment() -> Deployment {
         credit_faults: address(25),
         use_faults: address(29),
         model_mixes: address(30),
+        span_indexes: address(30),
         sketch_votes: address(26),
         validator_roll: address(27),
         record_samples: address(28),
@@ -247,6 +248,7 @@ impl Files {
             index_root: report.root,
             index_hash: file_hash(&dir.join(INDEX_FILE)).unwrap(),
             datanets: vec![version],
+            span_hash: None,
         };
         manifest.save(&dir).unwrap();
         Self {

@@ -6,6 +6,7 @@ use alloy::{
     primitives::{Address, B256, U256, keccak256},
     signers::{SignerSync, local::PrivateKeySigner},
 };
+use attribution::settle::Uses;
 use inference::{
     engine::{Engine, EngineConfig, EngineHandle},
     model::Decoder,
@@ -285,6 +286,7 @@ pub(super) async fn serve_falsely(
         output_hash: keccak256(text.as_bytes()),
         sketch: outcome.sketch,
         scores: index.contributors().iter().map(|c| c.earner).zip(scores).collect(),
+        uses: Uses::default(),
         request: body.to_vec(),
         answer: StoredAnswer {
             is_chat: true,
@@ -292,6 +294,7 @@ pub(super) async fn serve_falsely(
             text,
             finish: Finish::Stop,
             logprobs: None,
+            spans: Vec::new(),
         }
         .to_bytes(),
     };
