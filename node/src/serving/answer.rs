@@ -12,9 +12,11 @@ use crate::{
             AdapterWeight, ContributorCredit, Decimal, ReceiptJson, RecordJson, Statement,
             UnpaidStatement, Usage,
         },
+        sources::RetrievalJson,
         request::Endpoint,
     },
     recorder::Recorded,
+    retrieval::Grounding,
 };
 
 /// Why generation ended.
@@ -49,6 +51,8 @@ pub struct StoredAnswer {
     pub finish: Finish,
     /// Probabilities of its tokens, if they were asked for.
     pub logprobs: Option<Vec<TokenLogprob>>,
+    /// Its sources, of a call that asked for them.
+    pub retrieval: Option<Grounding>,
 }
 
 impl StoredAnswer {
@@ -57,12 +61,23 @@ impl StoredAnswer {
         borsh::to_vec(self).expect("writing to memory does not fail")
     }
 
-    /// Reads [`Self::to_bytes`].
+    /// Reads [`Self::to_bytes`], also those of a node that knew no retrieval.
     ///
     /// # Errors
     /// [`Error::Store`] if the bytes are damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::try_from_slice(bytes).map_err(|error| Error::Store(format!("answer: {error}")))
+        Self::try_from_slice(bytes)
+            .or_else(|error| Self::try_from_slice(&[bytes, &[0]].concat()).map_err(|_| error))
+            .map_err(|error| Error::Store(format!("answer: {error}")))
+    }
+
+    /// The bytes whose hash is recorded, and which are revealed if the record is challenged: the text,
+    /// or the document with the sources.
+    pub fn output(&self) -> Vec<u8> {
+        match &self.retrieval {
+            Some(grounding) => grounding.document(&self.text).to_bytes(),
+            None => self.text.clone().into_bytes(),
+        }
     }
 }
 
@@ -164,7 +179,10 @@ impl Finished {
         let adapters = self.adapters.clone();
         match &self.account {
             Account::Recorded { recorded, epoch_seconds } => {
-                json!(statement(recorded, *epoch_seconds, adapters))
+                let record = &recorded.call.record;
+                let retrieval = self.answer.retrieval.as_ref();
+                let retrieval = retrieval.map(|grounding| RetrievalJson::of(grounding, record));
+                json!(Statement { retrieval, ..statement(recorded, *epoch_seconds, adapters) })
             }
             Account::Unpaid { .. } => json!(UnpaidStatement { unpaid: true, adapters }),
         }
@@ -181,7 +199,7 @@ pub fn call_id(endpoint: Endpoint, digest: &[u8; 32]) -> String {
     format!("{prefix}-{}", hex::encode(digest))
 }
 
-/// The `openledger` field of a recorded call.
+/// The `openledger` field of a recorded call, but for its sources.
 pub fn statement(
     recorded: &Recorded,
     epoch_seconds: u64,
@@ -210,6 +228,7 @@ pub fn statement(
             .collect(),
         charged: Decimal(receipt.charged),
         adapters,
+        retrieval: None,
     }
 }
 

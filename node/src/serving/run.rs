@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy::primitives::{B256, keccak256};
+use attribution::settle::{Use, Uses};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -15,6 +16,8 @@ use crate::{
     keys::Spending,
     metrics::{InFlight, Outcome, Stage},
     recorder::{Admission, Recorded, Reservation, ServedCall},
+    registry::Role,
+    retrieval::Grounding,
     voucher::SignedVoucher,
 };
 
@@ -135,8 +138,10 @@ impl Serving {
                 })))
             }
             Entry::Recorded(recorded) => {
+                let finished = self.finished(*recorded, &call)?;
+                self.check_sources(finished.answer.retrieval.as_ref(), &call.granted)?;
                 self.parts.metrics.ended(Outcome::Repeated);
-                Ok(Admitted::Again(Box::new(self.finished(*recorded, &call)?)))
+                Ok(Admitted::Again(Box::new(finished)))
             }
         }
     }
@@ -268,7 +273,7 @@ impl Run {
         let attributed = parts.attributor.attribute(model, tokens, loss_from).await?;
         self.took(Stage::Attribute, began);
         let began = Instant::now();
-        let served = self.served(generated, attributed);
+        let served = self.served(generated, attributed)?;
         let reservation = self.reservation.take().expect("a call is recorded once");
         let recorded = parts.recorder.record(reservation, served).await?;
         self.took(Stage::Record, began);
@@ -285,25 +290,38 @@ impl Run {
     }
 
     fn answer(&self, generated: Generated) -> StoredAnswer {
+        let (hits, versions) = (self.call.sources.as_deref(), &self.call.view.datanets);
         StoredAnswer {
             is_chat: self.call.endpoint == Endpoint::Chat,
             model: self.call.name.clone(),
+            retrieval: hits.map(|hits| Grounding::of(&generated.text, hits, versions)),
             text: generated.text,
             finish: generated.finish,
             logprobs: generated.logprobs,
         }
     }
 
-    fn served(&self, generated: Generated, attributed: Attributed) -> ServedCall {
-        ServedCall {
+    fn served(&self, generated: Generated, attributed: Attributed) -> Result<ServedCall, ApiError> {
+        let tokens_out = generated.tokens.len() as u64;
+        let answer = self.answer(generated);
+        Ok(ServedCall {
             tokens_in: self.call.prompt.len() as u64,
-            tokens_out: generated.tokens.len() as u64,
-            output_hash: keccak256(generated.text.as_bytes()),
+            tokens_out,
+            output_hash: keccak256(answer.output()),
             sketch: attributed.sketch,
             scores: attributed.scores,
+            uses: Uses { citations: self.citations(&answer)?, ..Uses::default() },
             request: self.call.body.clone(),
-            answer: self.answer(generated).to_bytes(),
-        }
+            answer: answer.to_bytes(),
+        })
+    }
+
+    /// What the rows that an answer cites are to be credited by.
+    fn citations(&self, answer: &StoredAnswer) -> Result<Vec<Use>, ApiError> {
+        let Some(grounding) = &answer.retrieval else { return Ok(Vec::new()) };
+        let registry = &self.serving.parts.registry;
+        let earner_of = |account| registry.earner_of(account, Role::Contributor);
+        Ok(grounding.uses(earner_of)?)
     }
 
     fn took(&self, stage: Stage, since: Instant) {

@@ -142,9 +142,10 @@ impl Auditor {
             tokens_out: found.tokens_out.into(),
             sketch: found.witness.sketch.clone(),
         };
-        match self.reruns.run(&found.witness, &purchase.request).await? {
+        match self.reruns.run(&found.witness, &purchase.request, &purchase.answer).await? {
             Rerun::Ran(outcome) if !is_false(&claimed, &outcome) => Ok(PurchaseState::Right),
             Rerun::UnknownModel => Ok(PurchaseState::Unknown("its model is not here".into())),
+            Rerun::UnknownRows(_) => Ok(PurchaseState::Unknown("its rows are not here".into())),
             Rerun::Ran(_) | Rerun::Impossible(_) => self.challenge(id, dossier, &found).await,
         }
     }

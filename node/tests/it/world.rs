@@ -13,7 +13,7 @@ use alloy::{
     primitives::{Address, B256, U256, address, keccak256},
     signers::{SignerSync, local::PrivateKeySigner},
 };
-use attribution::settle::EarnerIndex;
+use attribution::settle::{EarnerIndex, Uses};
 use futures::{FutureExt, future::BoxFuture};
 use node::{
     Error, Result,
@@ -200,6 +200,7 @@ pub(crate) fn serve(voucher: &SignedVoucher) -> ServedCall {
         output_hash: keccak256(digest),
         sketch: digest.iter().map(|byte| byte.cast_signed()).collect(),
         scores: scores.collect(),
+        uses: Uses::default(),
         request: voucher.voucher.call.seed.to_be_bytes().to_vec(),
         answer: digest.to_vec(),
     }
