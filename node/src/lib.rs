@@ -10,6 +10,7 @@ pub mod error;
 pub mod factory;
 pub mod metrics;
 pub mod node;
+pub mod retrieval;
 pub mod serving;
 pub mod telemetry;
 

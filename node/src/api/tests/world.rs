@@ -104,6 +104,7 @@ fn keys(store: &SharedStore, registry: &Registry, folder: &Path) -> Keys {
         deposit_gwei: None,
         daily_limit_gwei: (*name == "poor").then_some(100),
         adapters: Vec::new(),
+        datanets: Vec::new(),
         admin: *name == "root",
         unrecorded: *name == "kim",
     };
@@ -402,6 +403,7 @@ impl World {
             operator: operator().address(),
             metrics: ServingMetrics::register(&mut metrics),
             places: AdapterPlaces { root: Some(adapters_dir()), hosts: vec!["hub.test".into()] },
+            retrieval: None,
             config: ServingConfig {
                 max_prompt_tokens: 64,
                 max_new_tokens: 400,
