@@ -42,6 +42,8 @@ pub struct Deployment {
     pub influence_indexes: Address,
     /// IndexDisputes, which strikes indexes.
     pub index_disputes: Address,
+    /// BondedFigures, which pay's factors come from.
+    pub bonded_figures: Address,
     /// FeeSchedule.
     pub fee_schedule: Address,
     /// Staking.
@@ -62,6 +64,8 @@ pub struct Deployment {
     pub receipt_faults: Address,
     /// CarryFaults, which proves faults to Disputes.
     pub carry_faults: Address,
+    /// FactorFaults, which proves faults to Disputes.
+    pub factor_faults: Address,
     /// CreditFaults, which proves faults to Disputes.
     pub credit_faults: Address,
     /// UseFaults, which proves faults to Disputes.
@@ -108,6 +112,7 @@ struct Addresses {
     model_mixes: Address,
     influence_indexes: Address,
     index_disputes: Address,
+    bonded_figures: Address,
     fee_schedule: Address,
     staking: Address,
     payment_channels: Address,
@@ -118,6 +123,7 @@ struct Addresses {
     record_faults: Address,
     receipt_faults: Address,
     carry_faults: Address,
+    factor_faults: Address,
     credit_faults: Address,
     use_faults: Address,
     earnings_archive: Address,
@@ -179,6 +185,7 @@ impl TryFrom<File> for Deployment {
             model_mixes: at.model_mixes,
             influence_indexes: at.influence_indexes,
             index_disputes: at.index_disputes,
+            bonded_figures: at.bonded_figures,
             fee_schedule: at.fee_schedule,
             staking: at.staking,
             payment_channels: at.payment_channels,
@@ -189,6 +196,7 @@ impl TryFrom<File> for Deployment {
             record_faults: at.record_faults,
             receipt_faults: at.receipt_faults,
             carry_faults: at.carry_faults,
+            factor_faults: at.factor_faults,
             credit_faults: at.credit_faults,
             use_faults: at.use_faults,
             earnings_archive: at.earnings_archive,
@@ -254,13 +262,15 @@ impl Contracts {
 pub(crate) mod tests {
     use super::*;
 
-    const NAMES: [&str; 22] = [
+    const NAMES: [&str; 24] = [
         "EarnerRegistry",
         "DatanetRegistry",
         "ModelRegistry",
         "ModelMixes",
         "InfluenceIndexes",
         "IndexDisputes",
+        "BondedFigures",
+        "FactorFaults",
         "FeeSchedule",
         "Staking",
         "PaymentChannels",

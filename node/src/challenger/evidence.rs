@@ -16,8 +16,8 @@ use crate::{
         Deployment,
         bindings::{
             CellOpening, ContributorProof, G1Point, IAmountFaults as Amount, ICarryFaults as Carry,
-            ICreditFaults as Credit, IRecordFaults as Record, IRowFaults as Row,
-            IUseFaults as Uses,
+            ICreditFaults as Credit, IFactorFaults as Factor, IRecordFaults as Record,
+            IRowFaults as Row, IUseFaults as Uses,
         },
     },
     committer::Kzg,
@@ -89,6 +89,7 @@ const fn contract(evidence: &Evidence, at: &Deployment) -> Address {
         | E::SpanOutside
         | E::CitationUnfounded { .. }
         | E::Citation { .. } => at.use_faults,
+        E::Factor { .. } => at.factor_faults,
     }
 }
 
@@ -132,6 +133,9 @@ impl Maker<'_> {
                 return Err(Error::Dispute(format!(
                     "{evidence:?} needs an index that is not here"
                 )));
+            }
+            E::Factor { model } => {
+                encoded(&Factor::proveFactorCall { batch, ledger, model: model.0.into() })
             }
             E::Receipt { .. } | E::Omitted => {
                 return Err(Error::Dispute("receipts are proven by who holds them".into()));

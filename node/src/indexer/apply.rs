@@ -7,12 +7,13 @@ use alloy::{
 };
 use attribution::settle::{EarnerIndex, Mix};
 
-use super::{overlay::Overlay, views::*};
+use super::{figures, overlay::Overlay, views::*};
 use crate::{
     Error, Result,
     chain::{
         Deployment,
         bindings::{
+            IBondedFigures::IBondedFiguresEvents,
             IDatanetRegistry::{self, IDatanetRegistryEvents},
             IDisputes::{self, IDisputesEvents},
             IEarnerRegistry::{self, IEarnerRegistryEvents},
@@ -33,7 +34,7 @@ use crate::{
 };
 
 /// The tables that events write.
-const TABLES: [Table; 21] = [
+const TABLES: [Table; 24] = [
     Table::Earners,
     Table::EarnerIndices,
     Table::Datanets,
@@ -55,6 +56,9 @@ const TABLES: [Table; 21] = [
     Table::Strikes,
     Table::Archives,
     Table::Refundable,
+    Table::Figures,
+    Table::FiguresInForce,
+    Table::DefaultInfluence,
 ];
 
 /// Seconds between the transfer of a model's token and the first call that pays the new owner, as
@@ -69,6 +73,7 @@ pub(super) fn sources(deployment: &Deployment) -> Vec<Address> {
         deployment.model_registry,
         deployment.model_mixes,
         deployment.influence_indexes,
+        deployment.bonded_figures,
         deployment.fee_schedule,
         deployment.payment_channels,
         deployment.settlement,
@@ -117,6 +122,8 @@ pub(super) fn event(
             let block = log.block_number.unwrap_or_default();
             indexes(tables, e, block)
         })
+    } else if source == deployment.bonded_figures {
+        decoded(log, IBondedFiguresEvents::SELECTORS)?.map_or(Ok(()), |e| figures::event(tables, e))
     } else if source == deployment.datanet_registry {
         decoded(log, IDatanetRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| datanets(tables, e))
     } else if source == deployment.earner_registry {

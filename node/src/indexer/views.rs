@@ -4,6 +4,7 @@ use alloy::primitives::{Address, B256, U256};
 use attribution::settle::EarnerIndex;
 use borsh::{BorshDeserialize, BorshSerialize};
 
+pub use super::figures::{FigureKind, FigureView, ReportView};
 use crate::{
     chain::bindings::{G1Point, Interval, Price, Rules, Submission},
     store::{read_sol, write_sol},

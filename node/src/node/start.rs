@@ -255,6 +255,8 @@ mod tests {
             "ModelRegistry",
             "InfluenceIndexes",
             "IndexDisputes",
+            "BondedFigures",
+            "FactorFaults",
             "FeeSchedule",
             "Staking",
             "PaymentChannels",
