@@ -272,6 +272,8 @@ mod tests {
             "ModelRegistry",
             "InfluenceIndexes",
             "IndexDisputes",
+            "BondedFigures",
+            "FactorFaults",
             "FeeSchedule",
             "Staking",
             "PaymentChannels",

@@ -154,6 +154,8 @@ fn deployment() -> Deployment {
         model_registry: address(3),
         influence_indexes: address(9),
         index_disputes: address(10),
+        bonded_figures: address(31),
+        factor_faults: address(32),
         fee_schedule: address(4),
         staking: address(5),
         payment_channels: address(6),
