@@ -12,6 +12,7 @@ pub mod factory;
 pub mod graph;
 pub mod metrics;
 pub mod node;
+pub mod retrieval;
 pub mod serving;
 pub mod telemetry;
 

@@ -133,6 +133,13 @@ impl InfluenceIndex {
         self.parts.sketches.chunks_exact(self.dim()).nth(i)
     }
 
+    /// Whether no row's sketch has a number but 0: such an index says who contributed what, and
+    /// scores everybody 0 whatever the query.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.parts.sketches.iter().all(|&x| x == 0)
+    }
+
     /// `T_c` of contributor `c`, `(d,)`; `None` if there is no such contributor.
     #[must_use]
     pub fn sums(&self, c: usize) -> Option<&[i32]> {

@@ -19,6 +19,8 @@ pub mod payment;
 mod read;
 mod refusal;
 pub mod request;
+mod retrieve;
+pub mod sources;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -79,6 +81,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/chat/completions", post(calls::chat))
         .route("/v1/completions", post(calls::text))
         .route("/v1/embeddings", post(embeddings::embeddings))
+        .route("/v1/retrieve", post(retrieve::retrieve))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::one))
         .route("/v1/load_lora_adapter", post(admin::load))

@@ -52,6 +52,7 @@ pub struct PaymentRequired {
         super::calls::chat,
         super::calls::text,
         super::embeddings::embeddings,
+        super::retrieve::retrieve,
         super::models::list,
         super::models::one,
         super::read::row,

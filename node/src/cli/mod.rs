@@ -1,5 +1,6 @@
 //! The command line.
 
+mod ask;
 mod attribute;
 mod chat;
 mod claims;
@@ -42,6 +43,8 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Talk to a model and pay for it.
     Chat(chat::ChatArguments),
+    /// Ask a model that answers from its Datanets' rows and cites them, and pay for it.
+    Ask(ask::AskArguments),
     /// Cut sources into the rows of a Datanet, or look at one.
     Datanet(datanet::DatanetArguments),
     /// Train an adapter on a Datanet.
@@ -103,6 +106,7 @@ pub(crate) fn run(arguments: Arguments) -> eyre::Result<()> {
     match command {
         Command::Serve(_) => unreachable!("handled above"),
         Command::Chat(arguments) => runtime()?.block_on(chat::run(arguments)),
+        Command::Ask(arguments) => runtime()?.block_on(ask::run(arguments)),
         Command::Datanet(arguments) => datanet::run(arguments),
         Command::Train(arguments) => train::run(arguments),
         Command::Index(arguments) => index::run(arguments),
