@@ -115,6 +115,7 @@ async fn a_key_that_alone_has_the_payer_reads_what_it_paid_for() {
         deposit_gwei: None,
         daily_limit_gwei: None,
         adapters: Vec::new(),
+        datanets: Vec::new(),
         admin: false,
         unrecorded: false,
     };

@@ -34,7 +34,7 @@ pub struct Claimed<'a> {
     pub explanation: &'a Explanation,
     /// Body of the request, exactly as it was sent; without it nothing is run again.
     pub request: Option<&'a [u8]>,
-    /// The answer that was given.
+    /// What the answer's hash is of: its text, or the document of text and sources.
     pub answer: Option<&'a [u8]>,
 }
 
@@ -52,6 +52,12 @@ impl Checker {
         Self { registry, reruns, availability }
     }
 
+    /// What runs calls again, if models were loaded.
+    #[must_use]
+    pub const fn reruns(&self) -> Option<&Reruns> {
+        self.reruns.as_ref()
+    }
+
     /// The chain that it goes by.
     #[must_use]
     pub const fn registry(&self) -> &Registry {
@@ -65,7 +71,8 @@ impl Checker {
     /// - `scores`, `rows`: dot products of the record's sketch with the index that is registered;
     /// - `fee`, `shares`, `credits`, `spans`, `citations`, `flat`: the record that price, split and
     ///   mix on the chain give, to the gwei;
-    /// - `answer again`, `tokens again`, `sketch again`: what running the model again gives;
+    /// - `answer again`, `tokens again`, `sketch again`, `spans again`: what running the model again
+    ///   gives;
     /// - `batch`, `inclusion`, `paid`: the ledger that the chain committed to.
     ///
     /// # Errors
