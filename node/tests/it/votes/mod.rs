@@ -7,4 +7,5 @@ mod nodes;
 mod peer;
 mod world;
 
-pub(crate) use world::{publish, tiny};
+pub(crate) use peer::{Peer, funded, validator};
+pub(crate) use world::{adapter, publish, tiny};
