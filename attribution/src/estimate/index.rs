@@ -228,6 +228,20 @@ impl InfluenceIndex {
         Ok(quantise::query(&self.parts.whitening.apply(&raw)?))
     }
 
+    /// A row's int8 sketch, `(d,)`, from its gradient, as the index has it of its own rows:
+    /// `clip(round(scale t), -127, 127)` with `w = W s` and `t = w / ||w||^(1/2)`.
+    ///
+    /// # Errors
+    /// Those of [`Projector::project`] and [`Whitening::apply`].
+    pub fn row_sketch(&self, sites: &[SiteGradient<'_>]) -> Result<Vec<i8>> {
+        let raw = self.parts.projector.project(sites)?;
+        let mut t = self.parts.whitening.apply(&raw)?;
+        quantise::divide_by_root_norm(&mut t);
+        let mut sketch = vec![0; t.len()];
+        quantise::row(&t, self.parts.scale, &mut sketch);
+        Ok(sketch)
+    }
+
     /// `q . t_i` of every row, exact.
     ///
     /// # Errors

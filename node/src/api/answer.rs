@@ -9,6 +9,8 @@ use inference::adapter::AdapterHash;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use utoipa::ToSchema;
 
+use super::sources::RetrievalJson;
+
 /// A 64-bit amount that is a decimal string in JSON; read from a string or a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Decimal<T>(pub T);
@@ -135,7 +137,7 @@ pub struct RecordJson {
     /// keccak256 of the request's body.
     #[schema(value_type = String)]
     pub prompt_hash: B256,
-    /// keccak256 of the answer's text.
+    /// keccak256 of the answer's text; with `retrieval`, of the document of text and sources.
     #[schema(value_type = String)]
     pub output_hash: B256,
     /// keccak256 of the answer's int8 sketch.
@@ -194,6 +196,9 @@ pub struct Statement {
     /// The adapters that answered; none for the base model.
     #[serde(default)]
     pub adapters: Vec<AdapterWeight>,
+    /// What it was answered from, of a call that asked for sources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrieval: Option<RetrievalJson>,
 }
 
 /// An adapter's part in an answer.

@@ -44,6 +44,8 @@ pub struct Deployment {
     pub influence_indexes: Address,
     /// IndexDisputes, which strikes indexes.
     pub index_disputes: Address,
+    /// BondedFigures, which pay's factors come from.
+    pub bonded_figures: Address,
     /// FeeSchedule.
     pub fee_schedule: Address,
     /// Staking.
@@ -64,6 +66,8 @@ pub struct Deployment {
     pub receipt_faults: Address,
     /// CarryFaults, which proves faults to Disputes.
     pub carry_faults: Address,
+    /// FactorFaults, which proves faults to Disputes.
+    pub factor_faults: Address,
     /// CreditFaults, which proves faults to Disputes.
     pub credit_faults: Address,
     /// UseFaults, which proves faults to Disputes.
@@ -111,6 +115,7 @@ struct Addresses {
     span_indexes: Address,
     influence_indexes: Address,
     index_disputes: Address,
+    bonded_figures: Address,
     fee_schedule: Address,
     staking: Address,
     payment_channels: Address,
@@ -121,6 +126,7 @@ struct Addresses {
     record_faults: Address,
     receipt_faults: Address,
     carry_faults: Address,
+    factor_faults: Address,
     credit_faults: Address,
     use_faults: Address,
     earnings_archive: Address,
@@ -183,6 +189,7 @@ impl TryFrom<File> for Deployment {
             span_indexes: at.span_indexes,
             influence_indexes: at.influence_indexes,
             index_disputes: at.index_disputes,
+            bonded_figures: at.bonded_figures,
             fee_schedule: at.fee_schedule,
             staking: at.staking,
             payment_channels: at.payment_channels,
@@ -193,6 +200,7 @@ impl TryFrom<File> for Deployment {
             record_faults: at.record_faults,
             receipt_faults: at.receipt_faults,
             carry_faults: at.carry_faults,
+            factor_faults: at.factor_faults,
             credit_faults: at.credit_faults,
             use_faults: at.use_faults,
             earnings_archive: at.earnings_archive,
@@ -258,7 +266,7 @@ impl Contracts {
 pub(crate) mod tests {
     use super::*;
 
-    const NAMES: [&str; 23] = [
+    const NAMES: [&str; 25] = [
         "EarnerRegistry",
         "DatanetRegistry",
         "ModelRegistry",
@@ -266,6 +274,8 @@ pub(crate) mod tests {
         "SpanIndexes",
         "InfluenceIndexes",
         "IndexDisputes",
+        "BondedFigures",
+        "FactorFaults",
         "FeeSchedule",
         "Staking",
         "PaymentChannels",

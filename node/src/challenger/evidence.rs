@@ -16,7 +16,8 @@ use crate::{
         Deployment,
         bindings::{
             CellOpening, ContributorProof, G1Point, IAmountFaults as Amount, ICarryFaults as Carry,
-            ICreditFaults as Credit, IRecordFaults as Record, IRowFaults as Row,
+            ICreditFaults as Credit, IFactorFaults as Factor, IRecordFaults as Record,
+            IRowFaults as Row,
         },
     },
     committer::Kzg,
@@ -91,6 +92,7 @@ const fn contract(evidence: &Evidence, at: &Deployment) -> Address {
         | E::SpanOutside
         | E::CitationUnfounded { .. }
         | E::Citation { .. } => at.use_faults,
+        E::Factor { .. } => at.factor_faults,
     }
 }
 
@@ -122,6 +124,9 @@ impl Maker<'_> {
             E::CitationUnfounded { .. } | E::Citation { .. } => {
                 // `Facts` knows of no row, so the audit finds none of these.
                 return Err(Error::Dispute(format!("{evidence:?} needs rows that are not here")));
+            }
+            E::Factor { model } => {
+                encoded(&Factor::proveFactorCall { batch, ledger, model: model.0.into() })
             }
             E::Receipt { .. } | E::Omitted => {
                 return Err(Error::Dispute("receipts are proven by who holds them".into()));

@@ -8,7 +8,7 @@ use std::{
 
 use alloy::primitives::{Address, B256};
 use attribution::settle::{
-    Account, BatchHeader, ChannelId, Draw, EarnerIndex, Hash, Info, Mix, ModelId, Price, Row,
+    self, Account, BatchHeader, ChannelId, Draw, EarnerIndex, Hash, Info, Mix, ModelId, Price, Row,
     Split, Witness,
     audit::{Audit, Batch, Contributor, Fault, Known, Rules, Sources, SpanCorpus},
 };
@@ -228,6 +228,12 @@ impl Sources for Facts {
             (Some(published), None) if published.is_paying(time) => Known::Unknown,
             _ => Known::Absent,
         }
+    }
+
+    fn factor(&self, model: ModelId, earner: EarnerIndex, time: u64) -> Option<u16> {
+        let influence = self.known(self.registry.influence_at(model.0.into(), time).map(Some))?;
+        let reputation = self.known(self.registry.reputation_at(earner, time).map(Some))?;
+        Some(settle::factor(influence, reputation))
     }
 
     fn dim(&self, model: ModelId) -> usize {

@@ -1,10 +1,12 @@
 //! `openledger index`
 
+mod verify;
+
 use std::path::PathBuf;
 
 use alloy::primitives::{Address, B256};
 use attribution::{estimate::InfluenceIndex, settle::EarnerIndex};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use eyre::WrapErr;
 use node::{
     chain::{ChainClient, Deployment},
@@ -27,6 +29,22 @@ enum Method {
 
 #[derive(Debug, Args)]
 pub(crate) struct IndexArguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Build the influence index of an adapter.
+    Build(Box<BuildArguments>),
+    /// Check an index against its manifest, the chain, its Datanets' rows and its model.
+    Verify(Box<verify::VerifyArguments>),
+    /// Show what an index holds.
+    Show(verify::ShowArguments),
+}
+
+#[derive(Debug, Args)]
+struct BuildArguments {
     /// Folder of the base model.
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
@@ -67,6 +85,14 @@ pub(crate) struct IndexArguments {
 }
 
 pub(crate) fn run(arguments: IndexArguments) -> eyre::Result<()> {
+    match arguments.action {
+        Action::Build(arguments) => build(*arguments),
+        Action::Verify(arguments) => verify::verify(*arguments),
+        Action::Show(arguments) => verify::show(&arguments),
+    }
+}
+
+fn build(arguments: BuildArguments) -> eyre::Result<()> {
     let datanets = arguments
         .datanet
         .iter()
@@ -84,7 +110,7 @@ pub(crate) fn run(arguments: IndexArguments) -> eyre::Result<()> {
 }
 
 fn roster(
-    arguments: &IndexArguments,
+    arguments: &BuildArguments,
     datanets: &[Datanet],
     earners: &EarnerMap,
 ) -> eyre::Result<()> {
@@ -95,7 +121,7 @@ fn roster(
 }
 
 fn spans(
-    arguments: &IndexArguments,
+    arguments: &BuildArguments,
     datanets: &[Datanet],
     earners: &EarnerMap,
 ) -> eyre::Result<()> {
@@ -120,7 +146,7 @@ fn spans(
 }
 
 fn influence(
-    arguments: &IndexArguments,
+    arguments: &BuildArguments,
     datanets: &[Datanet],
     earners: &EarnerMap,
 ) -> eyre::Result<()> {
@@ -163,7 +189,7 @@ fn influence(
     Ok(())
 }
 
-fn earners(arguments: &IndexArguments, datanets: &[Datanet]) -> eyre::Result<EarnerMap> {
+fn earners(arguments: &BuildArguments, datanets: &[Datanet]) -> eyre::Result<EarnerMap> {
     if let Some(path) = &arguments.earners {
         let text = std::fs::read_to_string(path).wrap_err_with(|| path.display().to_string())?;
         let map: std::collections::BTreeMap<Address, u32> = serde_json::from_str(&text)?;

@@ -137,6 +137,8 @@ mod tests {
             model_registry: address,
             influence_indexes: address,
             index_disputes: address,
+            bonded_figures: address,
+            factor_faults: address,
             fee_schedule: address,
             staking: address,
             payment_channels: address,

@@ -7,12 +7,13 @@ use alloy::{
 };
 use attribution::settle::{EarnerIndex, Mix};
 
-use super::{overlay::Overlay, views::*};
+use super::{figures, overlay::Overlay, views::*};
 use crate::{
     Error, Result,
     chain::{
         Deployment,
         bindings::{
+            IBondedFigures::IBondedFiguresEvents,
             IDatanetRegistry::{self, IDatanetRegistryEvents},
             IDisputes::{self, IDisputesEvents},
             IEarnerRegistry::{self, IEarnerRegistryEvents},
@@ -34,7 +35,7 @@ use crate::{
 };
 
 /// The tables that events write.
-const TABLES: [Table; 23] = [
+const TABLES: [Table; 26] = [
     Table::Earners,
     Table::EarnerIndices,
     Table::Datanets,
@@ -58,6 +59,9 @@ const TABLES: [Table; 23] = [
     Table::Strikes,
     Table::Archives,
     Table::Refundable,
+    Table::Figures,
+    Table::FiguresInForce,
+    Table::DefaultInfluence,
 ];
 
 /// Seconds between the transfer of a model's token and the first call that pays the new owner, as
@@ -73,6 +77,7 @@ pub(super) fn sources(deployment: &Deployment) -> Vec<Address> {
         deployment.model_mixes,
         deployment.influence_indexes,
         deployment.span_indexes,
+        deployment.bonded_figures,
         deployment.fee_schedule,
         deployment.payment_channels,
         deployment.settlement,
@@ -126,6 +131,8 @@ pub(super) fn event(
             let block = log.block_number.unwrap_or_default();
             span_indexes(tables, e, block)
         })
+    } else if source == deployment.bonded_figures {
+        decoded(log, IBondedFiguresEvents::SELECTORS)?.map_or(Ok(()), |e| figures::event(tables, e))
     } else if source == deployment.datanet_registry {
         decoded(log, IDatanetRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| datanets(tables, e))
     } else if source == deployment.earner_registry {

@@ -14,9 +14,11 @@ use crate::{
             SpanHolder, Statement, UnpaidStatement, Usage,
         },
         request::Endpoint,
+        sources::RetrievalJson,
     },
     catalog::FoundSpan,
     recorder::Recorded,
+    retrieval::Grounding,
 };
 
 /// Why generation ended.
@@ -53,6 +55,8 @@ pub struct StoredAnswer {
     pub logprobs: Option<Vec<TokenLogprob>>,
     /// Spans that rows of the model hold, by place; what they are paid is in the record.
     pub spans: Vec<StoredSpan>,
+    /// Its sources, of a call that asked for them.
+    pub retrieval: Option<Grounding>,
 }
 
 /// A span of an answer that rows of its model hold.
@@ -84,12 +88,23 @@ impl StoredAnswer {
         borsh::to_vec(self).expect("writing to memory does not fail")
     }
 
-    /// Reads [`Self::to_bytes`].
+    /// Reads [`Self::to_bytes`], also those of a node that knew neither spans nor retrieval.
     ///
     /// # Errors
     /// [`Error::Store`] if the bytes are damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::try_from_slice(bytes).map_err(|error| Error::Store(format!("answer: {error}")))
+        Self::try_from_slice(bytes)
+            .or_else(|error| Self::try_from_slice(&[bytes, &[0; 5]].concat()).map_err(|_| error))
+            .map_err(|error| Error::Store(format!("answer: {error}")))
+    }
+
+    /// The bytes whose hash is recorded, and which are revealed if the record is challenged: the text,
+    /// or the document with the sources.
+    pub fn output(&self) -> Vec<u8> {
+        match &self.retrieval {
+            Some(grounding) => grounding.document(&self.text).to_bytes(),
+            None => self.text.clone().into_bytes(),
+        }
     }
 }
 
@@ -191,7 +206,11 @@ impl Finished {
         let adapters = self.adapters.clone();
         match &self.account {
             Account::Recorded { recorded, epoch_seconds } => {
-                json!(statement(recorded, &self.answer.spans, *epoch_seconds, adapters))
+                let record = &recorded.call.record;
+                let retrieval = self.answer.retrieval.as_ref();
+                let retrieval = retrieval.map(|grounding| RetrievalJson::of(grounding, record));
+                let statement = statement(recorded, &self.answer.spans, *epoch_seconds, adapters);
+                json!(Statement { retrieval, ..statement })
             }
             Account::Unpaid { .. } => json!(UnpaidStatement { unpaid: true, adapters }),
         }
@@ -208,7 +227,7 @@ pub fn call_id(endpoint: Endpoint, digest: &[u8; 32]) -> String {
     format!("{prefix}-{}", hex::encode(digest))
 }
 
-/// The `openledger` field of a recorded call.
+/// The `openledger` field of a recorded call, but for its sources.
 pub fn statement(
     recorded: &Recorded,
     spans: &[StoredSpan],
@@ -240,6 +259,7 @@ pub fn statement(
         spans: spans.iter().map(|span| span_credit(record, span)).collect(),
         charged: Decimal(receipt.charged),
         adapters,
+        retrieval: None,
     }
 }
 

@@ -222,6 +222,7 @@ impl Serving {
             finish: Finish::Stop,
             logprobs: None,
             spans: Vec::new(),
+            retrieval: None,
         };
         let served = ServedCall {
             tokens_in: call.tokens_in(),

@@ -17,6 +17,8 @@ use crate::{
     keys::Spending,
     metrics::{InFlight, Outcome, Stage},
     recorder::{Admission, Recorded, Reservation, ServedCall},
+    registry::Role,
+    retrieval::Grounding,
     voucher::SignedVoucher,
 };
 
@@ -137,8 +139,10 @@ impl Serving {
                 })))
             }
             Entry::Recorded(recorded) => {
+                let finished = self.finished(*recorded, &call)?;
+                self.check_sources(finished.answer.retrieval.as_ref(), &call.granted)?;
                 self.parts.metrics.ended(Outcome::Repeated);
-                Ok(Admitted::Again(Box::new(self.finished(*recorded, &call)?)))
+                Ok(Admitted::Again(Box::new(finished)))
             }
         }
     }
@@ -304,9 +308,11 @@ impl Run {
     }
 
     fn answer(&self, generated: Generated, spans: &[FoundSpan]) -> StoredAnswer {
+        let (hits, versions) = (self.call.sources.as_deref(), &self.call.view.datanets);
         StoredAnswer {
             is_chat: self.call.endpoint == Endpoint::Chat,
             model: self.call.name.clone(),
+            retrieval: hits.map(|hits| Grounding::of(&generated.text, hits, versions)),
             text: generated.text,
             finish: generated.finish,
             logprobs: generated.logprobs,
@@ -315,18 +321,28 @@ impl Run {
     }
 
     fn served(&self, generated: Generated, attributed: Attributed) -> Result<ServedCall, ApiError> {
+        let tokens_out = generated.tokens.len() as u64;
         let Attributed { sketch, scores, spans } = attributed;
-        let uses = Uses { spans: self.span_uses(&spans)?, ..Uses::default() };
+        let uses = self.span_uses(&spans)?;
+        let answer = self.answer(generated, &spans);
         Ok(ServedCall {
             tokens_in: self.call.prompt.len() as u64,
-            tokens_out: generated.tokens.len() as u64,
-            output_hash: keccak256(generated.text.as_bytes()),
+            tokens_out,
+            output_hash: keccak256(answer.output()),
             sketch,
             scores,
-            uses,
+            uses: Uses { spans: uses, citations: self.citations(&answer)?, ..Uses::default() },
             request: self.call.body.clone(),
-            answer: self.answer(generated, &spans).to_bytes(),
+            answer: answer.to_bytes(),
         })
+    }
+
+    /// What the rows that an answer cites are to be credited by.
+    fn citations(&self, answer: &StoredAnswer) -> Result<Vec<Use>, ApiError> {
+        let Some(grounding) = &answer.retrieval else { return Ok(Vec::new()) };
+        let registry = &self.serving.parts.registry;
+        let earner_of = |account| registry.earner_of(account, Role::Contributor);
+        Ok(grounding.uses(earner_of)?)
     }
 
     fn took(&self, stage: Stage, since: Instant) {

@@ -101,11 +101,17 @@ pub enum Table {
     SpanIndexOrder,
     /// `model -> SpanExamination` of others' span indexes.
     SpanExaminations,
+    /// `figure -> FigureView`, from the chain.
+    Figures,
+    /// `kind, subject, time -> figure`: from when figures are in force, from the chain.
+    FiguresInForce,
+    /// `time -> bps`: influence share of models without a report from then on, from the chain.
+    DefaultInfluence,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 51] = [
         Self::Meta,
         Self::Calls,
         Self::Answers,
@@ -154,6 +160,9 @@ impl Table {
         Self::SpanIndexes,
         Self::SpanIndexOrder,
         Self::SpanExaminations,
+        Self::Figures,
+        Self::FiguresInForce,
+        Self::DefaultInfluence,
     ];
 
     /// The table's name on disk; it never changes.
@@ -207,6 +216,9 @@ impl Table {
             Self::SpanIndexes => "span_indexes",
             Self::SpanIndexOrder => "span_index_order",
             Self::SpanExaminations => "span_examinations",
+            Self::Figures => "figures",
+            Self::FiguresInForce => "figures_in_force",
+            Self::DefaultInfluence => "default_influence",
         }
     }
 

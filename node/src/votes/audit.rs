@@ -143,7 +143,7 @@ impl Auditor {
             sketch: found.witness.sketch.clone(),
             spans: Vec::new(),
         };
-        match self.reruns.run(&found.witness, &purchase.request).await? {
+        match self.reruns.run(&found.witness, &purchase.request, &purchase.answer).await? {
             Rerun::Ran(outcome)
                 if !is_false(&claimed, &outcome)
                     && !self.pays_other_spans(dossier, &found, &outcome)? =>
@@ -151,6 +151,7 @@ impl Auditor {
                 Ok(PurchaseState::Right)
             }
             Rerun::UnknownModel => Ok(PurchaseState::Unknown("its model is not here".into())),
+            Rerun::UnknownRows(_) => Ok(PurchaseState::Unknown("its rows are not here".into())),
             Rerun::Ran(_) | Rerun::Impossible(_) => self.challenge(id, dossier, &found).await,
         }
     }

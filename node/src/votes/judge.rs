@@ -167,7 +167,7 @@ impl Judge {
     /// Whether a record is False; `None` if this node cannot know.
     async fn judge(&self, vote: u64, row: &VoteRow, answer: &Answer) -> Result<Option<bool>> {
         let witness = Witness::decode(&row.witness)?;
-        let found = match self.reruns.run(&witness, &answer.request).await? {
+        let found = match self.reruns.run(&witness, &answer.request, &answer.text).await? {
             Rerun::Ran(found) => found,
             Rerun::Impossible(why) => {
                 info!(target: "node::votes", vote, why, "no node answers such a request");
@@ -175,6 +175,12 @@ impl Judge {
             }
             Rerun::UnknownModel => {
                 self.tell(vote, "it does not have the model");
+                return Ok(None);
+            }
+            Rerun::UnknownRows(of) => {
+                let (version, datanet) = (of.version, of.id);
+                let why = format!("it does not have the rows of version {version} of {datanet}");
+                self.tell(vote, &why);
                 return Ok(None);
             }
         };

@@ -71,6 +71,8 @@ pub(crate) const fn contracts() -> Contracts {
             model_registry: Address::repeat_byte(3),
             influence_indexes: Address::repeat_byte(17),
             index_disputes: Address::repeat_byte(18),
+            bonded_figures: Address::repeat_byte(31),
+            factor_faults: Address::repeat_byte(32),
             fee_schedule: Address::repeat_byte(4),
             staking: Address::repeat_byte(5),
             payment_channels: address!("0x00000000000000000000000000000000000000c6"),

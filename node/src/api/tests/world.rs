@@ -104,6 +104,7 @@ fn keys(store: &SharedStore, registry: &Registry, folder: &Path) -> Keys {
         deposit_gwei: None,
         daily_limit_gwei: (*name == "poor").then_some(100),
         adapters: Vec::new(),
+        datanets: Vec::new(),
         admin: *name == "root",
         unrecorded: *name == "kim",
     };
@@ -153,6 +154,8 @@ fn deployment() -> Deployment {
         model_registry: address(3),
         influence_indexes: address(9),
         index_disputes: address(10),
+        bonded_figures: address(31),
+        factor_faults: address(32),
         fee_schedule: address(4),
         staking: address(5),
         payment_channels: address(6),
@@ -402,6 +405,7 @@ impl World {
             operator: operator().address(),
             metrics: ServingMetrics::register(&mut metrics),
             places: AdapterPlaces { root: Some(adapters_dir()), hosts: vec!["hub.test".into()] },
+            retrieval: None,
             config: ServingConfig {
                 max_prompt_tokens: 64,
                 max_new_tokens: 400,

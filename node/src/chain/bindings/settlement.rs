@@ -545,6 +545,11 @@ sol! {
     }
 
     #[sol(rpc, abi)]
+    interface IFactorFaults {
+        function proveFactor(bytes32 batch, CellOpening calldata ledger, bytes32 model) external;
+    }
+
+    #[sol(rpc, abi)]
     interface IModelMixes {
         struct Mix { uint16 spansBps; uint16 citationsBps; }
         event MixSet(bytes32 indexed model, uint16 spansBps, uint16 citationsBps, uint64 time);

@@ -219,6 +219,7 @@ impl World {
             operator: self.market.operator.address(),
             metrics: ServingMetrics::register(metrics),
             places: node::serving::AdapterPlaces::default(),
+            retrieval: None,
             config: ServingConfig {
                 max_prompt_tokens: 256,
                 max_new_tokens: 64,
@@ -272,7 +273,7 @@ pub(super) async fn serve_falsely(
         signature: [0; 65],
         sketch: vec![],
     };
-    let Rerun::Ran(mut outcome) = world.reruns.run(&witness, body).await.unwrap() else { panic!() };
+    let Rerun::Ran(mut outcome) = world.reruns.run(&witness, body, &[]).await.unwrap() else { panic!() };
     assert!(outcome.sketch.iter().any(|&value| value != 0));
     let first = &mut outcome.sketch[0];
     *first = if *first > 0 { *first - 2 } else { *first + 2 };
@@ -295,6 +296,7 @@ pub(super) async fn serve_falsely(
             finish: Finish::Stop,
             logprobs: None,
             spans: Vec::new(),
+            retrieval: None,
         }
         .to_bytes(),
     };
