@@ -15,6 +15,7 @@ mod kills;
 mod market;
 mod recorder;
 mod settlement;
+mod span_indexes;
 mod spans;
 mod store;
 mod strikes;

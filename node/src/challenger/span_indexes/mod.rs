@@ -167,7 +167,14 @@ impl SpanChallenger {
         }
         let (corpora, hash) = (self.corpora.clone(), view.commitment_hash());
         let (rebuilt, files) = blocking(move || {
-            let rebuilt = corpora.rebuild(model)?;
+            let rebuilt = match corpora.rebuild(model) {
+                Err(error @ Error::Store(_)) => return Err(error),
+                Err(error) => {
+                    warn!(target: "node::challenger", %model, %error, "span index not rebuilt");
+                    None
+                }
+                Ok(rebuilt) => rebuilt,
+            };
             let is_right = rebuilt.as_ref().is_some_and(|of| hash == of.commitment.hash());
             let files = if is_right { None } else { corpora.files_of(model, hash)? };
             Ok((rebuilt, files))
