@@ -69,7 +69,9 @@ pub(super) async fn row(
     let may_read = |row: &StoredRow| {
         retrieval.is_none_or(|retrieval| retrieval.may_read(row.datanet, &granted))
     };
-    let row = found.filter(may_read).ok_or_else(|| ApiError::not_found("row_not_found", "row is unknown"))?;
+    let row = found
+        .filter(may_read)
+        .ok_or_else(|| ApiError::not_found("row_not_found", "row is unknown"))?;
     Ok(Json(json!({
         "hash": wanted,
         "text": row.text,

@@ -95,10 +95,7 @@ fn every_setting_is_in_the_example_and_none_else_is_known() {
             "endpoints key_file prompts budget_gwei deposit_gwei calls_per_epoch max_tokens",
         ),
         ("adapters", "root hosts hub registered resident_mib host_mib disk_mib"),
-        (
-            "retrieval",
-            "encoder library folders private max_rows min_cosine_bps free_per_second",
-        ),
+        ("retrieval", "encoder library folders private max_rows min_cosine_bps free_per_second"),
         (
             "[keys]",
             "name sha256 payer_key_file deposit_gwei daily_limit_gwei datanets admin unrecorded \

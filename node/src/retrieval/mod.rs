@@ -18,6 +18,7 @@ mod prompt;
 mod rows;
 mod search;
 
+pub(crate) use self::indexing::index;
 pub use self::{
     ablation::{Ablation, ablate},
     document::{Document, SourceRef},
