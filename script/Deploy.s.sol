@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {FeeSchedule} from "../contracts/governance/FeeSchedule.sol";
+import {IBondedFigures} from "../contracts/interfaces/IBondedFigures.sol";
 import {ICrossDomainMessenger} from "../contracts/interfaces/ICrossDomainMessenger.sol";
 import {IDaCertVerifier} from "../contracts/interfaces/IDaCertVerifier.sol";
 import {IFeeSchedule} from "../contracts/interfaces/IFeeSchedule.sol";
@@ -9,6 +10,7 @@ import {IPayoutVerifier} from "../contracts/interfaces/IPayoutVerifier.sol";
 import {ISketchVotes} from "../contracts/interfaces/ISketchVotes.sol";
 import {G1Point, G2Point} from "../contracts/libraries/Kzg.sol";
 import {PaymentChannels} from "../contracts/payments/PaymentChannels.sol";
+import {BondedFigures} from "../contracts/registry/BondedFigures.sol";
 import {DatanetRegistry} from "../contracts/registry/DatanetRegistry.sol";
 import {EarnerRegistry} from "../contracts/registry/EarnerRegistry.sol";
 import {InfluenceIndexes} from "../contracts/registry/InfluenceIndexes.sol";
@@ -25,6 +27,7 @@ import {ValidatorRoll} from "../contracts/settlement/ValidatorRoll.sol";
 import {AmountFaults} from "../contracts/settlement/faults/AmountFaults.sol";
 import {CarryFaults} from "../contracts/settlement/faults/CarryFaults.sol";
 import {CreditFaults} from "../contracts/settlement/faults/CreditFaults.sol";
+import {FactorFaults} from "../contracts/settlement/faults/FactorFaults.sol";
 import {ReceiptFaults} from "../contracts/settlement/faults/ReceiptFaults.sol";
 import {RecordFaults} from "../contracts/settlement/faults/RecordFaults.sol";
 import {RowFaults} from "../contracts/settlement/faults/RowFaults.sol";
@@ -68,6 +71,10 @@ import {VmSafe} from "forge-std/Vm.sol";
 /// | minPanelStake   | DEPLOY_MIN_PANEL_STAKE  | 3000 OPEN, in wei, behind a vote at least                   |
 /// | votePenaltyWad  | DEPLOY_VOTE_PENALTY     | 0.01e18 of a silent or losing validator's stake             |
 /// | votePeriod      | DEPLOY_VOTE_PERIOD      | 86400 (1 day) each to answer, to commit and to reveal       |
+/// | figureBond      | DEPLOY_FIGURE_BOND      | 100 OPEN, in wei, to post a figure, and to challenge it     |
+/// | figureWindow    | DEPLOY_FIGURE_WINDOW    | 604800 (7 days) until a figure is in force                  |
+/// | figurePeriod    | DEPLOY_FIGURE_PERIOD    | votePeriod; each to commit and to reveal votes on a figure  |
+/// | defaultInfluenceBps | DEPLOY_DEFAULT_INFLUENCE | 5000: influence pays half where nobody measured it     |
 /// | tauG2           | DEPLOY_TAU_G2           | EigenDA's; as x1,x0,y1,y0 (imaginary part first)            |
 /// | identity        | DEPLOY_IDENTITY         | none, it must be given; as x,y                              |
 ///
@@ -110,6 +117,10 @@ contract Deploy is Script {
         uint256 minPanelStake;
         uint256 votePenaltyWad;
         uint64 votePeriod;
+        uint256 figureBond;
+        uint64 figureWindow;
+        uint64 figurePeriod;
+        uint16 defaultInfluenceBps;
         G2Point tauG2;
         G1Point identity;
     }
@@ -123,6 +134,7 @@ contract Deploy is Script {
         CarryFaults carries;
         CreditFaults credits;
         UseFaults uses;
+        FactorFaults factors;
         SketchVotes votes;
     }
 
@@ -145,6 +157,7 @@ contract Deploy is Script {
         Faults faults;
         ValidatorRoll roll;
         RecordSamples samples;
+        BondedFigures figures;
     }
 
     error AddressMispredicted(address settlement, address predicted);
@@ -234,8 +247,18 @@ contract Deploy is Script {
         config.minPanelStake = _uint("minPanelStake", "DEPLOY_MIN_PANEL_STAKE", 3000 ether, type(uint128).max);
         config.votePenaltyWad = _uint("votePenaltyWad", "DEPLOY_VOTE_PENALTY", 0.01e18, 1e18);
         config.votePeriod = _uint64("votePeriod", "DEPLOY_VOTE_PERIOD", 1 days);
+        _parseFigures(config);
         config.tauG2 = _tauG2();
         config.identity = _identity();
+    }
+
+    /// @dev Half by default: measured influence of models is worth from nothing to the whole, and between what is
+    /// known of contributors and what is not, unmeasured influence favours neither.
+    function _parseFigures(Config memory config) private view {
+        config.figureBond = _uint("figureBond", "DEPLOY_FIGURE_BOND", 100 ether, type(uint128).max);
+        config.figureWindow = _uint64("figureWindow", "DEPLOY_FIGURE_WINDOW", 7 days);
+        config.figurePeriod = _uint64("figurePeriod", "DEPLOY_FIGURE_PERIOD", config.votePeriod);
+        config.defaultInfluenceBps = uint16(_uint("defaultInfluenceBps", "DEPLOY_DEFAULT_INFLUENCE", 5000, 10_000));
     }
 
     /// @notice The split of fees that the protocol starts with.
@@ -317,11 +340,32 @@ contract Deploy is Script {
         f.credits = new CreditFaults(deployed.disputes, deployed.models, deployed.indexes, deployed.fees);
         f.uses = new UseFaults(deployed.disputes, deployed.spanIndexes);
         f.votes = _deployVotes(config, deployed);
+        f.factors = new FactorFaults(deployed.disputes, _deployFigures(config, deployed));
 
-        contracts = new address[](8);
+        contracts = new address[](9);
         (contracts[0], contracts[1], contracts[2]) = (address(f.rows), address(f.amounts), address(f.records));
         (contracts[3], contracts[4], contracts[5]) = (address(f.receipts), address(f.carries), address(f.credits));
-        (contracts[6], contracts[7]) = (address(f.votes), address(f.uses));
+        (contracts[6], contracts[7], contracts[8]) = (address(f.votes), address(f.uses), address(f.factors));
+    }
+
+    function _deployFigures(Config memory config, Deployment memory deployed) private returns (BondedFigures figures) {
+        figures = new BondedFigures(
+            config.owner,
+            deployed.models,
+            deployed.earners,
+            deployed.roll,
+            IBondedFigures.Parameters(
+                config.figureBond,
+                config.minPanelStake,
+                config.votePenaltyWad,
+                config.figureWindow,
+                config.figurePeriod,
+                config.figurePeriod,
+                config.defaultInfluenceBps
+            )
+        );
+        deployed.figures = figures;
+        deployed.staking.setSlasher(address(figures), true);
     }
 
     function _deployVotes(Config memory config, Deployment memory deployed) private returns (SketchVotes votes) {
@@ -391,6 +435,8 @@ contract Deploy is Script {
         vm.serializeAddress("contracts", "CarryFaults", address(deployed.faults.carries));
         vm.serializeAddress("contracts", "CreditFaults", address(deployed.faults.credits));
         vm.serializeAddress("contracts", "UseFaults", address(deployed.faults.uses));
+        vm.serializeAddress("contracts", "FactorFaults", address(deployed.faults.factors));
+        vm.serializeAddress("contracts", "BondedFigures", address(deployed.figures));
         vm.serializeAddress("contracts", "SketchVotes", address(deployed.faults.votes));
         vm.serializeAddress("contracts", "ValidatorRoll", address(deployed.roll));
         vm.serializeAddress("contracts", "RecordSamples", address(deployed.samples));
@@ -421,6 +467,10 @@ contract Deploy is Script {
         vm.serializeString("parameters", "minPanelStake", vm.toString(config.minPanelStake));
         vm.serializeString("parameters", "votePenaltyWad", vm.toString(config.votePenaltyWad));
         vm.serializeUint("parameters", "votePeriod", config.votePeriod);
+        vm.serializeString("parameters", "figureBond", vm.toString(config.figureBond));
+        vm.serializeUint("parameters", "figureWindow", config.figureWindow);
+        vm.serializeUint("parameters", "figurePeriod", config.figurePeriod);
+        vm.serializeUint("parameters", "defaultInfluenceBps", config.defaultInfluenceBps);
 
         vm.serializeBytes32("identity", "x", bytes32(config.identity.x));
         string memory identity = vm.serializeBytes32("identity", "y", bytes32(config.identity.y));

@@ -125,6 +125,11 @@ abstract contract Base is Test {
             minPanelStake: 3000 ether,
             votePenaltyWad: 0.01e18,
             votePeriod: 1 days,
+            figureBond: 100 ether,
+            figureWindow: 7 days,
+            figurePeriod: 1 days,
+            // What is not about figures pays by influence alone.
+            defaultInfluenceBps: 10_000,
             exposureWad: EXPOSURE,
             strikeSlashWad: STRIKE_SLASH,
             tauG2: DevSrs.tauG2(),

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 contracts=(EarnerRegistry FeeSchedule DatanetRegistry ModelRegistry InfluenceIndexes IndexDisputes Staking
   PaymentChannels Settlement Disputes EarningsArchive DevCertVerifier RelayedCertVerifier DaCertRelay PayoutVerifier
-  RowFaults AmountFaults RecordFaults ReceiptFaults CarryFaults CreditFaults UseFaults ModelMixes SpanIndexes
+  RowFaults AmountFaults RecordFaults ReceiptFaults CarryFaults CreditFaults UseFaults FactorFaults ModelMixes SpanIndexes BondedFigures
   SpanVerifier ValidatorRoll SketchVotes RecordSamples)
 export FOUNDRY_OUT="${FOUNDRY_OUT:-out}"
 

@@ -41,12 +41,12 @@ pub enum Error {
         /// What was given, in words.
         given: String,
     },
-    /// Reputation above the whole.
-    #[error("reputation of earner {earner} must be at most 10000 bps, got {bps}")]
-    Reputation {
-        /// The contributor.
-        earner: u32,
-        /// Its reputation.
+    /// An influence share or reputation above the whole.
+    #[error("{what} must be at most 10000 bps, got {bps}")]
+    Factor {
+        /// Which of the two.
+        what: &'static str,
+        /// What was given.
         bps: u16,
     },
     /// A carry that is not negative.

@@ -60,7 +60,9 @@ enum Rule {
     /// A credit for a span that is not what the model's span index says.
     Span,
     /// A credit for a row that is not in the Datanet version, or not its contributor's.
-    Citation
+    Citation,
+    /// A factor that is not that of the figures in force.
+    Factor
 }
 
 /// @notice The one arbiter of Settlement and slasher of operators: what happens once a fault has been proven.

@@ -166,9 +166,10 @@ library LedgerGrammar {
     function _isPayout(LedgerRow.Row memory row, Bounds memory bounds) private pure returns (bool) {
         LedgerRow.Payout memory payout = row.payout();
         // The net is -value.
-        uint256 influence = row.value < 0 ? magnitude(row.value) : 0;
+        uint256 net = row.value < 0 ? magnitude(row.value) : 0;
+        uint256 influence = net * payout.factorBps / FULL_BPS;
         return _isEarners(row, AccountKind.Balance, bounds) && EarnerIndex.unwrap(row.earner) == earnerOf(row.account)
-            && payout.reputationBps == FULL_BPS && payout.influence == influence && (row.value <= 0 || payout.flat == 0)
+            && payout.influence == influence && (row.value <= 0 || payout.flat == 0)
             && row.amount == uint256(payout.influence) + payout.flat;
     }
 

@@ -26,7 +26,7 @@ import {ChannelId, EarnerIndex, ModelId} from "../types/Ids.sol";
 /// | PoolShare | credits u8, magnitude u128, position u8 | | | |
 /// | Credit | score plus 2^63, u64, place u8, magnitude through u128 | | | |
 /// | PoolClosing | influence u64, flat u64, weight u64 | | | |
-/// | Payout | influence u64, flat u64, reputation u16, rows u32 | influence, flat, weight through, u64 each | | |
+/// | Payout | influence u64, flat u64, factor u16, rows u32 | influence, flat, weight through, u64 each | | |
 /// | SpanPool, CitationPool | credits u8, magnitude u128, position u16 | | | |
 /// | SpanCredit | score u64, place u8, magnitude through u128, position u16 | start, length u16, low u64, count, holders,
 /// holder, occurrence u16 | | |
@@ -141,6 +141,7 @@ library LedgerRow {
 
     /// @param influence gwei paid by influence
     /// @param flat gwei paid by the flat rule
+    /// @param factorBps on its positive net: its reputation times the model's influence share
     /// @param rows the contributor's accepted rows if a pool of the model closes in the batch, else 0
     /// @param influenceThrough sum of `influence` over the model's payout rows up to this one
     /// @param flatThrough sum of `flat` over them
@@ -148,7 +149,7 @@ library LedgerRow {
     struct Payout {
         uint64 influence;
         uint64 flat;
-        uint16 reputationBps;
+        uint16 factorBps;
         uint32 rows;
         uint64 influenceThrough;
         uint64 flatThrough;
@@ -163,8 +164,8 @@ library LedgerRow {
     error UnknownKind(uint256 kind);
     /// @dev Thrown when a share's kind is not from 0 to 2.
     error UnknownShareKind(uint256 kind);
-    /// @dev Thrown when a reputation is above 10_000.
-    error ReputationTooLarge(uint256 reputationBps);
+    /// @dev Thrown when a factor is above 10_000.
+    error FactorTooLarge(uint256 factorBps);
     /// @dev Thrown when bytes without meaning in rows of this kind are not zero.
     error UnusedBytes(Kind kind, uint256 cell, uint256 content);
 
@@ -287,7 +288,7 @@ library LedgerRow {
         uint256 head = row.info[0];
         p.influence = uint64(_field(head, 1, 8));
         p.flat = uint64(_field(head, 9, 8));
-        p.reputationBps = uint16(_field(head, 17, 2));
+        p.factorBps = uint16(_field(head, 17, 2));
         p.rows = uint32(_field(head, 19, 4));
         p.influenceThrough = uint64(row.info[1] >> 128);
         p.flatThrough = uint64(row.info[1] >> 64);
@@ -318,7 +319,7 @@ library LedgerRow {
         }
         if (kind == Kind.Payout) {
             uint256 given = _field(head, 17, 2);
-            require(given <= BPS, ReputationTooLarge(given));
+            require(given <= BPS, FactorTooLarge(given));
         }
         _checkTail(kind, cells);
     }

@@ -7,9 +7,11 @@ use std::{
 
 use alloy::primitives::{Address, B256, keccak256};
 pub use attribution::settle::{EarnerIndex, Mix};
+use attribution::settle::{FULL_BPS, Factors, ModelId, ModelKey};
 use borsh::{BorshDeserialize, BorshSerialize};
 use tokio::sync::watch;
 
+use crate::indexer::figures::{contributor, subject_key};
 pub use crate::indexer::views::*;
 use crate::{
     Error, Result,
@@ -160,6 +162,67 @@ impl Registry {
         Ok(mixes.iter().rfind(before).map(|&(_, mix)| mix).unwrap_or_default())
     }
 
+    /// The figure of a subject (a model's id, or a contributor's index) in force at `time`
+    /// (seconds), with its number.
+    pub fn figure_at(
+        &self,
+        kind: FigureKind,
+        subject: B256,
+        time: u64,
+    ) -> Result<Option<(u64, FigureView)>> {
+        let prefix = subject_key(kind, subject);
+        let figures: Vec<(Vec<u8>, u64)> = rows(&*self.store, Table::FiguresInForce, &prefix)?;
+        let last = [&prefix[..], &time.to_be_bytes()].concat();
+        let Some(&(_, figure)) = figures.iter().rfind(|(key, _)| *key <= last) else {
+            return Ok(None);
+        };
+        let view = get_row(&*self.store, Table::Figures, &figure.to_be_bytes())?;
+        let missing = || Error::Store(format!("figure {figure} is not indexed"));
+        Ok(Some((figure, view.ok_or_else(missing)?)))
+    }
+
+    /// Share of positive nets with the model that influence pays at `time` (seconds), bps. The whole
+    /// where no contract says how much.
+    pub fn influence_at(&self, model: B256, time: u64) -> Result<u16> {
+        if let Some((_, figure)) = self.figure_at(FigureKind::Influence, model, time)? {
+            return Ok(figure.bps);
+        }
+        let shares: Vec<(Vec<u8>, u16)> = rows(&*self.store, Table::DefaultInfluence, &[])?;
+        let before = |(key, _): &&(Vec<u8>, u16)| key.as_slice() <= &time.to_be_bytes()[..];
+        Ok(shares.iter().rfind(before).map_or(FULL_BPS, |&(_, bps)| bps))
+    }
+
+    /// A contributor's reputation at `time` (seconds), bps.
+    pub fn reputation_at(&self, earner: EarnerIndex, time: u64) -> Result<u16> {
+        let figure = self.figure_at(FigureKind::Reputation, contributor(earner), time)?;
+        Ok(figure.map_or(FULL_BPS, |(_, figure)| figure.bps))
+    }
+
+    /// Everything that factors of these models' contributors at `time` (seconds) come from.
+    pub fn factors_at(
+        &self,
+        models: impl IntoIterator<Item = ModelId>,
+        time: u64,
+    ) -> Result<Factors> {
+        let mut factors = Factors::default();
+        for model in models {
+            let influence = self.influence_at(model.0.into(), time)?;
+            factors.influence.insert(ModelKey::from(model), influence);
+        }
+        let prefix = [FigureKind::Reputation as u8];
+        let figures: Vec<(Vec<u8>, u64)> = rows(&*self.store, Table::FiguresInForce, &prefix)?;
+        for (key, _) in figures {
+            // Kind, the index in 32 bytes, the time.
+            let earner = key.get(29..33).and_then(|index| index.try_into().ok());
+            let damaged = || Error::Store("table figures_in_force: damaged key".into());
+            let earner = EarnerIndex(u32::from_be_bytes(earner.ok_or_else(damaged)?));
+            if !factors.reputation.contains_key(&earner) {
+                factors.reputation.insert(earner, self.reputation_at(earner, time)?);
+            }
+        }
+        Ok(factors)
+    }
+
     /// A model's influence index, `None` if none is published.
     pub fn index(&self, model: B256) -> Result<Option<IndexView>> {
         get_row(&*self.store, Table::Indexes, model.as_slice())
@@ -167,13 +230,36 @@ impl Registry {
 
     /// The indexes that were published from a block on, with the blocks, in their order.
     pub fn indexes_from(&self, block: u64) -> Result<Vec<(u64, B256)>> {
+        self.published_from(Table::IndexOrder, block)
+    }
+
+    /// A model's span index, `None` if none is published.
+    pub fn span_index(&self, model: B256) -> Result<Option<SpanIndexView>> {
+        get_row(&*self.store, Table::SpanIndexes, model.as_slice())
+    }
+
+    /// The span indexes that were published from a block on, with the blocks, in their order.
+    pub fn span_indexes_from(&self, block: u64) -> Result<Vec<(u64, B256)>> {
+        self.published_from(Table::SpanIndexOrder, block)
+    }
+
+    /// Hash of the span index that pays for calls of the model signed at `time` (seconds), `None` if
+    /// none does. As of the head: an index that can still be struck pays nothing yet, whatever the
+    /// time.
+    pub fn paying_spans(&self, model: B256, time: u64) -> Result<Option<B256>> {
+        let time = time.min(self.head().timestamp);
+        let index = self.span_index(model)?.filter(|index| index.is_paying(time));
+        Ok(index.map(|index| index.commitment_hash()))
+    }
+
+    fn published_from(&self, table: Table, block: u64) -> Result<Vec<(u64, B256)>> {
         let from = block.to_be_bytes();
-        let entries = self.store.scan(Table::IndexOrder, &[], &from, usize::MAX)?.into_iter();
+        let entries = self.store.scan(table, &[], &from, usize::MAX)?.into_iter();
         let parsed = entries.map(|(key, _)| {
             let (block, model) = key.split_first_chunk()?;
             Some((u64::from_be_bytes(*block), B256::try_from(model).ok()?))
         });
-        let damaged = || Error::Store("table index_order: damaged key".into());
+        let damaged = || Error::Store(format!("table {}: damaged key", table.name()));
         parsed.map(|entry| entry.ok_or_else(damaged)).collect()
     }
 

@@ -159,7 +159,7 @@ contract LedgerRowTest is Test {
 
         assertEq(p.influence, 200);
         assertEq(p.flat, 93);
-        assertEq(p.reputationBps, 5000);
+        assertEq(p.factorBps, 5000);
         assertEq(p.rows, 12);
         assertEq(p.influenceThrough, type(uint64).max);
         assertEq(p.flatThrough, 193);
@@ -209,7 +209,7 @@ contract LedgerRowTest is Test {
         e[8] = abi.encodeWithSelector(LedgerRow.UnusedBytes.selector, LedgerRow.Kind.Padding, 4, 1 << 232);
         e[9] = abi.encodeWithSelector(LedgerRow.UnusedBytes.selector, LedgerRow.Kind.Padding, 7, 1);
         e[10] = abi.encodeWithSelector(LedgerRow.UnknownShareKind.selector, 3);
-        e[11] = abi.encodeWithSelector(LedgerRow.ReputationTooLarge.selector, 10_001);
+        e[11] = abi.encodeWithSelector(LedgerRow.FactorTooLarge.selector, 10_001);
         e[12] = abi.encodeWithSelector(LedgerRow.CellOutOfRange.selector, 5, 160, 1 << 160);
         uint256 head = 6 << 240 | 1 << 239 | 1 << 32;
         e[13] = abi.encodeWithSelector(LedgerRow.UnusedBytes.selector, LedgerRow.Kind.Credit, 4, head);

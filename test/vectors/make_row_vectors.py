@@ -94,7 +94,7 @@ def invalid():
         broken("padding with bytes", "unused bytes of a row of kind 0 must be zero", c4=left((0, 1), (1, 1))),
         broken("padding with another cell", "in cell 7", c7=cell(1)),
         broken("unknown share", "share kind must be at most 2, got 3", c4=left((4, 1), (3, 1))),
-        broken("reputation above the whole", "reputation must be at most 10000, got 10001", c4=left((8, 1), (0, 16), (10_001, 2))),
+        broken("factor above the whole", "factor must be at most 10000, got 10001", c4=left((8, 1), (0, 16), (10_001, 2))),
         broken("operator of 21 bytes", "operator must be below 2^160", c4=left((1, 1)), c5=cell(1 << 160)),
         broken("credit with trailing bytes", "in cell 4", c4=left((6, 1), (BIAS, 8), (0, 17), (1, 1))),
         broken("payout with sums of 193 bits", "sums through a payout must be below 2^192", c4=left((8, 1)), c5=cell(1 << 192)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Error, Result,
-    settle::{EarnerIndex, share_pool, signed_credits},
+    settle::{EarnerIndex, FULL_BPS, share_pool, signed_credits},
 };
 
 /// Where negative scores stop counting.
@@ -46,7 +46,7 @@ impl Pay {
     }
 }
 
-/// Pays a batch of calls of one model, with full reputation, by the integer rules of the ledger.
+/// Pays a batch of calls of one model, with the whole factor, by the integer rules of the ledger.
 ///
 /// - `calls`: `S_c` of every contributor, per call
 /// - `accepted`: accepted rows of every contributor
@@ -80,7 +80,7 @@ pub fn pay(calls: &[Vec<i64>], accepted: &[u32], rule: PayRule) -> Result<Pay> {
     }
     let rows = accepted.iter().enumerate().map(|(c, rows)| Ok((earner(c)?, *rows)));
     let rows: BTreeMap<_, _> = rows.collect::<Result<_>>()?;
-    let shares = share_pool(pool, &nets, &rows, &BTreeMap::new());
+    let shares = share_pool(pool, &nets, &rows, |_| FULL_BPS);
     let of = |shares: &BTreeMap<EarnerIndex, u64>| {
         rows.keys().map(|earner| shares.get(earner).copied().unwrap_or(0)).collect()
     };

@@ -4,8 +4,8 @@ use alloc::{
 };
 
 use super::{
-    Account, Balance, BatchHeader, Carries, EarnerIndex, FULL_BPS, Info, Ledger, MAX_ROWS,
-    MIN_ROWS, ModelId, ModelKey, Record, Row, payouts_of,
+    Account, Balance, BatchHeader, Carries, EarnerIndex, Factors, Info, Ledger, MAX_ROWS, MIN_ROWS,
+    ModelId, ModelKey, Record, Row, payouts_of,
     pool::{PoolShares, share_pool},
     sheet::Sheet,
     tiling::{check_distinct, draws},
@@ -24,8 +24,8 @@ pub struct BatchInputs<'a> {
     /// For each model called, the contributors of its Datanet versions with their accepted rows,
     /// one per duplicate cluster; an empty map for a model without Datanets.
     pub weights: &'a BTreeMap<ModelId, BTreeMap<EarnerIndex, u32>>,
-    /// Reputation in bps; a contributor not listed has all of it, 10 000.
-    pub reputation: &'a BTreeMap<EarnerIndex, u16>,
+    /// How much of positive nets influence pays.
+    pub factors: &'a Factors,
 }
 
 /// Builds the ledger of a batch. Records are placed by (time, voucher digest), so their order
@@ -33,7 +33,7 @@ pub struct BatchInputs<'a> {
 ///
 /// # Errors
 /// [`Error::EmptyBatch`], [`Error::DuplicateVoucher`], [`Error::NotTiled`],
-/// [`Error::MissingWeights`], [`Error::CarryNotNegative`], [`Error::Reputation`],
+/// [`Error::MissingWeights`], [`Error::CarryNotNegative`], [`Error::Factor`],
 /// [`Error::NobodyEarns`], [`Error::IdCollision`], [`Error::TooManyRows`], or
 /// [`Error::Overflow`] if the fees sum to more than `i64::MAX` or a net falls below `-i64::MAX`.
 pub fn build(inputs: &BatchInputs<'_>) -> Result<Ledger> {
@@ -102,11 +102,7 @@ fn check_inputs(inputs: &BatchInputs<'_>, records: &[&Record]) -> Result<()> {
         }
     }
     check_distinct(inputs.weights.keys().map(|model| model.0), |id| id[..25].to_vec())?;
-    for (&earner, &bps) in inputs.reputation {
-        if bps > FULL_BPS {
-            return Err(Error::Reputation { earner: earner.0, bps });
-        }
-    }
+    inputs.factors.check()?;
     if inputs.weights.values().any(|rows| rows.contains_key(&EarnerIndex::NOBODY)) {
         return Err(Error::NobodyEarns { what: "a contributor's weight" });
     }
@@ -131,7 +127,8 @@ fn share_pools(inputs: &BatchInputs<'_>, sheet: &Sheet) -> BTreeMap<ModelKey, Po
             earner: EarnerIndex(u32::MAX),
         };
         let nets = sheet.nets.range(range).map(|(balance, &net)| (balance.earner, net)).collect();
-        Some((key, share_pool(pool, &nets, rows, inputs.reputation)))
+        let factor = |earner| inputs.factors.of(Balance { model: key, earner });
+        Some((key, share_pool(pool, &nets, rows, factor)))
     };
     inputs.weights.iter().filter_map(share).collect()
 }

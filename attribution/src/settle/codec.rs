@@ -19,7 +19,7 @@
 //! | 5 | pool share | credits u8, magnitude u128, position u8 | | | |
 //! | 6 | credit | score plus 2^63, u64; place u8, magnitude through u128 | | | |
 //! | 7 | pool closing | influence u64, flat u64, weight u64 | | | |
-//! | 8 | payout | influence u64, flat u64, reputation u16, rows u32 | sums through (u192): influence u64, flat u64, weight u64 | | |
+//! | 8 | payout | influence u64, flat u64, factor u16, rows u32 | sums through (u192): influence u64, flat u64, weight u64 | | |
 //! | 9 | fixed payout | | | | |
 //! | 10, 12 | pool of spans, of citations | credits u8, magnitude u128, position u16 | | | |
 //! | 11 | span credit | score u64, place u8, magnitude through u128, position u16 | span (u160): start, length u16, low u64, count, holders, holder, occurrence u16 | | |

@@ -1,6 +1,6 @@
 //! How far pay follows influence: as far as the influence of a model was measured to be true.
 
-use super::FULL_BPS;
+use super::{FULL_BPS, factor};
 
 /// Ceilings below this are read as this, bps: a task on which two retrainings hardly agree would
 /// otherwise make any score look perfect.
@@ -45,11 +45,9 @@ impl Measured {
     }
 
     /// The factor on a contributor's positive net: [`Self::influence_bps`] of its reputation, floored.
-    /// It takes the place of the reputation wherever a batch is built or checked, so that what is
-    /// withheld for either reason goes by the flat rule and the total is conserved.
+    /// What is withheld for either reason goes by the flat rule, so the total is conserved.
     #[must_use]
     pub fn factor(&self, reputation: u16) -> u16 {
-        let factor = u32::from(self.influence_bps()) * u32::from(reputation.min(FULL_BPS));
-        u16::try_from(factor / u32::from(FULL_BPS)).expect("it is at most 10 000")
+        factor(self.influence_bps(), reputation)
     }
 }

@@ -82,12 +82,12 @@ pub enum Info {
     /// Closes a `Balance`; pays `influence + flat`. There is one for every balance that was posted
     /// to and for every contributor with accepted rows of a model that was called.
     Payout {
-        /// `floor(max(net, 0) * reputation / 10_000)`, gwei.
+        /// `floor(max(net, 0) * factor / 10_000)`, gwei.
         influence: u64,
         /// The flat rule's share, gwei.
         flat: u64,
-        /// Basis points.
-        reputation: u16,
+        /// Of the contributor with the model, [`Factors::of`](super::Factors::of), bps.
+        factor: u16,
         /// The contributor's accepted rows, one per duplicate cluster, if a pool of the model closes
         /// in the batch; else 0.
         rows: u32,

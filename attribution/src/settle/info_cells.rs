@@ -60,9 +60,9 @@ impl Info {
                 fields.put(influence.to_be_bytes()).put(flat.to_be_bytes());
                 fields.put(weight.to_be_bytes());
             }
-            Self::Payout { influence, flat, reputation, rows, through } => {
+            Self::Payout { influence, flat, factor, rows, through } => {
                 fields.put(influence.to_be_bytes()).put(flat.to_be_bytes());
-                fields.put(reputation.to_be_bytes()).put(rows.to_be_bytes());
+                fields.put(factor.to_be_bytes()).put(rows.to_be_bytes());
                 rest[0] = through.to_cell();
             }
             Self::UsePool { credits, magnitude, position, .. } => {
@@ -153,7 +153,7 @@ impl Info {
             8 => Self::Payout {
                 influence: fields.u64(),
                 flat: fields.u64(),
-                reputation: reputation(u16::from_be_bytes(fields.take()))?,
+                factor: factor(u16::from_be_bytes(fields.take()))?,
                 rows: fields.u32(),
                 through: Through::from_cell(a)?,
             },
@@ -255,10 +255,10 @@ fn share_kind(byte: u8) -> Result<ShareKind> {
     kinds.get(usize::from(byte)).copied().ok_or(unknown)
 }
 
-fn reputation(bps: u16) -> Result<u16> {
+fn factor(bps: u16) -> Result<u16> {
     if bps > FULL_BPS {
         let (max, given) = (u64::from(FULL_BPS), u64::from(bps));
-        return Err(Error::Field { field: "reputation", max, given });
+        return Err(Error::Field { field: "factor", max, given });
     }
     Ok(bps)
 }

@@ -1,6 +1,6 @@
 use alloc::collections::BTreeMap;
 
-use super::{EarnerIndex, FULL_BPS, fee::mul_div_floor, floor_bps};
+use super::{EarnerIndex, fee::mul_div_floor, floor_bps};
 
 /// How one model's pool is shared.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) struct PoolShares {
     pub(crate) left: u64,
 }
 
-/// Influence pays `floor(max(net, 0) * reputation / 10_000)`; what it leaves of the pool goes by
+/// Influence pays `floor(max(net, 0) * factor / 10_000)`; what it leaves of the pool goes by
 /// accepted rows to contributors whose net is not negative; what rounding leaves of that, or all of
 /// it when there are none, is the treasury's.
 ///
@@ -27,12 +27,11 @@ pub(crate) fn share_pool(
     pool: u64,
     nets: &BTreeMap<EarnerIndex, i64>,
     rows: &BTreeMap<EarnerIndex, u32>,
-    reputation: &BTreeMap<EarnerIndex, u16>,
+    factor: impl Fn(EarnerIndex) -> u16,
 ) -> PoolShares {
     let mut shares = PoolShares::default();
     for (&earner, &net) in nets {
-        let bps = reputation.get(&earner).copied().unwrap_or(FULL_BPS);
-        let paid = floor_bps(net.max(0).unsigned_abs(), bps);
+        let paid = floor_bps(net.max(0).unsigned_abs(), factor(earner));
         shares.influence.insert(earner, paid);
         shares.influence_total += paid;
     }

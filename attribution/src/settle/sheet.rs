@@ -1,8 +1,8 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 
 use super::{
-    Account, Balance, BatchInputs, Carries, Credit, EarnerIndex, FULL_BPS, Ground, Info, ModelKey,
-    Record, Row, Section, Share, Through, UseCredit, pool::PoolShares,
+    Account, Balance, BatchInputs, Carries, Credit, EarnerIndex, Ground, Info, ModelKey, Record,
+    Row, Section, Share, Through, UseCredit, pool::PoolShares,
 };
 use crate::{Error, Result};
 
@@ -168,8 +168,8 @@ impl Sheet {
                 .with(influence, flat, rows, net)
                 .expect("a model's payouts are within its pool, and rows are below 2^32 each");
             last = Some(model);
-            let reputation = inputs.reputation.get(&earner).copied().unwrap_or(FULL_BPS);
-            let info = Info::Payout { influence, flat, reputation, rows, through };
+            let factor = inputs.factors.of(balance);
+            let info = Info::Payout { influence, flat, factor, rows, through };
             let row = Row::posting(Account::Balance(balance), -net, info);
             self.rows.push(row.paying(earner, influence + flat));
             if net < 0 {

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// What the rows of a ledger say, read from anybody's rows.
 ///
 /// Every check that needs nothing but the rows is made: grammar, order, numbers and sums, closing
-/// accounts, credits, influence and flat pay, totals. Prices, splits, scores, weights, reputations
+/// accounts, credits, influence and flat pay, totals. Prices, splits, scores, weights, factors
 /// and witnesses need their sources, which [`audit`](super::audit) asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {

@@ -3,15 +3,14 @@ use std::collections::BTreeMap;
 use attribution::{
     Error,
     settle::{
-        Balance, BatchHeader, BatchInputs, Call, Carries, ChannelId, EarnerIndex, Info, Ledger,
-        ModelId, ModelOwner, Payees, Price, Record, Row, Split, Statement, Terms, build,
+        Balance, BatchHeader, BatchInputs, Call, Carries, ChannelId, EarnerIndex, Factors, Info,
+        Ledger, ModelId, ModelOwner, Payees, Price, Record, Row, Split, Statement, Terms, build,
         check_balanced, payouts_of,
     },
 };
 use proptest::prelude::*;
 
 type Weights = BTreeMap<ModelId, BTreeMap<EarnerIndex, u32>>;
-type Reputation = BTreeMap<EarnerIndex, u16>;
 
 /// What varies between the calls of a test.
 #[derive(Clone, Debug)]
@@ -53,9 +52,9 @@ fn seal(
     records: &[Record],
     carries: &Carries,
     weights: &Weights,
-    reputation: &Reputation,
+    factors: &Factors,
 ) -> Result<Ledger, Error> {
-    build(&BatchInputs { header: BatchHeader::default(), carries, records, weights, reputation })
+    build(&BatchInputs { header: BatchHeader::default(), carries, records, weights, factors })
 }
 
 fn served(id: u32, fee: u64, scores: &[(u32, i64)]) -> Served {
@@ -79,7 +78,8 @@ fn simple(
     reputation: &[(u32, u16)],
 ) -> Ledger {
     let reputation = reputation.iter().map(|&(e, bps)| (EarnerIndex(e), bps)).collect();
-    seal(&records(calls, &mut BTreeMap::new()), carries, &weights(rows), &reputation).unwrap()
+    let factors = Factors { reputation, ..Factors::default() };
+    seal(&records(calls, &mut BTreeMap::new()), carries, &weights(rows), &factors).unwrap()
 }
 
 fn paid(ledger: &Ledger, earner: u32) -> u64 {
@@ -157,41 +157,43 @@ fn a_free_call_makes_a_ledger_that_pays_nobody() {
 
 #[test]
 fn inputs_that_cannot_be_sealed_are_refused() {
-    let (none, no_bps) = (Carries::new(), Reputation::new());
+    let (none, whole) = (Carries::new(), Factors::default());
     let one = weights(&[(10, 1)]);
     let call = |id, fee| served(id, fee, &[(10, 1)]);
     let made = |calls: &[Served]| records(calls, &mut BTreeMap::new());
 
-    assert_eq!(seal(&[], &none, &one, &no_bps), Err(Error::EmptyBatch));
+    assert_eq!(seal(&[], &none, &one, &whole), Err(Error::EmptyBatch));
     let twice = [made(&[call(1, 5)]), made(&[call(1, 5)])].concat();
-    assert!(matches!(seal(&twice, &none, &one, &no_bps), Err(Error::DuplicateVoucher { .. })));
+    assert!(matches!(seal(&twice, &none, &one, &whole), Err(Error::DuplicateVoucher { .. })));
     let overlap = [made(&[call(1, 5)]), made(&[call(2, 5)])].concat();
     let refused = Error::NotTiled { channel: [0; 32], expected: 5, given: 0 };
-    assert_eq!(seal(&overlap, &none, &one, &no_bps), Err(refused));
-    let unknown = seal(&made(&[call(1, 5)]), &none, &Weights::new(), &no_bps);
+    assert_eq!(seal(&overlap, &none, &one, &whole), Err(refused));
+    let unknown = seal(&made(&[call(1, 5)]), &none, &Weights::new(), &whole);
     assert_eq!(unknown, Err(Error::MissingWeights { model: [1; 32] }));
-    let bps = [(EarnerIndex(10), 10_001)].into();
-    let refused = Error::Reputation { earner: 10, bps: 10_001 };
-    assert_eq!(seal(&made(&[call(1, 5)]), &none, &one, &bps), Err(refused));
+    let reputation = [(EarnerIndex(10), 10_001)].into();
+    let too_much = Factors { reputation, ..Factors::default() };
+    let refused = Error::Factor { what: "reputation", bps: 10_001 };
+    assert_eq!(seal(&made(&[call(1, 5)]), &none, &one, &too_much), Err(refused));
+    let influence = [(ModelId([1; 32]).into(), 10_001)].into();
+    let too_much = Factors { influence, ..Factors::default() };
+    let refused = Error::Factor { what: "influence share", bps: 10_001 };
+    assert_eq!(seal(&made(&[call(1, 5)]), &none, &one, &too_much), Err(refused));
     let positive = [(balance(10), 0)].into();
     let refused = Error::CarryNotNegative { earner: 10, net: 0 };
-    assert_eq!(seal(&made(&[call(1, 5)]), &positive, &one, &no_bps), Err(refused));
+    assert_eq!(seal(&made(&[call(1, 5)]), &positive, &one, &whole), Err(refused));
 
     let limit = i64::MAX.unsigned_abs();
     let mut much = [call(1, limit), call(2, 1)];
     assert!(matches!(
-        seal(&made(&much), &none, &one, &no_bps),
+        seal(&made(&much), &none, &one, &whole),
         Err(Error::Overflow { what: "fees of a batch", .. })
     ));
     much[1].fee = 0;
-    assert_eq!(seal(&made(&much), &none, &one, &no_bps).unwrap().total(), limit);
+    assert_eq!(seal(&made(&much), &none, &one, &whole).unwrap().total(), limit);
     let deep = [(balance(10), i64::MIN)].into();
-    assert!(matches!(
-        seal(&made(&[call(1, 5)]), &deep, &one, &no_bps),
-        Err(Error::Overflow { .. })
-    ));
+    assert!(matches!(seal(&made(&[call(1, 5)]), &deep, &one, &whole), Err(Error::Overflow { .. })));
     let crowd: Vec<_> = (0..11_000).map(|id| call(id, 5)).collect();
-    let refused = seal(&made(&crowd), &none, &one, &no_bps);
+    let refused = seal(&made(&crowd), &none, &one, &whole);
     assert_eq!(refused.err(), Some(Error::TooManyRows { rows: 66_006, max: 65_536 }));
 }
 
@@ -202,7 +204,7 @@ fn models_that_share_their_leading_bytes_are_refused() {
     let mut weights = weights(&[]);
     weights.insert(ModelId(twin), BTreeMap::new());
     let made = records(&[served(1, 5, &[])], &mut BTreeMap::new());
-    let refused = seal(&made, &Carries::new(), &weights, &Reputation::new());
+    let refused = seal(&made, &Carries::new(), &weights, &Factors::default());
     assert_eq!(refused, Err(Error::IdCollision { id: twin }));
 }
 
@@ -234,8 +236,12 @@ fn all_weights() -> impl Strategy<Value = Weights> {
     })
 }
 
-fn reputations() -> impl Strategy<Value = Reputation> {
-    prop::collection::btree_map((10_u32..20).prop_map(EarnerIndex), 2_500_u16..=10_000, 0..10)
+fn factors() -> impl Strategy<Value = Factors> {
+    let model = (0_u8..3).prop_map(|id| ModelId([id; 32]).into());
+    let influence = prop::collection::btree_map(model, 0_u16..=10_000, 0..3);
+    let earner = (10_u32..20).prop_map(EarnerIndex);
+    let reputation = prop::collection::btree_map(earner, 2_500_u16..=10_000, 0..10);
+    (influence, reputation).prop_map(|(influence, reputation)| Factors { influence, reputation })
 }
 
 proptest! {
@@ -243,7 +249,7 @@ proptest! {
 
     #[test]
     fn whatever_is_charged_is_paid_and_every_account_closes(
-        calls in calls(), weights in all_weights(), reputation in reputations(),
+        calls in calls(), weights in all_weights(), factors in factors(),
         carried in prop::collection::btree_map((0_u8..4, 10_u32..18), -1_000_000_000_i64..0, 0..6),
     ) {
         let carries: Carries = carried
@@ -251,7 +257,7 @@ proptest! {
             .map(|((model, e), net)| (Balance::new(ModelId([model; 32]), EarnerIndex(e)), net))
             .collect();
         let records = records(&calls, &mut BTreeMap::new());
-        let ledger = seal(&records, &carries, &weights, &reputation).unwrap();
+        let ledger = seal(&records, &carries, &weights, &factors).unwrap();
 
         let fees: u64 = records.iter().map(Record::fee).sum();
         prop_assert_eq!(ledger.payouts().values().sum::<u64>(), fees);
@@ -273,7 +279,7 @@ proptest! {
 
         let mut backwards = records;
         backwards.reverse();
-        prop_assert_eq!(seal(&backwards, &carries, &weights, &reputation).unwrap(), ledger);
+        prop_assert_eq!(seal(&backwards, &carries, &weights, &factors).unwrap(), ledger);
     }
 }
 
@@ -286,12 +292,12 @@ proptest! {
     ) {
         let whole = records(&calls, &mut BTreeMap::new());
         let (early, late) = whole.split_at(cut.index(whole.len()));
-        let reputation = Reputation::new();
+        let factors = Factors::default();
         let mut carries = Carries::new();
         let (mut total, mut paid) = (0, 0);
         let mut credits = BTreeMap::<Balance, i64>::new();
         for part in [early, late].into_iter().filter(|part| !part.is_empty()) {
-            let ledger = seal(part, &carries, &weights, &reputation).unwrap();
+            let ledger = seal(part, &carries, &weights, &factors).unwrap();
             total += ledger.total();
             paid += ledger.payouts().values().sum::<u64>();
             for row in ledger.rows() {
@@ -306,7 +312,7 @@ proptest! {
         prop_assert_eq!(total, whole.iter().map(Record::fee).sum::<u64>());
         prop_assert_eq!(paid, total);
 
-        // With full reputation, influence pay and what is still owed are the signed credits.
+        // With whole factors, influence pay and what is still owed are the signed credits.
         for (balance, net) in carries {
             *credits.entry(balance).or_default() += net;
         }

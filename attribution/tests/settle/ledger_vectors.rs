@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use attribution::{
     Error,
     settle::{
-        Balance, BatchHeader, BatchInputs, Call, Cells, ChannelId, EarnerIndex, Info, Ledger,
-        ModelId, ModelOwner, Payees, Price, Record, Row, Split, Statement, Terms, build,
+        Balance, BatchHeader, BatchInputs, Call, Cells, ChannelId, EarnerIndex, Factors, Info,
+        Ledger, ModelId, ModelOwner, Payees, Price, Record, Row, Split, Statement, Terms, build,
         check_balanced,
     },
 };
@@ -61,7 +61,7 @@ fn ledger(inputs: &Value) -> Ledger {
         carries: &list(&inputs["carries"]).iter().map(balance).collect(),
         records: &records,
         weights: &weights.collect(),
-        reputation: &bps.collect(),
+        factors: &Factors { reputation: bps.collect(), ..Factors::default() },
     })
     .unwrap()
 }
@@ -143,7 +143,7 @@ fn pay_that_adds_up_but_breaks_a_rule_is_refused() {
     let (influence, flat) = moved.unwrap();
     *influence -= 1;
     *flat += 1;
-    assert_eq!(broken_rule(&rows), "influence pay is the positive net times reputation");
+    assert_eq!(broken_rule(&rows), "influence pay is the positive net times its factor");
 
     let mut rows = ledger.rows().to_vec();
     let pool = rows.iter_mut().find_map(|row| match &mut row.info {

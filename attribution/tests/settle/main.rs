@@ -5,6 +5,7 @@ mod batch;
 mod confidence;
 mod credits;
 mod fee;
+mod figure_vectors;
 mod ledger_vectors;
 mod merkle;
 mod record;

@@ -51,7 +51,7 @@ fn info_of(name: &str) -> Info {
         "payout" => Info::Payout {
             influence: 200,
             flat: 93,
-            reputation: 5_000,
+            factor: 5_000,
             rows: 12,
             through: Through { influence: u64::MAX, flat: 193, weight: 40 },
         },

@@ -30,8 +30,8 @@ interface IRowFaults is IFaultProofs {
     /// before and occurs 10 times at most; holder < holders <= count, holder <= occurrence < count
     /// CitationCredit: posts to a balance; its score is relevance * uses, and not 0
     /// PoolClosing: closes a pool to earner 1: value = -(amount + influence + flat)
-    /// Payout: closes a balance to its earner: amount = influence + flat; influence = max(net, 0), net = -value; flat is
-    /// 0 if the net is negative; reputation 10_000
+    /// Payout: closes a balance to its earner: amount = influence + flat; influence = floor(max(net, 0) * factor /
+    /// 10_000), net = -value; flat is 0 if the net is negative
     /// FixedPayout: closes a fixed account to its earner: amount = -value
     function proveRow(BatchId batch, CellOpening calldata ledger) external;
 

@@ -10,6 +10,7 @@ mod completion;
 pub mod earnings;
 mod embeddings;
 pub mod error;
+mod explain;
 mod info;
 mod models;
 pub mod openapi;
@@ -86,6 +87,7 @@ pub fn router(api: Api) -> Router {
         .route("/admin/adapters", get(admin::list))
         .route("/v1/rows/{hash}", get(read::row))
         .route("/v1/records/{digest}", get(read::record))
+        .route("/v1/records/{digest}/explanation", get(explain::explanation))
         .route("/v1/batches", get(read::batches))
         .route("/health", get(read::health))
         .route("/info", get(info::info))

@@ -57,6 +57,7 @@ pub struct PaymentRequired {
         super::models::one,
         super::read::row,
         super::read::record,
+        super::explain::explanation,
         super::read::batches,
         super::read::health,
         super::read::metrics,

@@ -108,7 +108,9 @@ pub(super) async fn record(
     let served = api.serving.parts().catalog.models().iter().find(|served| served.id == model);
     let set = served.map_or_else(AdapterSet::base, |served| served.adapter_set());
     let adapters = api.serving.parts().engine.store().credits(&set);
-    let statement = serving::statement(&recorded, epoch_seconds, AdapterWeight::list(adapters));
+    let spans = serving::StoredAnswer::from_bytes(&recorded.answer)?.spans;
+    let adapters = AdapterWeight::list(adapters);
+    let statement = serving::statement(&recorded, &spans, epoch_seconds, adapters);
     let retrieval = sources(&api, &recorded, &granted);
     let statement = Statement { retrieval, ..statement };
     let shares = recorded.call.record.shares().iter().map(|share| {

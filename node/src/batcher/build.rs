@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, B256};
 use attribution::settle::{
-    self, BatchHeader, BatchInputs, Carries, EarnerIndex, Ledger, Record, SlotLayout, Statement,
+    self, BatchHeader, BatchInputs, Carries, Factors, Ledger, Record, SlotLayout, Statement,
     check_balanced,
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Inputs<'a> {
     /// Gwei that earlier batches draw from each channel.
     pub(super) from: &'a BTreeMap<B256, u64>,
     pub(super) weights: &'a Weights,
-    pub(super) reputation: &'a BTreeMap<EarnerIndex, u16>,
+    pub(super) factors: &'a Factors,
 }
 
 pub(super) fn header(contracts: &Contracts, operator: Address, epoch: u64) -> BatchHeader {
@@ -57,7 +57,7 @@ pub(super) fn seal(inputs: &Inputs<'_>) -> Result<Built> {
         carries: inputs.carries,
         records: &records,
         weights: inputs.weights,
-        reputation: inputs.reputation,
+        factors: inputs.factors,
     })?;
     check(&ledger, &records)?;
     let (layout, witnesses) = witnesses(inputs.calls)?;

@@ -8,12 +8,12 @@ mod build;
 mod rows;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, RwLock},
 };
 
 use alloy::primitives::B256;
-use attribution::settle::{Carries, EarnerIndex, ModelId};
+use attribution::settle::{Carries, EarnerIndex, Factors, ModelId};
 use tracing::info;
 
 pub use rows::{BatchDraw, SealedBatch, batches_after, ledger_blob, sealed_through, witness_blobs};
@@ -30,10 +30,6 @@ use crate::{
 /// For each model the contributors of its Datanet versions with their accepted rows, one per
 /// duplicate cluster: the flat rule's weights.
 pub type Weights = BTreeMap<ModelId, BTreeMap<EarnerIndex, u32>>;
-
-/// Reputation of every contributor in bps. Validators do not vote on reputation yet, so each has
-/// what everyone starts with; an account not listed has all of it.
-const REPUTATION: BTreeMap<EarnerIndex, u16> = BTreeMap::new();
 
 /// The stage from calls to ledgers.
 #[derive(Debug, Clone)]
@@ -105,7 +101,7 @@ impl Batcher {
             calls: &calls,
             from: &from,
             weights: &self.weights_of(&calls)?,
-            reputation: &REPUTATION,
+            factors: &self.factors(epoch, &calls, carries)?,
         };
         let built = build::seal(&inputs)?;
         let sealed = &built.sealed;
@@ -130,6 +126,19 @@ impl Batcher {
     fn drawn_before(&self, calls: &[CallRecord]) -> Result<BTreeMap<B256, u64>> {
         let channels = calls.iter().map(|call| call.voucher.channelId);
         channels.map(|id| Ok((id, rows::drawn(&*self.store, id)?))).collect()
+    }
+
+    /// The factors in force in the epoch's first second, of the models called and of those that the
+    /// carries are with.
+    fn factors(&self, epoch: u64, calls: &[CallRecord], carries: &Carries) -> Result<Factors> {
+        let mut models: BTreeSet<ModelId> =
+            calls.iter().map(|call| call.record.call().model).collect();
+        for balance in carries.keys() {
+            let model = self.registry.model_beginning(&balance.model.0)?;
+            models.extend(model.map(|id| ModelId(id.0)));
+        }
+        let start = epoch.saturating_mul(self.registry.contracts().epoch_seconds);
+        self.registry.factors_at(models, start)
     }
 
     /// Weights of the models called. A model without Datanets has none to weigh.

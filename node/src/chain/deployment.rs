@@ -38,10 +38,14 @@ pub struct Deployment {
     pub model_registry: Address,
     /// ModelMixes.
     pub model_mixes: Address,
+    /// SpanIndexes.
+    pub span_indexes: Address,
     /// InfluenceIndexes.
     pub influence_indexes: Address,
     /// IndexDisputes, which strikes indexes.
     pub index_disputes: Address,
+    /// BondedFigures, which pay's factors come from.
+    pub bonded_figures: Address,
     /// FeeSchedule.
     pub fee_schedule: Address,
     /// Staking.
@@ -62,6 +66,8 @@ pub struct Deployment {
     pub receipt_faults: Address,
     /// CarryFaults, which proves faults to Disputes.
     pub carry_faults: Address,
+    /// FactorFaults, which proves faults to Disputes.
+    pub factor_faults: Address,
     /// CreditFaults, which proves faults to Disputes.
     pub credit_faults: Address,
     /// UseFaults, which proves faults to Disputes.
@@ -106,8 +112,10 @@ struct Addresses {
     datanet_registry: Address,
     model_registry: Address,
     model_mixes: Address,
+    span_indexes: Address,
     influence_indexes: Address,
     index_disputes: Address,
+    bonded_figures: Address,
     fee_schedule: Address,
     staking: Address,
     payment_channels: Address,
@@ -118,6 +126,7 @@ struct Addresses {
     record_faults: Address,
     receipt_faults: Address,
     carry_faults: Address,
+    factor_faults: Address,
     credit_faults: Address,
     use_faults: Address,
     earnings_archive: Address,
@@ -177,8 +186,10 @@ impl TryFrom<File> for Deployment {
             datanet_registry: at.datanet_registry,
             model_registry: at.model_registry,
             model_mixes: at.model_mixes,
+            span_indexes: at.span_indexes,
             influence_indexes: at.influence_indexes,
             index_disputes: at.index_disputes,
+            bonded_figures: at.bonded_figures,
             fee_schedule: at.fee_schedule,
             staking: at.staking,
             payment_channels: at.payment_channels,
@@ -189,6 +200,7 @@ impl TryFrom<File> for Deployment {
             record_faults: at.record_faults,
             receipt_faults: at.receipt_faults,
             carry_faults: at.carry_faults,
+            factor_faults: at.factor_faults,
             credit_faults: at.credit_faults,
             use_faults: at.use_faults,
             earnings_archive: at.earnings_archive,
@@ -254,13 +266,16 @@ impl Contracts {
 pub(crate) mod tests {
     use super::*;
 
-    const NAMES: [&str; 22] = [
+    const NAMES: [&str; 25] = [
         "EarnerRegistry",
         "DatanetRegistry",
         "ModelRegistry",
         "ModelMixes",
+        "SpanIndexes",
         "InfluenceIndexes",
         "IndexDisputes",
+        "BondedFigures",
+        "FactorFaults",
         "FeeSchedule",
         "Staking",
         "PaymentChannels",

@@ -17,9 +17,9 @@ use crate::Error;
 macro_rules! abis {
     ($($name:literal)*) => { [$(($name, include_str!(concat!("../../../abi/", $name, ".json")))),*] };
 }
-const ABIS: [(&str, &str); 28] = abis![
-    "AmountFaults" "CarryFaults" "CreditFaults" "DaCertRelay" "DatanetRegistry" "DevCertVerifier"
-    "Disputes" "EarnerRegistry" "EarningsArchive" "FeeSchedule" "IndexDisputes" "InfluenceIndexes"
+const ABIS: [(&str, &str); 30] = abis![
+    "AmountFaults" "BondedFigures" "CarryFaults" "CreditFaults" "DaCertRelay" "DatanetRegistry" "DevCertVerifier"
+    "Disputes" "EarnerRegistry" "EarningsArchive" "FactorFaults" "FeeSchedule" "IndexDisputes" "InfluenceIndexes"
     "ModelMixes" "ModelRegistry" "PaymentChannels" "PayoutVerifier" "ReceiptFaults" "RecordFaults"
     "RecordSamples" "RelayedCertVerifier" "RowFaults" "Settlement" "SketchVotes" "SpanIndexes"
     "SpanVerifier" "Staking" "UseFaults" "ValidatorRoll"

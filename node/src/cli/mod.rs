@@ -1,6 +1,7 @@
 //! The command line.
 
 mod ask;
+mod attribute;
 mod chat;
 mod claims;
 mod datanet;
@@ -47,8 +48,10 @@ enum Command {
     Datanet(datanet::DatanetArguments),
     /// Train an adapter on a Datanet.
     Train(train::TrainArguments),
-    /// Build the influence index of an adapter.
+    /// Build the influence index of an adapter, check one, or show what it holds.
     Index(index::IndexArguments),
+    /// Explain a recorded answer: whose rows it is owed to, and what they are paid; compute it again.
+    Attribute(attribute::AttributeArguments),
     /// Put a Datanet, a base model or a model on the chain.
     Register(register::RegisterArguments),
     /// Pay earners what they have earned; anyone may.
@@ -103,6 +106,7 @@ pub(crate) fn run(arguments: Arguments) -> eyre::Result<()> {
         Command::Datanet(arguments) => datanet::run(arguments),
         Command::Train(arguments) => train::run(arguments),
         Command::Index(arguments) => index::run(arguments),
+        Command::Attribute(arguments) => runtime()?.block_on(attribute::run(arguments)),
         Command::Register(arguments) => runtime()?.block_on(register::run(arguments)),
         Command::Claims(arguments) => runtime()?.block_on(claims::run(arguments)),
     }

@@ -7,12 +7,13 @@ use alloy::{
 };
 use attribution::settle::{EarnerIndex, Mix};
 
-use super::{overlay::Overlay, views::*};
+use super::{figures, overlay::Overlay, views::*};
 use crate::{
     Error, Result,
     chain::{
         Deployment,
         bindings::{
+            IBondedFigures::IBondedFiguresEvents,
             IDatanetRegistry::{self, IDatanetRegistryEvents},
             IDisputes::{self, IDisputesEvents},
             IEarnerRegistry::{self, IEarnerRegistryEvents},
@@ -23,6 +24,7 @@ use crate::{
             IModelRegistry::{self, IModelRegistryEvents},
             IPaymentChannels::{self, IPaymentChannelsEvents},
             ISettlement::{self, ISettlementEvents},
+            ISpanIndexes::{self, ISpanIndexesEvents},
             Price,
         },
     },
@@ -33,7 +35,7 @@ use crate::{
 };
 
 /// The tables that events write.
-const TABLES: [Table; 21] = [
+const TABLES: [Table; 26] = [
     Table::Earners,
     Table::EarnerIndices,
     Table::Datanets,
@@ -41,6 +43,8 @@ const TABLES: [Table; 21] = [
     Table::Models,
     Table::Indexes,
     Table::IndexOrder,
+    Table::SpanIndexes,
+    Table::SpanIndexOrder,
     Table::ModelNames,
     Table::Prices,
     Table::ModelMixes,
@@ -55,6 +59,9 @@ const TABLES: [Table; 21] = [
     Table::Strikes,
     Table::Archives,
     Table::Refundable,
+    Table::Figures,
+    Table::FiguresInForce,
+    Table::DefaultInfluence,
 ];
 
 /// Seconds between the transfer of a model's token and the first call that pays the new owner, as
@@ -69,6 +76,8 @@ pub(super) fn sources(deployment: &Deployment) -> Vec<Address> {
         deployment.model_registry,
         deployment.model_mixes,
         deployment.influence_indexes,
+        deployment.span_indexes,
+        deployment.bonded_figures,
         deployment.fee_schedule,
         deployment.payment_channels,
         deployment.settlement,
@@ -117,6 +126,13 @@ pub(super) fn event(
             let block = log.block_number.unwrap_or_default();
             indexes(tables, e, block)
         })
+    } else if source == deployment.span_indexes {
+        decoded(log, ISpanIndexesEvents::SELECTORS)?.map_or(Ok(()), |e| {
+            let block = log.block_number.unwrap_or_default();
+            span_indexes(tables, e, block)
+        })
+    } else if source == deployment.bonded_figures {
+        decoded(log, IBondedFiguresEvents::SELECTORS)?.map_or(Ok(()), |e| figures::event(tables, e))
     } else if source == deployment.datanet_registry {
         decoded(log, IDatanetRegistryEvents::SELECTORS)?.map_or(Ok(()), |e| datanets(tables, e))
     } else if source == deployment.earner_registry {
@@ -373,6 +389,52 @@ fn change_index(
     let mut view: IndexView = existing(tables, Table::Indexes, model.as_slice())?;
     change(&mut view);
     tables.put(Table::Indexes, model.as_slice(), &view)
+}
+
+fn span_indexes(tables: &mut Overlay<'_>, event: ISpanIndexesEvents, block: u64) -> Result<()> {
+    use ISpanIndexes::{LeafDemanded, LeafShown, SpanIndexPublished, SpanIndexStruck};
+    type Event = ISpanIndexesEvents;
+    match event {
+        Event::SpanIndexPublished(SpanIndexPublished {
+            model,
+            publisher,
+            commitment,
+            acceptedAt,
+        }) => {
+            let view = SpanIndexView {
+                commitment,
+                publisher,
+                disputable_until: acceptedAt,
+                accepted_at: acceptedAt,
+                demands: 0,
+                struck: false,
+            };
+            tables.put(Table::SpanIndexOrder, &index_order_key(block, model), &())?;
+            tables.put(Table::SpanIndexes, model.as_slice(), &view)
+        }
+        Event::LeafDemanded(LeafDemanded { model, until, .. }) => {
+            change_span_index(tables, model, |view| {
+                view.demands += 1;
+                view.accepted_at = view.accepted_at.max(until);
+            })
+        }
+        Event::LeafShown(LeafShown { model, .. }) => {
+            change_span_index(tables, model, |view| view.demands = view.demands.saturating_sub(1))
+        }
+        Event::SpanIndexStruck(SpanIndexStruck { model, .. }) => {
+            change_span_index(tables, model, |view| view.struck = true)
+        }
+    }
+}
+
+fn change_span_index(
+    tables: &mut Overlay<'_>,
+    model: B256,
+    change: impl FnOnce(&mut SpanIndexView),
+) -> Result<()> {
+    let mut view: SpanIndexView = existing(tables, Table::SpanIndexes, model.as_slice())?;
+    change(&mut view);
+    tables.put(Table::SpanIndexes, model.as_slice(), &view)
 }
 
 /// A registration is several events, in an order that is the contract's business, so the first of

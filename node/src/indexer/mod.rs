@@ -5,6 +5,7 @@
 //! ranges.
 
 mod apply;
+pub(crate) mod figures;
 mod overlay;
 pub mod views;
 

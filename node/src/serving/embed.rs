@@ -221,6 +221,7 @@ impl Serving {
             text: text.clone(),
             finish: Finish::Stop,
             logprobs: None,
+            spans: Vec::new(),
             retrieval: None,
         };
         let served = ServedCall {

@@ -20,7 +20,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use alloy::primitives::{Address, B256};
 use tokio::sync::Semaphore;
 
-pub use answer::{Account, Finish, Finished, StoredAnswer, call_id, statement};
+pub use answer::{Account, Finish, Finished, StoredAnswer, StoredSpan, call_id, statement};
 pub use embed::PreparedEmbeddings;
 pub(crate) use embed::{embedding_text, embedding_tokens, vectors};
 pub(crate) use generate::{Asked, Bought, Generated, Generation, Piece};

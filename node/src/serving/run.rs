@@ -7,12 +7,13 @@ use attribution::settle::{Use, Uses};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Account, Finished, Prepared, Serving, StoredAnswer, Understood, call_id,
+    Account, Finished, Prepared, Serving, StoredAnswer, StoredSpan, Understood, call_id,
     generate::{Asked, Bought, Generated, Generation, Piece, TokenLogprob},
 };
 use crate::{
     api::{answer::AdapterWeight, error::ApiError, request::Endpoint},
     attributor::Attributed,
+    catalog::FoundSpan,
     keys::Spending,
     metrics::{InFlight, Outcome, Stage},
     recorder::{Admission, Recorded, Reservation, ServedCall},
@@ -262,7 +263,7 @@ impl Run {
             tokens_out: generated.tokens.len() as u64,
         };
         let adapters = self.serving.credits(&self.call);
-        Finished { answer: self.answer(generated), account, adapters }
+        Finished { answer: self.answer(generated, &[]), account, adapters }
     }
 
     async fn record(&mut self, generated: Generated) -> Result<Progress, ApiError> {
@@ -289,7 +290,24 @@ impl Run {
         Ok(Progress::Finished(Box::new(finished)))
     }
 
-    fn answer(&self, generated: Generated) -> StoredAnswer {
+    /// The span credits of an answer: none unless an accepted index pays for the call. Where one does
+    /// that is not here, the answer cannot be recorded as the chain expects it.
+    fn span_uses(&self, spans: &[FoundSpan]) -> Result<Vec<Use>, ApiError> {
+        let (model, registry) = (&self.call.model, &self.serving.parts.registry);
+        let pays = registry.mix_at(model.id, self.created)?.spans_bps() > 0;
+        match registry.paying_spans(model.id, self.created)?.filter(|_| pays) {
+            None => Ok(Vec::new()),
+            Some(hash) if model.has_spans(hash) => {
+                Ok(spans.iter().flat_map(|span| span.uses.iter().copied()).collect())
+            }
+            Some(hash) => {
+                let why = format!("span index {hash} of model {} is not here", model.id);
+                Err(ApiError::unavailable("span_index_missing", why))
+            }
+        }
+    }
+
+    fn answer(&self, generated: Generated, spans: &[FoundSpan]) -> StoredAnswer {
         let (hits, versions) = (self.call.sources.as_deref(), &self.call.view.datanets);
         StoredAnswer {
             is_chat: self.call.endpoint == Endpoint::Chat,
@@ -298,19 +316,22 @@ impl Run {
             text: generated.text,
             finish: generated.finish,
             logprobs: generated.logprobs,
+            spans: spans.iter().map(StoredSpan::from).collect(),
         }
     }
 
     fn served(&self, generated: Generated, attributed: Attributed) -> Result<ServedCall, ApiError> {
         let tokens_out = generated.tokens.len() as u64;
-        let answer = self.answer(generated);
+        let Attributed { sketch, scores, spans } = attributed;
+        let uses = self.span_uses(&spans)?;
+        let answer = self.answer(generated, &spans);
         Ok(ServedCall {
             tokens_in: self.call.prompt.len() as u64,
             tokens_out,
             output_hash: keccak256(answer.output()),
-            sketch: attributed.sketch,
-            scores: attributed.scores,
-            uses: Uses { citations: self.citations(&answer)?, ..Uses::default() },
+            sketch,
+            scores,
+            uses: Uses { spans: uses, citations: self.citations(&answer)?, ..Uses::default() },
             request: self.call.body.clone(),
             answer: answer.to_bytes(),
         })

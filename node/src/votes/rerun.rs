@@ -186,7 +186,7 @@ impl Reruns {
         }
         let tokens_in = tokens.iter().map(|tokens| tokens.len() as u64).sum();
         let text = embedding_text(&self.engine, tokens).await?.into_bytes();
-        Ok(Rerun::Ran(Outcome { text, tokens_in, tokens_out: 0, sketch: Vec::new() }))
+        Ok(Rerun::Ran(Outcome { text, tokens_in, tokens_out: 0, sketch: vec![], spans: vec![] }))
     }
 
     async fn attribute(
@@ -203,6 +203,7 @@ impl Reruns {
             tokens_in: loss_from as u64,
             tokens_out: generated.tokens.len() as u64,
             sketch: attributed.sketch,
+            spans: attributed.spans.into_iter().flat_map(|found| found.uses).collect(),
         })
     }
 }

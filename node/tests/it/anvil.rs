@@ -161,6 +161,8 @@ impl Anvil {
         let identity = [x, y].map(|word| B256::new(word).to_string()).join(",");
         let mut command = self.script("Deploy");
         command
+            // What is not about figures pays by influence alone.
+            .env("DEPLOY_DEFAULT_INFLUENCE", "10000")
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .env("DEPLOY_EPOCH_SECONDS", epoch_seconds.to_string())
             .env("DEPLOY_DISPUTE_WINDOW", dispute_window.to_string())

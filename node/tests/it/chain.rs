@@ -18,11 +18,12 @@ use node::{
     chain::{
         ChainClient, Contracts, Deployment,
         bindings::{
-            IAmountFaults, ICarryFaults, ICreditFaults, IDaCertRelay, IDaCertVerifier,
-            IDatanetRegistry, IDisputes, IEarnerRegistry, IEarningsArchive, IFeeSchedule,
-            IIndexDisputes, IInfluenceIndexes, IModelMixes, IModelRegistry, IPaymentChannels,
-            IPayoutVerifier, IReceiptFaults, IRecordFaults, IRecordSamples, IRelayedCertVerifier,
-            IRowFaults, ISettlement, ISketchVotes, IStaking, IUseFaults, IValidatorRoll, Price,
+            IAmountFaults, IBondedFigures, ICarryFaults, ICreditFaults, IDaCertRelay,
+            IDaCertVerifier, IDatanetRegistry, IDisputes, IEarnerRegistry, IEarningsArchive,
+            IFactorFaults, IFeeSchedule, IIndexDisputes, IInfluenceIndexes, IModelMixes,
+            IModelRegistry, IPaymentChannels, IPayoutVerifier, IReceiptFaults, IRecordFaults,
+            IRecordSamples, IRelayedCertVerifier, IRowFaults, ISettlement, ISketchVotes,
+            ISpanIndexes, IStaking, IUseFaults, IValidatorRoll, Price,
         },
     },
     indexer::Indexer,
@@ -94,6 +95,8 @@ fn functions_and_errors_are_those_of_the_abi() {
         (IStaking::abi::contract(), "Staking"),
         (IInfluenceIndexes::abi::contract(), "InfluenceIndexes"),
         (IModelMixes::abi::contract(), "ModelMixes"),
+        (ISpanIndexes::abi::contract(), "SpanIndexes"),
+        (IBondedFigures::abi::contract(), "BondedFigures"),
         (IIndexDisputes::abi::contract(), "IndexDisputes"),
         (IDaCertRelay::abi::contract(), "DaCertRelay"),
         (IRelayedCertVerifier::abi::contract(), "RelayedCertVerifier"),
@@ -117,6 +120,7 @@ fn fault_contracts_are_those_of_the_abi() {
         (ICarryFaults::abi::contract(), "CarryFaults", 3),
         (ICreditFaults::abi::contract(), "CreditFaults", 6),
         (IUseFaults::abi::contract(), "UseFaults", 11),
+        (IFactorFaults::abi::contract(), "FactorFaults", 1),
     ] {
         check_calls(&ours, name);
         let proofs = |abi: &JsonAbi| -> BTreeSet<String> {
@@ -172,7 +176,22 @@ fn events_are_those_of_the_abi() {
         IModelRegistry::IModelRegistryEvents::SELECTORS,
         &["Approval", "ApprovalForAll"],
     );
+    check_events(
+        "BondedFigures",
+        IBondedFigures::IBondedFiguresEvents::SELECTORS,
+        &[
+            "Committed",
+            "Revealed",
+            "Rewarded",
+            "Penalised",
+            "BondReclaimed",
+            "Withdrawn",
+            "OwnershipTransferred",
+            "OwnershipTransferStarted",
+        ],
+    );
     check_events("ModelMixes", IModelMixes::IModelMixesEvents::SELECTORS, &[]);
+    check_events("SpanIndexes", ISpanIndexes::ISpanIndexesEvents::SELECTORS, &["BondWithdrawn"]);
     check_events(
         "InfluenceIndexes",
         IInfluenceIndexes::IInfluenceIndexesEvents::SELECTORS,
@@ -201,6 +220,8 @@ fn a_deployment_file_is_read_and_a_broken_one_refused() {
             "RecordFaults": a("0d"), "ReceiptFaults": a("0e"), "CarryFaults": a("0f"),
             "CreditFaults": a("10"), "SketchVotes": a("11"), "ValidatorRoll": a("12"),
             "RecordSamples": a("13"), "UseFaults": a("14"), "ModelMixes": a("15"),
+            "SpanIndexes": a("16"),
+            "BondedFigures": a("16"), "FactorFaults": a("17"),
         },
         "parameters": { "epochSeconds": 10 },
     })

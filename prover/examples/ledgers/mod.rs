@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use attribution::settle::{
-    BatchHeader, BatchInputs, Call, Carries, ChannelId, EarnerIndex, Ledger, ModelId, ModelOwner,
-    Payees, Price, Record, Split, Terms, build,
+    BatchHeader, BatchInputs, Call, Carries, ChannelId, EarnerIndex, Factors, Ledger, ModelId,
+    ModelOwner, Payees, Price, Record, Split, Terms, build,
 };
 use sha3::{Digest, Keccak256};
 
@@ -48,7 +48,10 @@ pub(crate) fn ledger(seed: u64, size: Size) -> Ledger {
         carries: &Carries::new(),
         records: &records,
         weights: &BTreeMap::from([(ModelId([7; 32]), weights)]),
-        reputation: &BTreeMap::from([(contributor(size, 0), 5_000)]),
+        factors: &Factors {
+            reputation: BTreeMap::from([(contributor(size, 0), 5_000)]),
+            ..Factors::default()
+        },
     })
     .expect("calls that follow the rules")
 }

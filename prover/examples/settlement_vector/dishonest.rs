@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use attribution::settle::{
-    BatchInputs, Call, Carries, ChannelId, EarnerIndex, Ledger, ModelId, ModelOwner, Payees, Price,
-    Record, Split, Terms, build,
+    BatchInputs, Call, Carries, ChannelId, EarnerIndex, Factors, Ledger, ModelId, ModelOwner,
+    Payees, Price, Record, Split, Terms, build,
 };
 use sha3::{Digest, Keccak256};
 
@@ -44,7 +44,7 @@ pub(crate) fn ledger() -> Result<Ledger, Failure> {
             ModelId([0x66; 32]),
             BTreeMap::from([(EarnerIndex(10), 1_000_000)]),
         )]),
-        reputation: &BTreeMap::new(),
+        factors: &Factors::default(),
     })?)
 }
 

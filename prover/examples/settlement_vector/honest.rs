@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use attribution::settle::{
-    BatchInputs, Call, Carries, ChannelId, EarnerIndex, Ledger, ModelId, ModelOwner, Payees, Price,
-    Record, Split, Terms, build,
+    BatchInputs, Call, Carries, ChannelId, EarnerIndex, Factors, Ledger, ModelId, ModelOwner,
+    Payees, Price, Record, Split, Terms, build,
 };
 use sha3::{Digest, Keccak256};
 
@@ -43,7 +43,7 @@ pub(crate) fn ledger() -> Result<Ledger, Failure> {
         carries: &Carries::new(),
         records: &records,
         weights: &BTreeMap::from([(ModelId([7; 32]), weights)]),
-        reputation: &BTreeMap::new(),
+        factors: &Factors::default(),
     })?)
 }
 

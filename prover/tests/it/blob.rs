@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use attribution::settle::{
-    Account, BatchHeader, BatchInputs, Call, Carries, EarnerIndex, ModelId, Payees, Price, Record,
-    Row, Split, Terms, build,
+    Account, BatchHeader, BatchInputs, Call, Carries, EarnerIndex, Factors, ModelId, Payees, Price,
+    Record, Row, Split, Terms, build,
 };
 use prover::{
     Error, LedgerCommitment, Srs, blob_from_rows, blob_payload, commit_ledger, ledger_from_blob,
@@ -88,7 +88,7 @@ fn a_built_ledger_is_committed_with_its_blob() {
         carries: &Carries::new(),
         records: &[record],
         weights: &BTreeMap::from([(ModelId::default(), BTreeMap::new())]),
-        reputation: &BTreeMap::new(),
+        factors: &Factors::default(),
     })
     .unwrap();
     let committed = commit_ledger(&SRS, &ledger).unwrap();

@@ -3,9 +3,10 @@ pragma solidity 0.8.30;
 
 import {Rule} from "../../../contracts/interfaces/IDisputes.sol";
 import {IInfluenceIndexes} from "../../../contracts/interfaces/IInfluenceIndexes.sol";
+import {IModelRegistry} from "../../../contracts/interfaces/IModelRegistry.sol";
 import {ISettlement} from "../../../contracts/interfaces/ISettlement.sol";
 import {G2Point} from "../../../contracts/libraries/Kzg.sol";
-import {BatchId, ModelId} from "../../../contracts/types/Ids.sol";
+import {BatchId, EarnerIndex, ModelId} from "../../../contracts/types/Ids.sol";
 import {DevSrs} from "../../DevSrs.sol";
 
 /// @dev Batches as Settlement would keep them, set by the test.
@@ -59,5 +60,24 @@ contract IndexesDouble {
 
     function isEarning(ModelId model, uint64 time) external view returns (bool) {
         return _indexes[model].acceptedAt <= time;
+    }
+}
+
+/// @dev Factors as BondedFigures would keep them, set by the test: the whole until then.
+contract FiguresDouble {
+    IModelRegistry public models;
+
+    mapping(ModelId model => mapping(EarnerIndex earner => mapping(uint64 from => uint16))) private _withheld;
+
+    constructor(IModelRegistry models_) {
+        models = models_;
+    }
+
+    function set(ModelId model, EarnerIndex earner, uint64 time, uint16 factor) external {
+        _withheld[model][earner][time] = 10_000 - factor;
+    }
+
+    function factorAt(ModelId model, EarnerIndex earner, uint64 time) external view returns (uint16) {
+        return 10_000 - _withheld[model][earner][time];
     }
 }

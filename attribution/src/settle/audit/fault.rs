@@ -60,6 +60,8 @@ pub enum Rule {
     Span,
     /// A credit for a row that is not in the Datanet version, or not its contributor's.
     Citation,
+    /// A factor that is not that of the figures in force.
+    Factor,
 }
 
 /// A broken rule with what proves it.
@@ -162,6 +164,8 @@ pub enum Evidence {
     CitationUnfounded { model: ModelId },
     /// A citation of a row that is a copy, or whose contributor is another.
     Citation { model: ModelId },
+    /// A payout.
+    Factor { model: ModelId },
 }
 
 impl Fault {

@@ -57,10 +57,11 @@ pub(super) fn is_sound(row: &Row, at: usize, bounds: &Bounds) -> bool {
             let all = paid + u128::from(influence) + u128::from(flat);
             row.earner == EarnerIndex::TREASURY && row.value <= 0 && all == magnitude
         }
-        (&Info::Payout { influence, flat, reputation, .. }, Account::Balance(of)) => {
+        (&Info::Payout { influence, flat, factor, .. }, Account::Balance(of)) => {
             // The net is the opposite of the value.
-            let due = if row.value < 0 { magnitude } else { 0 };
-            let kept = reputation == FULL_BPS && u128::from(influence) == due;
+            let net = if row.value < 0 { magnitude } else { 0 };
+            let due = net * u128::from(factor) / u128::from(FULL_BPS);
+            let kept = u128::from(influence) == due;
             let all = u128::from(influence) + u128::from(flat);
             let own = registered(of.earner) && row.earner == of.earner;
             own && kept && (row.value <= 0 || flat == 0) && paid == all

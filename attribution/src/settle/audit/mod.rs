@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 mod amounts;
 mod book;
 mod carries;
+mod factors;
 mod fault;
 mod grammar;
 mod header;
@@ -39,7 +40,7 @@ impl<S: Sources> Audit<'_, S> {
     /// [`Audit::omitted`].
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
-        let rules: [Check<S>; 26] = [
+        let rules: [Check<S>; 27] = [
             header::malformed,
             header::header,
             order::row,
@@ -66,6 +67,7 @@ impl<S: Sources> Audit<'_, S> {
             uses::nested,
             uses::outside,
             uses::citation,
+            factors::factor,
         ];
         rules.iter().flat_map(|rule| rule(self)).collect()
     }

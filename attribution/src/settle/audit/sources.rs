@@ -129,6 +129,12 @@ pub trait Sources {
         Known::Unknown
     }
 
+    /// The factor of a contributor with the model in force at `time`, bps. Not known unless
+    /// implemented: then factors are not looked into.
+    fn factor(&self, _model: ModelId, _earner: EarnerIndex, _time: u64) -> Option<u16> {
+        None
+    }
+
     /// EIP-712 digest of a witness's voucher.
     fn voucher_digest(&self, witness: &Witness) -> Hash;
 

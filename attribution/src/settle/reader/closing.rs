@@ -62,13 +62,13 @@ impl Reader<'_> {
     }
 
     fn payout(&mut self, row: &Row, balance: Balance) -> Result<()> {
-        let Info::Payout { influence, flat, reputation, rows, through } = row.info else {
+        let Info::Payout { influence, flat, factor, rows, through } = row.info else {
             return Err(Error::Grammar { row: self.at, rule: "a payout closes a balance" });
         };
         let net = row.value.checked_neg();
         let net = net.ok_or(Error::Grammar { row: self.at, rule: "a net is above -2^63" })?;
-        let due = floor_bps(net.max(0).unsigned_abs(), reputation);
-        self.require(influence == due, "influence pay is the positive net times reputation")?;
+        let due = floor_bps(net.max(0).unsigned_abs(), factor);
+        self.require(influence == due, "influence pay is the positive net times its factor")?;
         self.require(net >= 0 || flat == 0, "a negative net gets no flat pay")?;
         let paid = influence.checked_add(flat) == Some(row.amount);
         self.require(paid && row.earner == balance.earner, "a payout pays influence and flat")?;

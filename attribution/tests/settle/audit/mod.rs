@@ -3,6 +3,7 @@
 mod amounts;
 mod batches;
 mod carries;
+mod factors;
 mod honest;
 mod index;
 mod records;

@@ -77,10 +77,6 @@ fn rows_alone_follow_their_kind() {
     broken(last, &|padding| padding.earner = EarnerIndex(1));
     broken(payout, &|payout| payout.earner = EarnerIndex(10));
     broken(payout, &|payout| payout.amount += 1);
-    broken(payout, &|payout| {
-        let Info::Payout { reputation, .. } = &mut payout.info else { panic!("a payout") };
-        *reputation -= 1;
-    });
     broken(closing, &|closing| closing.earner = EarnerIndex(2));
     broken(closing, &|closing| closing.amount += 1);
     broken(fixed, &|fixed| fixed.amount -= 1);

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use attribution::settle::{
-    Account, Balance, BatchHeader, BatchInputs, Call, Carries, ChannelId, Draw, EarnerIndex, Hash,
-    Info, Mix, ModelId, ModelOwner, Payees, Price, Record, Row, SYMBOL_BYTES, SlotLayout, Split,
-    Terms, Uses, Witness,
+    Account, Balance, BatchHeader, BatchInputs, Call, Carries, ChannelId, Draw, EarnerIndex,
+    Factors, Hash, Info, Mix, ModelId, ModelOwner, Payees, Price, Record, Row, SYMBOL_BYTES,
+    SlotLayout, Split, Terms, Uses, Witness,
     audit::{
         Audit, Batch, CitedRow, Contributor, Fault, Known, Rows, Rule, Rules, Sources, SpanCorpus,
     },
@@ -34,6 +34,7 @@ pub(crate) struct World {
     pub(crate) mix: Mix,
     pub(crate) spans: Option<Arc<SpanIndex>>,
     pub(crate) cited: BTreeMap<(u8, u64), CitedRow>,
+    pub(crate) factors: Factors,
     /// What an operator makes of how rows were used; nothing else asks it.
     pub(crate) uses: fn(&Self, &Served) -> Uses,
 }
@@ -65,6 +66,7 @@ impl World {
             mix: Mix::default(),
             spans: None,
             cited: BTreeMap::new(),
+            factors: Factors::default(),
             uses: |_, _| Uses::default(),
         }
         .indexed()
@@ -156,6 +158,11 @@ impl Sources for World {
         self.cited.get(&(datanet, row)).map_or(Known::Absent, |&row| Known::Here(row))
     }
 
+    fn factor(&self, model: ModelId, earner: EarnerIndex, time: u64) -> Option<u16> {
+        assert_eq!(time % EPOCH_SECONDS, 0, "the first second of an epoch");
+        Some(self.factors.of(Balance::new(model, earner)))
+    }
+
     fn voucher_digest(&self, witness: &Witness) -> Hash {
         let unsigned = Witness {
             output_hash: Hash::default(),
@@ -232,7 +239,7 @@ pub(crate) fn post_with(
         carries: &carries,
         records: &records,
         weights: &weights,
-        reputation: &BTreeMap::new(),
+        factors: &world.factors,
     })
     .unwrap();
     check_balanced(ledger.rows(), ledger.draws()).unwrap();

@@ -166,6 +166,8 @@ fn deployment() -> Deployment {
         model_registry: address(3),
         influence_indexes: address(9),
         index_disputes: address(10),
+        bonded_figures: address(31),
+        factor_faults: address(32),
         fee_schedule: address(4),
         staking: address(5),
         payment_channels: address(6),
@@ -182,6 +184,7 @@ fn deployment() -> Deployment {
         credit_faults: address(25),
         use_faults: address(29),
         model_mixes: address(30),
+        span_indexes: address(30),
         sketch_votes: address(26),
         validator_roll: address(27),
         record_samples: address(28),
@@ -260,6 +263,7 @@ impl Files {
             index_root: report.root,
             index_hash: file_hash(&dir.join(INDEX_FILE)).unwrap(),
             datanets: vec![version],
+            span_hash: None,
         };
         manifest.save(&dir).unwrap();
         Self {

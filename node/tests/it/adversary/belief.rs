@@ -7,9 +7,9 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use attribution::settle::{
-    BatchHeader, BatchInputs, Call, Carries, ChannelId, Draw, EarnerIndex, Info, ModelOwner,
-    Payees, Price, Record, Row, SlotLayout, Split, Terms, Witness, audit::Contributor, build,
-    check_balanced, keccak,
+    BatchHeader, BatchInputs, Call, Carries, ChannelId, Draw, EarnerIndex, Factors, Info,
+    ModelOwner, Payees, Price, Record, Row, SlotLayout, Split, Terms, Witness, audit::Contributor,
+    build, check_balanced, keccak,
 };
 use node::{
     chain::{
@@ -39,6 +39,7 @@ pub(super) struct Belief {
     pub(super) max_credits: u8,
     pub(super) owner: EarnerIndex,
     pub(super) stakers: EarnerIndex,
+    pub(super) factors: Factors,
     /// By the model's number.
     pub(super) indexes: BTreeMap<u8, Vec<(Contributor, Vec<i32>)>>,
 }
@@ -166,7 +167,7 @@ impl Operator {
             carries,
             records: &records,
             weights: &weights,
-            reputation: &BTreeMap::new(),
+            factors: &belief.factors,
         })
         .unwrap();
         let layout = SlotLayout::fitting(witnesses.len(), Witness::length(DIM)).unwrap();

@@ -133,6 +133,20 @@ pub(super) fn plants() -> Vec<Plant> {
         ),
         plant(Rule::TooMany, "a credit too many", Believe(|b| b.max_credits = MAX_CREDITS + 1)),
         plant(
+            Rule::Factor,
+            "a report that is not in force",
+            Believe(|b| {
+                b.factors.influence.values_mut().for_each(|share| *share = 5_000);
+            }),
+        ),
+        plant(
+            Rule::Factor,
+            "a reputation forgiven",
+            Believe(|b| {
+                b.factors.reputation.clear();
+            }),
+        ),
+        plant(
             Rule::Unpaid,
             "no payout for accepted rows",
             Believe(|b| {

@@ -8,13 +8,13 @@ use alloy::{
     sol,
     sol_types::SolCall,
 };
-use attribution::settle::{EarnerIndex, ModelId};
+use attribution::settle::{EarnerIndex, Factors, ModelId};
 use node::{
     chain::{
         ChainClient, Contracts, Sent,
         bindings::{
-            DatanetVersion, IDatanetRegistry, IEarnerRegistry, IFeeSchedule, IInfluenceIndexes,
-            IModelRegistry, Price, Rules, Split,
+            DatanetVersion, IBondedFigures, IDatanetRegistry, IEarnerRegistry, IFeeSchedule,
+            IInfluenceIndexes, IModelRegistry, Price, Rules, Split,
         },
     },
     da::{Attestor, LocalAvailability, SharedAvailability},
@@ -23,7 +23,7 @@ use node::{
 
 use super::{
     belief::{Belief, Served},
-    index::{Published, contributors, publish},
+    index::{FIRST, Published, contributors, publish},
 };
 use crate::{
     anvil::{self, Anvil, KEYS},
@@ -43,6 +43,13 @@ pub(super) const STRANGERS: [u32; 2] = [2, 11];
 pub(super) const BASE: u8 = 0;
 pub(super) const LATE: u8 = 3;
 const ADAPTERS: [u8; 3] = [1, 2, LATE];
+/// Influence share of models without a report.
+const DEFAULT_INFLUENCE: u16 = 5_000;
+/// That of model 1 by its report: `0.6^2 / 0.5`.
+const MEASURED: u16 = 7_200;
+/// A contributor with a penalty, and what that leaves of its reputation.
+const DISTRUSTED: EarnerIndex = EarnerIndex(FIRST);
+const REPUTATION: u16 = 5_000;
 const DAY: u64 = 86_400;
 
 sol! {
@@ -71,7 +78,9 @@ impl Registries {
     /// calls have passed.
     pub(super) async fn open(blobs: &Path) -> Self {
         let anvil = Anvil::start(anvil::free_port()).await;
-        let deployment = anvil.deploy(EPOCH_SECONDS, WINDOW);
+        let srs = anvil::srs();
+        let defaults = [("DEPLOY_DEFAULT_INFLUENCE", DEFAULT_INFLUENCE.to_string())];
+        let deployment = anvil.deploy_as(&srs, EPOCH_SECONDS, WINDOW, &defaults);
         let contracts = anvil.client(None).contracts(deployment).await.unwrap();
         let attestor = Attestor::new(KEYS[0].parse().unwrap(), contracts.certificate_domain());
         let layer = Arc::new(LocalAvailability::open(blobs, attestor).unwrap());
@@ -82,6 +91,7 @@ impl Registries {
         for number in [1, 2] {
             opened.publish(number).await;
         }
+        opened.post_figures().await;
         opened.schedule_rules().await;
         opened.anvil.pass(8 * DAY).await;
         opened.epoch = opened.time().await / EPOCH_SECONDS + 1;
@@ -116,8 +126,16 @@ impl Registries {
             max_credits: MAX_CREDITS,
             owner: OWNER,
             stakers,
+            factors: self.factors(),
             indexes: ADAPTERS.map(index).into(),
         }
+    }
+
+    /// What the figures come to: a report for model 1, none for the others, and one bad reputation.
+    fn factors(&self) -> Factors {
+        let share = |number: u8| if number == 1 { MEASURED } else { DEFAULT_INFLUENCE };
+        let influence = self.models.iter().map(|(&number, &id)| (id.into(), share(number)));
+        Factors { influence: influence.collect(), reputation: [(DISTRUSTED, REPUTATION)].into() }
     }
 
     /// Earners 2 to 11 by their numbers: the owner, contributors, strangers.
@@ -177,6 +195,33 @@ impl Registries {
         let call = publish(model, number, &self.layer, self.time().await).await;
         let (to, client) = (self.contracts.deployment.influence_indexes, self.client(&self.owner));
         let bond = client.call(to, &IInfluenceIndexes::minBondCall {}).await.unwrap();
+        client.send(to, &call, bond).await.unwrap();
+    }
+
+    /// A report of an LDS of 0.6 under a ceiling of 0.5, and an account with one upheld penalty.
+    async fn post_figures(&self) {
+        let (to, client) = (self.contracts.deployment.bonded_figures, self.client(&self.owner));
+        let bond = client.call(to, &IBondedFigures::bondCall {}).await.unwrap();
+        let report = IBondedFigures::Report {
+            hash: keccak256("report"),
+            ldsLow: 6_000,
+            lds: 6_500,
+            ldsHigh: 7_000,
+            ceiling: 5_000,
+            retrainings: 8,
+        };
+        let model = self.models[&1].0.into();
+        let call = IBondedFigures::postReportCall { model, report };
+        client.send(to, &call, bond).await.unwrap();
+        let conduct = IBondedFigures::Conduct {
+            accepted: 3,
+            refused: 0,
+            earningBatches: 1,
+            harmfulBatches: 0,
+            penalties: 1,
+        };
+        let evidence = keccak256("events");
+        let call = IBondedFigures::postConductCall { earner: DISTRUSTED.0, conduct, evidence };
         client.send(to, &call, bond).await.unwrap();
     }
 

@@ -60,6 +60,7 @@ async fn serve(market: &Market, node: &Operator, seed: u64) -> Recorded {
             text,
             finish: Finish::Stop,
             logprobs: None,
+            spans: Vec::new(),
             retrieval: None,
         }
         .to_bytes(),

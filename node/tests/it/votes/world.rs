@@ -327,6 +327,7 @@ pub(super) async fn serve_falsely(
             text,
             finish: Finish::Stop,
             logprobs: None,
+            spans: Vec::new(),
             retrieval: None,
         }
         .to_bytes(),
