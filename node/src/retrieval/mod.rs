@@ -18,6 +18,7 @@ mod prompt;
 mod rows;
 mod search;
 
+#[cfg(test)]
 pub(crate) use self::indexing::index;
 pub use self::{
     ablation::{Ablation, ablate},

@@ -207,6 +207,7 @@ async fn whoever_has_the_rows_runs_an_answer_again_and_sees_changed_sources() {
         tokens_in: call.tokens_in.into(),
         tokens_out: call.tokens_out.into(),
         sketch: kept.call.sketch.clone(),
+        spans: Vec::new(),
     };
     assert_eq!(found, expected);
 
