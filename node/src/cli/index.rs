@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use alloy::primitives::Address;
 use attribution::{estimate::InfluenceIndex, settle::EarnerIndex};
-use clap::Args;
+use clap::{Args, Subcommand};
 use eyre::WrapErr;
 use node::{
     chain::{ChainClient, Deployment},
@@ -12,10 +12,25 @@ use node::{
     factory::{EarnerMap, IndexSettings, build_index, earners_on_chain},
 };
 
-use super::progress::bar;
+use super::{progress::bar, report};
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct IndexArguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    build: Option<BuildArguments>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Measure how well the index predicts retraining, and post the figures.
+    Report(report::ReportArguments),
+}
+
+#[derive(Debug, Args)]
+struct BuildArguments {
     /// Folder of the base model.
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
@@ -53,6 +68,14 @@ pub(crate) struct IndexArguments {
 }
 
 pub(crate) fn run(arguments: IndexArguments) -> eyre::Result<()> {
+    match (arguments.action, arguments.build) {
+        (Some(Action::Report(arguments)), _) => report::run(&arguments),
+        (None, Some(arguments)) => build(arguments),
+        (None, None) => Err(eyre::eyre!("give the folders of base, adapter and Datanets")),
+    }
+}
+
+fn build(arguments: BuildArguments) -> eyre::Result<()> {
     let datanets = arguments
         .datanet
         .iter()
@@ -98,7 +121,7 @@ pub(crate) fn run(arguments: IndexArguments) -> eyre::Result<()> {
     Ok(())
 }
 
-fn earners(arguments: &IndexArguments, datanets: &[Datanet]) -> eyre::Result<EarnerMap> {
+fn earners(arguments: &BuildArguments, datanets: &[Datanet]) -> eyre::Result<EarnerMap> {
     if let Some(path) = &arguments.earners {
         let text = std::fs::read_to_string(path).wrap_err_with(|| path.display().to_string())?;
         let map: std::collections::BTreeMap<Address, u32> = serde_json::from_str(&text)?;

@@ -6,6 +6,7 @@ mod datanet;
 mod index;
 mod progress;
 mod register;
+mod report;
 mod serve;
 mod train;
 
@@ -44,7 +45,7 @@ enum Command {
     Datanet(datanet::DatanetArguments),
     /// Train an adapter on a Datanet.
     Train(train::TrainArguments),
-    /// Build the influence index of an adapter.
+    /// Build the influence index of an adapter, or report how true it is.
     Index(index::IndexArguments),
     /// Put a Datanet, a base model or a model on the chain.
     Register(register::RegisterArguments),
