@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fuzzes every loader of `inference` for some seconds each: fuzz.sh [seconds] [target...]
-# Inputs that break a loader are left in inference/fuzz/artifacts; the corpus is kept in the cache.
+# Fuzzes every loader of `inference` and what callers send to `node`, for some seconds each:
+# fuzz.sh [seconds] [target...]
+# Inputs that break a target are left in its package's fuzz/artifacts; the corpus is kept in the cache.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +20,7 @@ if ! command -v cargo-fuzz >/dev/null; then
     CARGO_TARGET_DIR=$cache/cargo-fuzz cargo install --locked cargo-fuzz
 fi
 if [ ${#targets[@]} -eq 0 ]; then
-    mapfile -t targets < <(cd inference/fuzz/fuzz_targets && ls -- *.rs | sed 's/\.rs$//')
+    mapfile -t targets < <(ls {inference,node}/fuzz/fuzz_targets/*.rs | sed 's|.*/||; s|\.rs$||')
 fi
 
 # The golden files of a target, one per line.
@@ -34,21 +35,27 @@ seeds() {
     tokenizer_config) ls "$golden"/tokenizers/*/tokenizer_config.json ;;
     tokenizer_json) ls "$golden"/tokenizers/*/tokenizer.json ;;
     tokenizer_model) ls "$golden"/tokenizers/*/tokenizer.model ;;
+    api_*) ls node/fuzz/seeds/"$1"/* ;;
     esac
 }
 
-cd inference/fuzz
 # The loaders have no unsafe code but the two calls of mmap, so there is nothing for a sanitizer.
 build=(--sanitizer none --release)
-cargo +nightly fuzz build "${build[@]}"
 for target in "${targets[@]}"; do
+    package=inference
+    [ -e "inference/fuzz/fuzz_targets/$target.rs" ] || package=node
+    fuzz=$package/fuzz
     corpus=$cache/fuzz-corpus/$target
     mkdir -p "$corpus"
     while read -r seed; do
-        cp "../../$seed" "$corpus/$(sha1sum "../../$seed" | cut -c1-40)"
-    done < <(cd ../.. && seeds "$target")
-    cp -r "regressions/$target/." "$corpus/" 2>/dev/null || true
+        cp "$seed" "$corpus/$(sha1sum "$seed" | cut -c1-40)"
+    done < <(seeds "$target")
+    cp -r "$fuzz/regressions/$target/." "$corpus/" 2>/dev/null || true
     echo "== $target, $seconds s"
-    nice -n 10 cargo +nightly fuzz run "${build[@]}" "$target" "$corpus" -- \
-        -max_total_time="$seconds" -print_final_stats=1 "${limits[@]}"
+    (
+        cd "$fuzz"
+        cargo +nightly fuzz build "${build[@]}" "$target"
+        nice -n 10 cargo +nightly fuzz run "${build[@]}" "$target" "$corpus" -- \
+            -max_total_time="$seconds" -print_final_stats=1 "${limits[@]}"
+    )
 done

@@ -10,7 +10,11 @@ use attribution::settle::EarnerIndex;
 use inference::gradient::row_gradient;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Error, Result, catalog::ServedModel, factory::site_gradients};
+use crate::{
+    Error, Result,
+    catalog::{FoundSpan, ServedModel},
+    factory::site_gradients,
+};
 
 /// What an answer's attribution found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +23,9 @@ pub struct Attributed {
     pub sketch: Vec<i8>,
     /// `S_c` of every contributor of the model's index.
     pub scores: Vec<(EarnerIndex, i64)>,
+    /// Spans of the answer that rows of the model hold, by place; none for a model without a span
+    /// index.
+    pub spans: Vec<FoundSpan>,
 }
 
 /// An answer to attribute.
@@ -93,10 +100,20 @@ fn work(jobs: &Mutex<mpsc::Receiver<Job>>) {
 /// # Errors
 /// As there.
 pub fn attribute(model: &ServedModel, tokens: &[u32], loss_from: usize) -> Result<Attributed> {
-    let Some(served) = &model.adapter else { return Ok(Attributed::default()) };
+    let (sketch, scores) = influence(model, tokens, loss_from)?;
+    let answer = tokens.get(loss_from..).unwrap_or(&[]);
+    let spans = model.spans.as_ref().map(|spans| spans.find(answer)).transpose()?;
+    Ok(Attributed { sketch, scores, spans: spans.unwrap_or_default() })
+}
+
+/// An answer's sketch and what its contributors score by it.
+type Influence = (Vec<i8>, Vec<(EarnerIndex, i64)>);
+
+fn influence(model: &ServedModel, tokens: &[u32], loss_from: usize) -> Result<Influence> {
+    let Some(served) = &model.adapter else { return Ok((vec![], vec![])) };
     let index = &served.index;
-    let sketch = if loss_from >= tokens.len() {
-        // Nothing was generated: the gradient of an empty sum.
+    let sketch = if loss_from >= tokens.len() || index.is_silent() {
+        // Nothing was generated, or no gradient counts: that of an empty sum.
         vec![0; index.dim()]
     } else {
         let gradient = row_gradient(&model.decoder, &served.lora, tokens, loss_from)?;
@@ -104,7 +121,7 @@ pub fn attribute(model: &ServedModel, tokens: &[u32], loss_from: usize) -> Resul
     };
     let scores = index.score_contributors(&sketch).map_err(attribution)?;
     let earners = index.contributors().iter().map(|contributor| contributor.earner);
-    Ok(Attributed { scores: earners.zip(scores).collect(), sketch })
+    Ok((sketch, earners.zip(scores).collect()))
 }
 
 fn attribution(error: attribution::Error) -> Error {

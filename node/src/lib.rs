@@ -7,9 +7,12 @@ pub mod client;
 pub mod config;
 pub mod datanet;
 pub mod error;
+pub mod explain;
 pub mod factory;
+pub mod graph;
 pub mod metrics;
 pub mod node;
+pub mod retrieval;
 pub mod serving;
 pub mod telemetry;
 

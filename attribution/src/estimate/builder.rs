@@ -13,7 +13,7 @@ use super::{
     raw::Raw,
     sketches::Sketches,
     store::SketchStore,
-    whitening::{DAMPING_RANGE, Whitening},
+    whitening::{DAMPING_RANGE, Form, Whitening},
 };
 use crate::{Error, Result, settle::Hash};
 
@@ -310,6 +310,30 @@ impl IndexBuilder {
             clipped_share: clipped as f64 / (total * index.dim()) as f64,
         };
         Ok((index, stats))
+    }
+
+    /// The index of the rows alone: every sketch is zero, so that it says who contributed what and
+    /// scores nobody, whatever the query ([`InfluenceIndex::is_silent`]). For models that pay by other
+    /// methods; sketches that were pushed do not matter.
+    ///
+    /// # Errors
+    /// [`Error::NoSignal`] if there is no row.
+    pub fn finish_silent(self) -> Result<InfluenceIndex> {
+        let dim = self.raw.dim();
+        if self.rows.is_empty() {
+            return Err(Error::NoSignal);
+        }
+        let identity = Form::Factored { identity: 1.0, gains: vec![], directions: vec![] };
+        let sketches = vec![0; self.rows.len() * dim];
+        InfluenceIndex::new(Parts {
+            projector: self.projector,
+            whitening: Whitening::from_form(dim, 1.0, identity),
+            damping: self.config.damping,
+            trace: 1.0,
+            scale: 1.0,
+            rows: self.rows,
+            sketches,
+        })
     }
 
     fn take_fisher(&mut self) -> Result<Fisher> {

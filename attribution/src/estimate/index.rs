@@ -133,6 +133,13 @@ impl InfluenceIndex {
         self.parts.sketches.chunks_exact(self.dim()).nth(i)
     }
 
+    /// Whether no row's sketch has a number but 0: such an index says who contributed what, and
+    /// scores everybody 0 whatever the query.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.parts.sketches.iter().all(|&x| x == 0)
+    }
+
     /// `T_c` of contributor `c`, `(d,)`; `None` if there is no such contributor.
     #[must_use]
     pub fn sums(&self, c: usize) -> Option<&[i32]> {
@@ -219,6 +226,20 @@ impl InfluenceIndex {
     pub fn query(&self, sites: &[SiteGradient<'_>]) -> Result<Vec<i8>> {
         let raw = self.parts.projector.project(sites)?;
         Ok(quantise::query(&self.parts.whitening.apply(&raw)?))
+    }
+
+    /// A row's int8 sketch, `(d,)`, from its gradient, as the index has it of its own rows:
+    /// `clip(round(scale t), -127, 127)` with `w = W s` and `t = w / ||w||^(1/2)`.
+    ///
+    /// # Errors
+    /// Those of [`Projector::project`] and [`Whitening::apply`].
+    pub fn row_sketch(&self, sites: &[SiteGradient<'_>]) -> Result<Vec<i8>> {
+        let raw = self.parts.projector.project(sites)?;
+        let mut t = self.parts.whitening.apply(&raw)?;
+        quantise::divide_by_root_norm(&mut t);
+        let mut sketch = vec![0; t.len()];
+        quantise::row(&t, self.parts.scale, &mut sketch);
+        Ok(sketch)
     }
 
     /// `q . t_i` of every row, exact.

@@ -26,8 +26,8 @@ pub use self::{
     ablation::{AblationConfig, Agreement, Surrogate, ablate, agreement, spearman},
     citations::{
         CitedRow, MAX_SOURCES, Mark, MarkReader, NEAR_BPS, Prompt, SHARED, Sentence, Support,
-        TAKES_PART, assemble, check_support, citations_root, cited_rows, contributors, sentences,
-        shares,
+        TAKES_PART, assemble, check_support, citations_root, cited_rows, contributors, prompt_text,
+        sentences, shares,
     },
     fusion::{FUSION_K, FUSION_UNIT, fuse},
     library::{Caller, Known, Library, MAX_HITS, MAX_QUESTION_BYTES, MAX_QUESTION_WORDS, Question},

@@ -172,6 +172,12 @@ impl Record {
         &self.credits
     }
 
+    /// How rows were used, as far as it is paid, and the model's mix.
+    #[must_use]
+    pub const fn uses(&self) -> &Uses {
+        &self.uses
+    }
+
     /// What is paid for uses of rows: spans, then citations, each if the model's mix has it.
     #[must_use]
     pub fn sections(&self) -> &[Section] {

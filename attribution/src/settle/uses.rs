@@ -169,9 +169,12 @@ pub struct Section {
 impl Section {
     /// The most valuable uses that fit, a span's holders together.
     ///
+    /// - `pool`: its part of the contributors' share, gwei
+    /// - `max_credits`: the most that the rules allow
+    ///
     /// # Errors
     /// [`Error::Uses`] naming the rule that they break, [`Error::NobodyEarns`] if an index is 0.
-    pub(super) fn new(kind: UseKind, pool: u64, uses: &[Use], max_credits: u8) -> Result<Self> {
+    pub fn new(kind: UseKind, pool: u64, uses: &[Use], max_credits: u8) -> Result<Self> {
         let mut uses = uses.to_vec();
         uses.retain(|of| of.score > 0);
         uses.sort_unstable_by_key(place);

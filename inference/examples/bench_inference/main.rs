@@ -7,7 +7,7 @@
 //! - `weights`: what quantised weights cost in perplexity, and in training on them
 //! - `report`: prints the table of all parts, writes `inference.json` and the plots
 //!
-//! Each part writes `inference-<part>.json`; one process for each, so that memory is its own.
+//! Run it from the repository's root. Each part writes `inference-<part>.json`; one process for each, so that memory is its own.
 
 mod chart;
 mod compare;

@@ -35,7 +35,7 @@ impl Peer {
 
     fn spawn(arguments: &Arguments, script: &str, threads: usize) -> Result<Self, Failure> {
         let python = arguments.python.as_ref().ok_or("no Python environment")?;
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/inference");
+        let folder = Path::new("bench/inference");
         let mut child = Command::new(python)
             .arg(folder.join(script))
             .arg(&arguments.cache)

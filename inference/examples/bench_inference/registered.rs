@@ -32,7 +32,7 @@ pub(crate) fn store() -> StoreConfig {
 
 pub(crate) fn measure(arguments: &Arguments) -> Result<Sheet, Failure> {
     let small = Small::open(&arguments.cache)?;
-    let (rounds, each) = if arguments.quick { (1, 2) } else { (3, 24) };
+    let (rounds, each) = if arguments.quick { (1, 2) } else { (7, 16) };
     let scheduler = SchedulerConfig { prefix_cache: false, ..SchedulerConfig::default() };
     let config = EngineConfig { scheduler, adapters: store(), ..EngineConfig::default() };
     let mut engines: Vec<(usize, EngineHandle, Vec<f64>)> = Vec::new();

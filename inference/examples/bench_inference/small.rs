@@ -45,7 +45,7 @@ pub(crate) struct Small {
 impl Small {
     /// Makes the model, and its adapters if `cache` does not have them yet.
     pub(crate) fn open(cache: &Path) -> Result<Self, Failure> {
-        let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/openledger-tiny");
+        let committed = Path::new("models/openledger-tiny");
         let decoder = Arc::new(decoder()?);
         let folder = cache.join("adapters-small");
         let hashes = match fs::read_to_string(folder.join("hashes.txt")) {
@@ -55,7 +55,7 @@ impl Small {
         if hashes.len() != ADAPTERS {
             return Err(format!("{}: {} adapters", folder.display(), hashes.len()).into());
         }
-        let tokenizer = Arc::new(Tokenizer::load(&committed)?);
+        let tokenizer = Arc::new(Tokenizer::load(committed)?);
         Ok(Self { decoder, tokenizer, folder, hashes })
     }
 

@@ -36,12 +36,8 @@ const FORMATS: [(&str, WeightFormat, Option<f64>); 5] = [
     ("FP8 E4M3", WeightFormat::F8E4M3, None),
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn model() -> PathBuf {
-    root().join("models/openledger-tiny")
+fn model() -> &'static Path {
+    Path::new("models/openledger-tiny")
 }
 
 pub(crate) fn measure(arguments: &Arguments) -> Result<Sheet, Failure> {
@@ -51,7 +47,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Sheet, Failure> {
     sheet.push(Row::of("held-out tokens", (text.len() * (ROW - 1)) as f64, "tokens"));
     let mut base: Option<Row> = None;
     for (name, weights, rise) in FORMATS {
-        let decoder = Decoder::load_with(&model(), &LoadOptions { weights })?;
+        let decoder = Decoder::load_with(model(), &LoadOptions { weights })?;
         let row = Row::of(&format!("perplexity, {name}"), perplexity(&decoder, text)?, "");
         let bytes = decoder.weight_bytes() as f64 / f64::from(1 << 20);
         match &base {
@@ -74,11 +70,11 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Sheet, Failure> {
 
 /// The text that the model was never trained on, as `models/pretrain` puts it together.
 fn held_out() -> Result<Vec<Example>, Failure> {
-    let folder = root().join("node_modules/@layerzerolabs/toolbox-foundry/lib/forge-std");
+    let folder = Path::new("node_modules/@layerzerolabs/toolbox-foundry/lib/forge-std");
     let mut files = Vec::new();
     solidity(&folder, &mut files)?;
     files.sort_by_key(|file| file.to_string_lossy().into_owned());
-    let tokenizer = Tokenizer::load(&model())?;
+    let tokenizer = Tokenizer::load(model())?;
     let missing = "<s> or </s> is missing";
     let (bos, eos) = (tokenizer.bos_id().ok_or(missing)?, tokenizer.eos_id().ok_or(missing)?);
     let mut tokens = Vec::new();
@@ -113,7 +109,7 @@ fn training(sheet: &mut Sheet, text: &[Example]) -> Result<(), Failure> {
         ("QLoRA on Q8_0", WeightFormat::Q8_0),
         ("QLoRA on Q4_K", WeightFormat::Q4K),
     ] {
-        let decoder = Decoder::load_with(&model(), &LoadOptions { weights })?;
+        let decoder = Decoder::load_with(model(), &LoadOptions { weights })?;
         let bytes = decoder.weight_bytes() as f64 / f64::from(1 << 20);
         let values = decoder.export()?;
         let loss = trained(&decoder, &task)?;

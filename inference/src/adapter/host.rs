@@ -7,6 +7,7 @@ use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 use super::{
     Adapter, AdapterFiles, AdapterHash, AdapterLimits, FolderSource, Source, WEIGHTS_FILE,
     config::PeftConfig,
+    held,
     stacked::{Experts, PARAMETERS, Part, Place},
 };
 use crate::{
@@ -120,13 +121,13 @@ impl HostAdapter {
 
     /// Bytes that it holds.
     pub(super) const fn bytes(&self) -> usize {
-        self.weights.capacity() + self.views.capacity() * size_of::<View>() + size_of::<Self>()
+        held(self.weights.capacity() + self.views.capacity() * size_of::<View>())
     }
 
     /// Most bytes that it has when packed: whole, and once more in the parts of as many `ranks`,
     /// each of which may have all of every `A` or `B`.
     pub(super) fn resident_bytes(&self, ranks: usize) -> usize {
-        Sites::bytes_at_most(&self.values()).saturating_mul(1 + ranks)
+        held(Sites::bytes_at_most(&self.values()).saturating_mul(1 + ranks))
     }
 
     /// The form that the kernel reads, and its parts if the model is split over ranks.

@@ -86,7 +86,7 @@ impl Active {
             if stop_token { Default::default() } else { self.text.push(tokenizer, token) };
         let reason = if stopped {
             Some(FinishReason::StopString)
-        } else if stop_token || ends.contains(&token) {
+        } else if stop_token || ends.contains(&token) || self.sampler.is_complete() {
             Some(FinishReason::EndOfText)
         } else if self.completion.len() == self.max_tokens {
             Some(FinishReason::Length)

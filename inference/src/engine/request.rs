@@ -25,7 +25,7 @@ pub struct Request {
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {
-    /// The model ended it, or a stop token came; this is its last token.
+    /// The model ended it, a stop token came, or its mask lets nothing follow; this is its last token.
     EndOfText,
     /// A stop string came.
     StopString,

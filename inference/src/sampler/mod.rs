@@ -27,6 +27,12 @@ pub trait TokenMask: Send {
 
     /// This token came next.
     fn commit(&mut self, token: u32);
+
+    /// Whether the answer is whole and nothing may follow, not even a token that ends it: a model that
+    /// has none ends here.
+    fn is_complete(&mut self) -> bool {
+        false
+    }
 }
 
 /// A chosen token.
@@ -86,6 +92,11 @@ impl Sampler {
             logprob: model.logprob(logits[token as usize]),
             top: model.top(logits, self.sampling.top_logprobs),
         })
+    }
+
+    /// Whether the mask lets nothing follow what was chosen, because it is whole.
+    pub fn is_complete(&mut self) -> bool {
+        self.mask.as_mut().is_some_and(|mask| mask.is_complete())
     }
 
     fn choose(&mut self, logits: &[f32]) -> Result<u32> {

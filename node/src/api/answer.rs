@@ -4,9 +4,12 @@
 //! and indices are numbers.
 
 use alloy::primitives::{Address, B256, Bytes};
+use attribution::settle::Mix;
 use inference::adapter::AdapterHash;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use utoipa::ToSchema;
+
+use super::sources::RetrievalJson;
 
 /// A 64-bit amount that is a decimal string in JSON; read from a string or a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +61,51 @@ pub struct ContributorCredit {
     pub credit: Decimal<i64>,
 }
 
+/// How a model divides its contributors' share, in basis points of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Method {
+    /// By influence.
+    pub influence_bps: u16,
+    /// For spans of the answer that rows hold word for word.
+    pub spans_bps: u16,
+    /// For rows that the answer cites.
+    pub citations_bps: u16,
+}
+
+impl Method {
+    /// That of a mix.
+    pub fn of(mix: Mix) -> Self {
+        let (spans_bps, citations_bps) = (mix.spans_bps(), mix.citations_bps());
+        let influence_bps = 10_000_u16.saturating_sub(spans_bps).saturating_sub(citations_bps);
+        Self { influence_bps, spans_bps, citations_bps }
+    }
+}
+
+/// A span of the answer that rows of the model hold word for word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SpanCredit {
+    /// Its first token in the answer, from 0.
+    pub start: u16,
+    /// Its tokens.
+    pub length: u16,
+    /// Its text.
+    pub text: String,
+    /// How often it occurs in the model's rows.
+    pub count: u16,
+    /// Who is credited for it: one for each duplicate cluster of rows that hold it.
+    pub holders: Vec<SpanHolder>,
+}
+
+/// A contributor who is credited for a span.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SpanHolder {
+    /// Index in the role of contributor.
+    pub earner: u32,
+    /// Credit in gwei; 0 if the model does not pay for it.
+    #[schema(value_type = String)]
+    pub credit: Decimal<u64>,
+}
+
 /// What was recorded of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -89,7 +137,7 @@ pub struct RecordJson {
     /// keccak256 of the request's body.
     #[schema(value_type = String)]
     pub prompt_hash: B256,
-    /// keccak256 of the answer's text.
+    /// keccak256 of the answer's text; with `retrieval`, of the document of text and sources.
     #[schema(value_type = String)]
     pub output_hash: B256,
     /// keccak256 of the answer's int8 sketch.
@@ -136,12 +184,21 @@ pub struct Statement {
     pub signature: Bytes,
     /// Credits, largest first.
     pub contributors: Vec<ContributorCredit>,
+    /// How the contributors' share is divided.
+    #[serde(default)]
+    pub method: Method,
+    /// Spans of the answer that rows of the model hold, by place.
+    #[serde(default)]
+    pub spans: Vec<SpanCredit>,
     /// Cumulative gwei charged from the channel, with this call.
     #[schema(value_type = String)]
     pub charged: Decimal<u64>,
     /// The adapters that answered; none for the base model.
     #[serde(default)]
     pub adapters: Vec<AdapterWeight>,
+    /// What it was answered from, of a call that asked for sources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrieval: Option<RetrievalJson>,
 }
 
 /// An adapter's part in an answer.

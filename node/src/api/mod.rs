@@ -10,6 +10,7 @@ mod completion;
 pub mod earnings;
 mod embeddings;
 pub mod error;
+mod explain;
 mod info;
 mod models;
 pub mod openapi;
@@ -17,6 +18,8 @@ pub mod payment;
 mod read;
 mod refusal;
 pub mod request;
+mod retrieve;
+pub mod sources;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -76,6 +79,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/chat/completions", post(calls::chat))
         .route("/v1/completions", post(calls::text))
         .route("/v1/embeddings", post(embeddings::embeddings))
+        .route("/v1/retrieve", post(retrieve::retrieve))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::one))
         .route("/v1/load_lora_adapter", post(admin::load))
@@ -83,6 +87,7 @@ pub fn router(api: Api) -> Router {
         .route("/admin/adapters", get(admin::list))
         .route("/v1/rows/{hash}", get(read::row))
         .route("/v1/records/{digest}", get(read::record))
+        .route("/v1/records/{digest}/explanation", get(explain::explanation))
         .route("/v1/batches", get(read::batches))
         .route("/health", get(read::health))
         .route("/info", get(info::info))

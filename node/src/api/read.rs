@@ -1,20 +1,35 @@
 //! What can be read of the node: models, rows, records, batches, health, metrics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::B256;
 use axum::{
     Json,
     extract::{Path, Query, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use inference::adapter::AdapterSet;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Api, answer::AdapterWeight, error::ApiError, openapi::ErrorBody};
-use crate::{Error, catalog, metrics, recorder, serving, store::Store, worker::blocking};
+use super::{
+    Api,
+    answer::{AdapterWeight, Statement},
+    auth,
+    error::ApiError,
+    openapi::ErrorBody,
+    sources::RetrievalJson,
+};
+use crate::{
+    Error,
+    catalog::{self, StoredRow},
+    metrics,
+    recorder::{self, Recorded},
+    serving::{self, StoredAnswer},
+    store::Store,
+    worker::blocking,
+};
 
 /// Answers of the handlers below.
 pub(super) type Answer = Result<Json<Value>, ApiError>;
@@ -42,10 +57,21 @@ pub(super) fn hash(text: &str) -> Result<B256, ApiError> {
     responses((status = 200, description = "The row", body = Object), (status = 404, description = "There is none", body = ErrorBody)),
     security((), ("key" = []))
 )]
-pub(super) async fn row(State(api): State<Api>, Path(text): Path<String>) -> Answer {
+pub(super) async fn row(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let granted = auth::caller(&api, &headers)?.granted();
     let wanted = hash(&text)?;
     let found = read(&api, move |store| catalog::row(store, wanted)).await?;
-    let row = found.ok_or_else(|| ApiError::not_found("row_not_found", "row is unknown"))?;
+    let retrieval = api.serving.parts().retrieval.as_ref();
+    let may_read = |row: &StoredRow| {
+        retrieval.is_none_or(|retrieval| retrieval.may_read(row.datanet, &granted))
+    };
+    let row = found
+        .filter(may_read)
+        .ok_or_else(|| ApiError::not_found("row_not_found", "row is unknown"))?;
     Ok(Json(json!({
         "hash": wanted,
         "text": row.text,
@@ -67,7 +93,12 @@ pub(super) async fn row(State(api): State<Api>, Path(text): Path<String>) -> Ans
     responses((status = 200, description = "The record", body = Object), (status = 404, description = "There is none", body = ErrorBody)),
     security((), ("key" = []))
 )]
-pub(super) async fn record(State(api): State<Api>, Path(text): Path<String>) -> Answer {
+pub(super) async fn record(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let granted = auth::caller(&api, &headers)?.granted();
     let digest = hash(&text)?;
     let found = read(&api, move |store| recorder::recorded(store, digest)).await?;
     let recorded =
@@ -77,7 +108,11 @@ pub(super) async fn record(State(api): State<Api>, Path(text): Path<String>) -> 
     let served = api.serving.parts().catalog.models().iter().find(|served| served.id == model);
     let set = served.map_or_else(AdapterSet::base, |served| served.adapter_set());
     let adapters = api.serving.parts().engine.store().credits(&set);
-    let statement = serving::statement(&recorded, epoch_seconds, AdapterWeight::list(adapters));
+    let spans = serving::StoredAnswer::from_bytes(&recorded.answer)?.spans;
+    let adapters = AdapterWeight::list(adapters);
+    let statement = serving::statement(&recorded, &spans, epoch_seconds, adapters);
+    let retrieval = sources(&api, &recorded, &granted);
+    let statement = Statement { retrieval, ..statement };
     let shares = recorded.call.record.shares().iter().map(|share| {
         json!({
             "kind": format!("{:?}", share.kind).to_lowercase(),
@@ -91,6 +126,15 @@ pub(super) async fn record(State(api): State<Api>, Path(text): Path<String>) -> 
     body["voucher"] = serde_json::to_value(recorded.call.signed_voucher())
         .map_err(|error| ApiError::internal(&error))?;
     Ok(Json(body))
+}
+
+/// The sources of a recorded answer; none if one of them is not for this caller.
+fn sources(api: &Api, recorded: &Recorded, granted: &BTreeSet<B256>) -> Option<RetrievalJson> {
+    let grounding = StoredAnswer::from_bytes(&recorded.answer).ok()?.retrieval?;
+    let retrieval = api.serving.parts().retrieval.as_ref();
+    let mut datanets = grounding.sources.iter().map(|source| source.place.datanet);
+    let may_read = |datanet| retrieval.is_none_or(|all| all.may_read(datanet, granted));
+    datanets.all(may_read).then(|| RetrievalJson::of(&grounding, &recorded.call.record))
 }
 
 /// `?after=EPOCH&limit=COUNT`

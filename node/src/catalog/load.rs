@@ -7,8 +7,8 @@ use attribution::estimate::{InfluenceIndex, SiteShape};
 use inference::{engine::EngineHandle, train::TrainableLora};
 
 use super::{
-    INDEX_FILE, ModelManifest, ServedAdapter, ServedModel, adapter_hash, file_hash,
-    manifest::refused,
+    INDEX_FILE, ModelManifest, SPANS_FOLDER, ServedAdapter, ServedModel, ServedSpans, adapter_hash,
+    file_hash, manifest::refused,
 };
 use crate::{
     Error, Result,
@@ -34,7 +34,7 @@ impl Loader<'_> {
             Error::Config(format!("no base model with content {} is registered", self.base_hash))
         })?;
         let decoder = Arc::clone(self.engine.decoder());
-        Ok(ServedModel { id: view.id, name: view.name, adapter: None, decoder })
+        Ok(ServedModel { id: view.id, name: view.name, adapter: None, spans: None, decoder })
     }
 
     /// A model directory whose every file is what the chain has registered.
@@ -63,9 +63,47 @@ impl Loader<'_> {
         let lora = TrainableLora::from_weights(self.engine.decoder(), &adapter.weights())?;
         check_shapes(&lora, &index).map_err(|reason| refused(dir, reason))?;
         self.check_earners(&index).map_err(|reason| refused(dir, reason))?;
-        let served = ServedAdapter { hash: info.hash, lora, index };
+        let spans = self.spans(dir, &manifest, &index)?;
+        let adapter = Some(ServedAdapter { hash: info.hash, lora, index });
         let decoder = Arc::clone(self.engine.decoder());
-        Ok(ServedModel { id: view.id, name: view.name, adapter: Some(served), decoder })
+        Ok(ServedModel { id: view.id, name: view.name, adapter, spans, decoder })
+    }
+
+    /// The model's span index. A published one must be here, and be that one: without it nobody can
+    /// write the records that the chain expects.
+    fn spans(
+        &self,
+        dir: &Path,
+        manifest: &ModelManifest,
+        index: &InfluenceIndex,
+    ) -> Result<Option<ServedSpans>> {
+        let published = self.registry.span_index(manifest.model_id)?;
+        if published.as_ref().is_some_and(|published| published.struck) {
+            tracing::warn!(target: "node::catalog", dir = %dir.display(), "its span index was struck: no span is paid");
+            return Ok(None);
+        }
+        let published = published.map(|published| published.commitment_hash());
+        let Some(named) = manifest.span_hash else {
+            return match published {
+                None => Ok(None),
+                Some(hash) => {
+                    let why = format!("span index {hash} is published, model.json names none");
+                    Err(refused(dir, why))
+                }
+            };
+        };
+        let spans = ServedSpans::open(&dir.join(SPANS_FOLDER), self.engine.tokenizer())
+            .map_err(|error| refused(dir, format!("{SPANS_FOLDER}: {error}")))?;
+        for (what, hash) in [("in model.json", Some(named)), ("published", published)] {
+            if let Some(hash) = hash.filter(|&hash| hash != spans.hash()) {
+                return Err(refused(
+                    dir,
+                    format!("span index is {}, {hash} is {what}", spans.hash()),
+                ));
+            }
+        }
+        spans.check_holders(index).map_err(|reason| refused(dir, reason))?;
+        Ok(Some(spans))
     }
 
     fn check_base(&self, view: &ModelView) -> std::result::Result<(), String> {

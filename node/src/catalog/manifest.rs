@@ -47,6 +47,9 @@ pub struct ModelManifest {
     pub index_hash: B256,
     /// Datanet versions that it was trained on, as registered.
     pub datanets: Vec<DatanetVersion>,
+    /// Hash of its span index's commitment; none for a model without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_hash: Option<B256>,
 }
 
 impl ModelManifest {
@@ -167,6 +170,7 @@ mod tests {
             index_root: B256::repeat_byte(4),
             index_hash: B256::repeat_byte(5),
             datanets: vec![DatanetVersion { id: B256::repeat_byte(6), version: 1 }],
+            span_hash: Some(B256::repeat_byte(7)),
         };
         manifest.save(dir.path()).unwrap();
         assert_eq!(ModelManifest::load(dir.path()).unwrap(), manifest);
@@ -174,5 +178,9 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replace("\"name\"", "\"nome\"")).unwrap();
         assert!(ModelManifest::load(dir.path()).is_err());
+        let without = ModelManifest { span_hash: None, ..manifest };
+        without.save(dir.path()).unwrap();
+        assert_eq!(ModelManifest::load(dir.path()).unwrap(), without);
+        assert!(!std::fs::read_to_string(path).unwrap().contains("span"));
     }
 }

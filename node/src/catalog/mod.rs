@@ -3,6 +3,7 @@
 mod load;
 mod manifest;
 mod rows;
+mod spans;
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +25,7 @@ pub use manifest::{
     DatanetVersion, INDEX_FILE, MANIFEST_FILE, ModelManifest, adapter_hash, base_hash, file_hash,
 };
 pub use rows::{StoredRow, load_rows, row};
+pub use spans::{FoundSpan, SPANS_FOLDER, ServedSpans};
 
 use crate::{Error, Result, batcher::Weights, registry::Registry, serving::Grammars};
 
@@ -47,6 +49,8 @@ pub struct ServedModel {
     pub name: String,
     /// Its adapter; none for the base alone.
     pub adapter: Option<ServedAdapter>,
+    /// Its span index, if it has one.
+    pub spans: Option<ServedSpans>,
     /// The decoder that all models share.
     pub decoder: Arc<Decoder>,
 }
@@ -57,6 +61,11 @@ impl ServedModel {
         let adapter = self.adapter.as_ref().map(|adapter| B256::new(adapter.hash.0));
         let hash: Option<B256> = name.starts_with("0x").then(|| name.parse().ok()).flatten();
         name == self.name || hash.is_some_and(|hash| hash == self.id || Some(hash) == adapter)
+    }
+
+    /// Whether its span index is the one with this hash.
+    pub fn has_spans(&self, hash: B256) -> bool {
+        self.spans.as_ref().is_some_and(|spans| spans.hash() == hash)
     }
 
     /// What the engine is asked for.

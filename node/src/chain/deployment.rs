@@ -38,6 +38,8 @@ pub struct Deployment {
     pub model_registry: Address,
     /// ModelMixes.
     pub model_mixes: Address,
+    /// SpanIndexes.
+    pub span_indexes: Address,
     /// InfluenceIndexes.
     pub influence_indexes: Address,
     /// IndexDisputes, which strikes indexes.
@@ -110,6 +112,7 @@ struct Addresses {
     datanet_registry: Address,
     model_registry: Address,
     model_mixes: Address,
+    span_indexes: Address,
     influence_indexes: Address,
     index_disputes: Address,
     bonded_figures: Address,
@@ -183,6 +186,7 @@ impl TryFrom<File> for Deployment {
             datanet_registry: at.datanet_registry,
             model_registry: at.model_registry,
             model_mixes: at.model_mixes,
+            span_indexes: at.span_indexes,
             influence_indexes: at.influence_indexes,
             index_disputes: at.index_disputes,
             bonded_figures: at.bonded_figures,
@@ -262,11 +266,12 @@ impl Contracts {
 pub(crate) mod tests {
     use super::*;
 
-    const NAMES: [&str; 24] = [
+    const NAMES: [&str; 25] = [
         "EarnerRegistry",
         "DatanetRegistry",
         "ModelRegistry",
         "ModelMixes",
+        "SpanIndexes",
         "InfluenceIndexes",
         "IndexDisputes",
         "BondedFigures",

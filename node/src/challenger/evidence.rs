@@ -9,7 +9,7 @@ use attribution::settle::{
     audit::{Evidence, Fault, Rule},
 };
 
-use super::{facts::Facts, indexes::Index};
+use super::{facts::Facts, indexes::Index, span_evidence};
 use crate::{
     Error, Result,
     chain::{
@@ -17,7 +17,7 @@ use crate::{
         bindings::{
             CellOpening, ContributorProof, G1Point, IAmountFaults as Amount, ICarryFaults as Carry,
             ICreditFaults as Credit, IFactorFaults as Factor, IRecordFaults as Record,
-            IRowFaults as Row, IUseFaults as Uses,
+            IRowFaults as Row,
         },
     },
     committer::Kzg,
@@ -50,7 +50,10 @@ pub(super) fn prove(
 ) -> Result<Proof> {
     let maker = Maker { facts, kzg };
     let ledger = facts.dossier.ledger.open_rows(kzg, &fault.rows)?;
-    let calldata = maker.calldata(&fault.evidence, ledger)?;
+    let calldata = match fault.rule {
+        Rule::Span => span_evidence::calldata(fault, facts, ledger)?,
+        _ => maker.calldata(&fault.evidence, ledger)?,
+    };
     Ok(Proof { rule: fault.rule, to: contract(&fault.evidence, deployment), calldata })
 }
 
@@ -118,21 +121,9 @@ impl Maker<'_> {
             | E::LeftOut { .. }
             | E::TooMany
             | E::Unpaid { .. } => self.credit(evidence, ledger)?,
-            E::SpanNested => encoded(&Uses::proveSpanNestedCall { batch, ledger }),
-            E::SpanOutside => encoded(&Uses::proveSpanOutsideCall { batch, ledger }),
-            E::SpanUnfounded { .. }
-            | E::SpanBeyond { .. }
-            | E::SpanRange { .. }
-            | E::SpanHolder { .. }
-            | E::SpanRepeat { .. }
-            | E::SpanHolders { .. }
-            | E::SpanScore { .. }
-            | E::CitationUnfounded { .. }
-            | E::Citation { .. } => {
-                // `Facts` knows of no span index and no row, so the audit finds none of these.
-                return Err(Error::Dispute(format!(
-                    "{evidence:?} needs an index that is not here"
-                )));
+            E::CitationUnfounded { .. } | E::Citation { .. } => {
+                // `Facts` knows of no row, so the audit finds none of these.
+                return Err(Error::Dispute(format!("{evidence:?} needs rows that are not here")));
             }
             E::Factor { model } => {
                 encoded(&Factor::proveFactorCall { batch, ledger, model: model.0.into() })

@@ -10,10 +10,11 @@ use alloy::primitives::{Address, B256};
 use attribution::settle::{
     self, Account, BatchHeader, ChannelId, Draw, EarnerIndex, Hash, Info, Mix, ModelId, Price, Row,
     Split, Witness,
-    audit::{Audit, Batch, Contributor, Fault, Rules, Sources},
+    audit::{Audit, Batch, Contributor, Fault, Known, Rules, Sources, SpanCorpus},
 };
 
 use super::{
+    corpora::{Corpora, Corpus},
     dossier::{Dossier, PostedLedger},
     indexes::{Index, Indexes},
 };
@@ -34,6 +35,8 @@ pub(super) struct Facts {
     pub(super) dossier: Arc<Dossier>,
     pub(super) previous: Option<PostedLedger>,
     pub(super) indexes: BTreeMap<ModelId, Arc<Index>>,
+    /// Published span indexes of the models that credits are for spans of, as far as they are here.
+    pub(super) corpora: BTreeMap<ModelId, Arc<Corpus>>,
     registry: Registry,
     draws: Vec<Draw>,
     earner_count: u32,
@@ -51,7 +54,7 @@ impl Facts {
     pub(super) async fn gather(
         registry: &Registry,
         client: &ChainClient,
-        indexes: &Indexes,
+        (indexes, corpora): (&Indexes, Option<&Corpora>),
         id: B256,
         batch: ChainBatch,
         dossier: Arc<Dossier>,
@@ -71,6 +74,7 @@ impl Facts {
             dossier,
             previous,
             indexes: BTreeMap::new(),
+            corpora: BTreeMap::new(),
             registry: registry.clone(),
             earner_count,
             signed: BTreeSet::new(),
@@ -79,6 +83,13 @@ impl Facts {
         for model in facts.models()? {
             if let Some(index) = indexes.of(model.0.into()).await? {
                 facts.indexes.insert(model, index);
+            }
+        }
+        if let Some(corpora) = corpora {
+            for model in facts.models_of(|row| matches!(row.info, Info::SpanCredit { .. }))? {
+                if let Some(corpus) = corpora.of(model.0.into()).await? {
+                    facts.corpora.insert(model, corpus);
+                }
             }
         }
         facts.ask_payers(client).await?;
@@ -121,8 +132,14 @@ impl Facts {
 
     /// Models that rows name.
     fn models(&self) -> Result<BTreeSet<ModelId>> {
+        self.models_of(|_| true)
+    }
+
+    /// Models that some rows name.
+    fn models_of(&self, which: impl Fn(&Row) -> bool) -> Result<BTreeSet<ModelId>> {
         let rows = &self.dossier.ledger.rows;
-        let named = (0..rows.len()).filter_map(|at| rows.get(at)).filter_map(leading_of);
+        let some = (0..rows.len()).filter_map(|at| rows.get(at)).filter(|row| which(row));
+        let named = some.filter_map(leading_of);
         let leading: BTreeSet<Vec<u8>> = named.collect();
         let mut models = BTreeSet::new();
         for leading in leading {
@@ -196,6 +213,21 @@ impl Sources for Facts {
 
     fn mix(&self, model: ModelId, time: u64) -> Mix {
         self.known(self.registry.mix_at(model.0.into(), time).map(Some)).unwrap_or_default()
+    }
+
+    fn spans(&self, model: ModelId, time: u64) -> Known<&dyn SpanCorpus> {
+        let Ok(published) = self.registry.span_index(model.0.into()).map_err(|error| {
+            self.failure.borrow_mut().get_or_insert(error);
+        }) else {
+            return Known::Unknown;
+        };
+        match (published, self.corpora.get(&model)) {
+            (Some(published), Some(corpus)) if published.is_paying(time) => {
+                Known::Here(&corpus.index)
+            }
+            (Some(published), None) if published.is_paying(time) => Known::Unknown,
+            _ => Known::Absent,
+        }
     }
 
     fn factor(&self, model: ModelId, earner: EarnerIndex, time: u64) -> Option<u16> {

@@ -5,6 +5,7 @@
 //! neither repeats an examination nor loses a proof: a dispute is noted only after its transaction
 //! is in a block, and one that was sent before a crash is refused by the chain the second time.
 
+mod corpora;
 mod dossier;
 mod evidence;
 mod facts;
@@ -12,6 +13,7 @@ mod indexes;
 mod pauses;
 mod published;
 mod receipts;
+mod span_evidence;
 
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use alloy::primitives::{Address, B256};
 use borsh::{BorshDeserialize, BorshSerialize};
 use tracing::{error, info, warn};
 
+pub use corpora::{Corpora, SpanFiles};
 pub use dossier::Dossier;
 pub use indexes::Indexes;
 pub use published::{IndexAnswerer, IndexChallenger, IndexExamination, index_examination};
@@ -66,6 +69,7 @@ pub struct Challenger {
     pub(crate) layer: SharedAvailability,
     pub(crate) kzg: Kzg,
     indexes: Indexes,
+    corpora: Option<Corpora>,
     pauses: Pauses,
 }
 
@@ -80,7 +84,18 @@ impl Challenger {
         indexes: Indexes,
     ) -> Self {
         let pauses = Pauses::default();
-        Self { store, registry, client, layer, kzg, indexes, pauses }
+        Self { store, registry, client, layer, kzg, indexes, corpora: None, pauses }
+    }
+
+    /// The same stage, which also looks into credits for spans of the indexes that are found here.
+    #[must_use]
+    pub fn with_spans(self, corpora: Corpora) -> Self {
+        Self { corpora: Some(corpora), ..self }
+    }
+
+    /// Where influence and span indexes are found.
+    fn sources(&self) -> (&Indexes, Option<&Corpora>) {
+        (&self.indexes, self.corpora.as_ref())
     }
 
     /// Examines every batch of other operators that is new or due again. True if anything was found
@@ -175,7 +190,7 @@ impl Challenger {
         let facts = Facts::gather(
             &self.registry,
             &self.client,
-            &self.indexes,
+            self.sources(),
             id,
             batch.clone(),
             Arc::new(dossier),

@@ -42,7 +42,8 @@ impl Challenger {
         let dossier = Arc::clone(dossier);
         let (registry, client, indexes) = (&self.registry, &self.client, &self.indexes);
         let facts =
-            Facts::gather(registry, client, indexes, id, batch.clone(), dossier, None).await?;
+            Facts::gather(registry, client, (indexes, None), id, batch.clone(), dossier, None)
+                .await?;
         let (stage, purchase) = (self.clone(), purchase.clone());
         let proof = blocking(move || {
             let Some(fault) = fault(&facts, &purchase) else { return Ok(None) };

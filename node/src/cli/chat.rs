@@ -18,8 +18,9 @@ use node::{
 
 use super::{ChainArguments, KeyArguments};
 
+/// Who is called, who pays, and how the answer is drawn.
 #[derive(Debug, Args)]
-pub(crate) struct ChatArguments {
+pub(super) struct CallArguments {
     #[command(flatten)]
     chain: ChainArguments,
     #[command(flatten)]
@@ -29,27 +30,34 @@ pub(crate) struct ChatArguments {
     node_url: String,
     /// Id or name of the model.
     #[arg(long)]
-    model: String,
+    pub(super) model: String,
     /// OPEN that the channel to the operator is filled up to.
     #[arg(long, value_name = "OPEN", default_value = "0.1")]
     deposit: String,
     /// Most tokens per answer.
     #[arg(long, default_value_t = 128)]
-    max_tokens: u64,
+    pub(super) max_tokens: u64,
     /// 0 takes the most likely token.
     #[arg(long, default_value_t = 0.0)]
-    temperature: f32,
+    pub(super) temperature: f32,
     /// Seed of the sampling.
     #[arg(long, default_value_t = 0)]
-    seed: u64,
+    pub(super) seed: u64,
     /// Seconds to wait for a node that cannot be reached.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    patience: u64,
+    pub(super) patience: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChatArguments {
+    #[command(flatten)]
+    call: CallArguments,
     /// What to ask; without it, lines are read until the input ends.
     prompt: Option<String>,
 }
 
-pub(crate) async fn run(arguments: ChatArguments) -> eyre::Result<()> {
+/// The payer's client, over its channel to the node.
+pub(super) async fn open(arguments: &CallArguments) -> eyre::Result<PaidClient> {
     let patience = Duration::from_secs(arguments.patience);
     let chain = &arguments.chain;
     let payer = Payer::connect(&chain.rpc, chain.deployment()?, arguments.key.signer()?).await?;
@@ -57,10 +65,15 @@ pub(crate) async fn run(arguments: ChatArguments) -> eyre::Result<()> {
     // One channel per operator is enough, so its salt is fixed.
     let salt: B256 = keccak256("openledger chat");
     let deposit: U256 = parse_ether(&arguments.deposit)?;
-    let client = PaidClient::open(node, payer, salt, deposit, patience).await?;
+    Ok(PaidClient::open(node, payer, salt, deposit, patience).await?)
+}
+
+pub(crate) async fn run(arguments: ChatArguments) -> eyre::Result<()> {
+    let patience = Duration::from_secs(arguments.call.patience);
+    let client = open(&arguments.call).await?;
     let mut messages = Vec::new();
     if let Some(prompt) = &arguments.prompt {
-        return ask(&client, &arguments, &mut messages, prompt, patience).await;
+        return ask(&client, &arguments.call, &mut messages, prompt, patience).await;
     }
     loop {
         if std::io::stdin().is_terminal() {
@@ -73,14 +86,14 @@ pub(crate) async fn run(arguments: ChatArguments) -> eyre::Result<()> {
         }
         let line = line.trim();
         if !line.is_empty() {
-            ask(&client, &arguments, &mut messages, line, patience).await?;
+            ask(&client, &arguments.call, &mut messages, line, patience).await?;
         }
     }
 }
 
 async fn ask(
     client: &PaidClient,
-    arguments: &ChatArguments,
+    arguments: &CallArguments,
     messages: &mut Vec<ChatMessage>,
     text: &str,
     patience: Duration,
@@ -93,6 +106,7 @@ async fn ask(
         temperature: arguments.temperature,
         seed: arguments.seed,
         stream: true,
+        retrieval: None,
     };
     let mut show = |piece: &str| {
         print!("{piece}");
@@ -106,7 +120,7 @@ async fn ask(
     Ok(())
 }
 
-fn receipt(reply: &Reply) -> eyre::Result<()> {
+pub(super) fn receipt(reply: &Reply) -> eyre::Result<()> {
     let statement = &reply.statement;
     let mut table = Table::new();
     table.load_preset(UTF8_BORDERS_ONLY).set_header(["contributor", "score", "credit (gwei)"]);

@@ -1,32 +1,48 @@
 //! `openledger index`
 
+mod verify;
+
 use std::path::PathBuf;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use attribution::{estimate::InfluenceIndex, settle::EarnerIndex};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use eyre::WrapErr;
 use node::{
     chain::{ChainClient, Deployment},
     datanet::Datanet,
-    factory::{EarnerMap, IndexSettings, build_index, earners_on_chain},
+    factory::{EarnerMap, IndexSettings, build_index, build_roster, build_spans, earners_on_chain},
 };
 
 use super::{progress::bar, report};
 
+/// How the model is to be paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Method {
+    /// By influence alone.
+    Influence,
+    /// By spans alone: no gradient is taken, which suits large models.
+    Spans,
+    /// By both.
+    Both,
+}
+
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct IndexArguments {
     #[command(subcommand)]
-    action: Option<Action>,
-    #[command(flatten)]
-    build: Option<BuildArguments>,
+    action: Action,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Build the influence index of an adapter.
+    Build(Box<BuildArguments>),
+    /// Check an index against its manifest, the chain, its Datanets' rows and its model.
+    Verify(Box<verify::VerifyArguments>),
+    /// Show what an index holds.
+    Show(verify::ShowArguments),
     /// Measure how well the index predicts retraining, and post the figures.
-    Report(report::ReportArguments),
+    Report(Box<report::ReportArguments>),
 }
 
 #[derive(Debug, Args)]
@@ -65,13 +81,17 @@ struct BuildArguments {
     /// so that only new rows are computed.
     #[arg(long, value_name = "FILE")]
     extend: Option<PathBuf>,
+    /// What the model is to be paid by; the mix that it is registered with decides how much.
+    #[arg(long, value_enum, default_value_t = Method::Both)]
+    method: Method,
 }
 
 pub(crate) fn run(arguments: IndexArguments) -> eyre::Result<()> {
-    match (arguments.action, arguments.build) {
-        (Some(Action::Report(arguments)), _) => report::run(&arguments),
-        (None, Some(arguments)) => build(arguments),
-        (None, None) => Err(eyre::eyre!("give the folders of base, adapter and Datanets")),
+    match arguments.action {
+        Action::Build(arguments) => build(*arguments),
+        Action::Verify(arguments) => verify::verify(*arguments),
+        Action::Show(arguments) => verify::show(&arguments),
+        Action::Report(arguments) => report::run(&arguments),
     }
 }
 
@@ -82,6 +102,57 @@ fn build(arguments: BuildArguments) -> eyre::Result<()> {
         .map(|dir| Datanet::load(dir))
         .collect::<node::Result<Vec<Datanet>>>()?;
     let earners = earners(&arguments, &datanets)?;
+    match arguments.method {
+        Method::Spans => roster(&arguments, &datanets, &earners)?,
+        Method::Influence | Method::Both => influence(&arguments, &datanets, &earners)?,
+    }
+    match arguments.method {
+        Method::Influence => Ok(()),
+        Method::Spans | Method::Both => spans(&arguments, &datanets, &earners),
+    }
+}
+
+fn roster(
+    arguments: &BuildArguments,
+    datanets: &[Datanet],
+    earners: &EarnerMap,
+) -> eyre::Result<()> {
+    let report = build_roster(&arguments.base, &arguments.adapter, datanets, earners)?;
+    println!("{} rows of {} contributors, without influence", report.rows, report.contributors);
+    println!("index root {}\nindex hash {}", report.root, report.hash);
+    Ok(())
+}
+
+fn spans(
+    arguments: &BuildArguments,
+    datanets: &[Datanet],
+    earners: &EarnerMap,
+) -> eyre::Result<()> {
+    let (base, dir) = (&arguments.base, &arguments.adapter);
+    let bar = bar(0, "tokens");
+    let report = build_spans(base, dir, datanets, earners, &mut |progress| {
+        bar.set_prefix(progress.stage);
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    })?;
+    bar.finish();
+    let commitment = report.commitment;
+    println!(
+        "span index of {} tokens in {} rows in {:.1} s; {} bytes",
+        commitment.tokens,
+        commitment.rows,
+        report.elapsed.as_secs_f64(),
+        report.bytes
+    );
+    println!("span hash {}", B256::new(commitment.hash()));
+    Ok(())
+}
+
+fn influence(
+    arguments: &BuildArguments,
+    datanets: &[Datanet],
+    earners: &EarnerMap,
+) -> eyre::Result<()> {
     let mut settings = IndexSettings {
         dim: arguments.dim,
         side: arguments.side,
@@ -98,7 +169,7 @@ fn build(arguments: BuildArguments) -> eyre::Result<()> {
     let rows: usize = datanets.iter().map(|datanet| datanet.rows.len()).sum();
     let bar = bar(rows as u64, "gradients");
     let (base, dir) = (&arguments.base, &arguments.adapter);
-    let report = build_index(base, dir, &datanets, &earners, &settings, &mut |progress| {
+    let report = build_index(base, dir, datanets, earners, &settings, &mut |progress| {
         bar.set_prefix(progress.stage);
         bar.set_length(progress.total as u64);
         bar.set_position(progress.done as u64);

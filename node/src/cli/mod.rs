@@ -1,5 +1,7 @@
 //! The command line.
 
+mod ask;
+mod attribute;
 mod chat;
 mod claims;
 mod datanet;
@@ -41,12 +43,17 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Talk to a model and pay for it.
     Chat(chat::ChatArguments),
+    /// Ask a model that answers from its Datanets' rows and cites them, and pay for it.
+    Ask(ask::AskArguments),
     /// Cut sources into the rows of a Datanet, or look at one.
     Datanet(datanet::DatanetArguments),
     /// Train an adapter on a Datanet.
     Train(train::TrainArguments),
-    /// Build the influence index of an adapter, or report how true it is.
+    /// Build the influence index of an adapter, check one, show what it holds,
+    /// or report how true it is.
     Index(index::IndexArguments),
+    /// Explain a recorded answer: whose rows it is owed to, and what they are paid; compute it again.
+    Attribute(attribute::AttributeArguments),
     /// Put a Datanet, a base model or a model on the chain.
     Register(register::RegisterArguments),
     /// Pay earners what they have earned; anyone may.
@@ -97,9 +104,11 @@ pub(crate) fn run(arguments: Arguments) -> eyre::Result<()> {
     match command {
         Command::Serve(_) => unreachable!("handled above"),
         Command::Chat(arguments) => runtime()?.block_on(chat::run(arguments)),
+        Command::Ask(arguments) => runtime()?.block_on(ask::run(arguments)),
         Command::Datanet(arguments) => datanet::run(arguments),
         Command::Train(arguments) => train::run(arguments),
         Command::Index(arguments) => index::run(arguments),
+        Command::Attribute(arguments) => runtime()?.block_on(attribute::run(arguments)),
         Command::Register(arguments) => runtime()?.block_on(register::run(arguments)),
         Command::Claims(arguments) => runtime()?.block_on(claims::run(arguments)),
     }

@@ -8,8 +8,10 @@ use node::{
     catalog::DatanetVersion,
     config::Config,
     datanet::Datanet,
-    factory::{IndexPublication, IndexPublisher, RegisterSettings, Registered, Registrar},
-    registry::Role,
+    factory::{
+        IndexPublication, IndexPublisher, RegisterSettings, Registered, Registrar, SpanPublication,
+    },
+    registry::{Mix, Role},
 };
 
 use super::{ChainArguments, KeyArguments, progress::bar};
@@ -55,7 +57,26 @@ enum What {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]
+        mix: MixArguments,
+        /// Publish the span index with its bond, also if the mix gives nothing for spans.
+        #[arg(long)]
+        spans: bool,
+        #[command(flatten)]
         price: PriceArguments,
+    },
+    /// Publish the span index of a registered model with its bond.
+    Spans {
+        /// Folder of the model, with its model.json, which will name the index.
+        dir: PathBuf,
+    },
+    /// Set what of the contributors' share of a registered model is paid for spans and citations, an
+    /// hour from now on.
+    Mix {
+        /// Id of the model.
+        #[arg(value_name = "ID")]
+        model: B256,
+        #[command(flatten)]
+        mix: MixArguments,
     },
     /// Publish the influence index of a registered model with its bond.
     Index {
@@ -86,6 +107,16 @@ struct PriceArguments {
     platform_fee: u64,
 }
 
+#[derive(Clone, Copy, Debug, Args)]
+struct MixArguments {
+    /// Basis points of the contributors' share for spans that rows hold word for word.
+    #[arg(long, value_name = "BPS", default_value_t = 0)]
+    spans_bps: u16,
+    /// Basis points of it for rows that answers cite. Influence has the rest.
+    #[arg(long, value_name = "BPS", default_value_t = 0)]
+    citations_bps: u16,
+}
+
 impl From<PriceArguments> for RegisterSettings {
     fn from(price: PriceArguments) -> Self {
         let PriceArguments { name, input_rate, output_rate, platform_fee } = price;
@@ -106,17 +137,31 @@ pub(crate) async fn run(arguments: RegisterArguments) -> eyre::Result<()> {
             println!("datanet {id} version {version}");
         }
         What::Base { dir, price } => show(registrar.base(&dir, &price.into()).await?),
-        What::Model { dir, base, datanet, config, price } => {
+        What::Model { dir, base, datanet, config, mix: parts, spans, price } => {
+            // Before anything is sent.
+            let mix = Mix::new(parts.spans_bps, parts.citations_bps)?;
             let mut versions = Vec::new();
             for path in datanet {
                 let manifest = Datanet::load(&path)?.manifest;
                 eyre::ensure!(manifest.version > 0, "{} is not published", path.display());
                 versions.push(DatanetVersion { id: manifest.id, version: manifest.version });
             }
-            show(registrar.adapter(&dir, base, &versions, &price.into()).await?);
+            let registered = registrar.adapter(&dir, base, &versions, &price.into()).await?;
+            show(registered);
+            if mix != Mix::default() {
+                set_mix(&registrar, registered.id, mix).await?;
+            }
+            if spans || mix.spans_bps() > 0 {
+                publish_spans(&registrar, &dir).await?;
+            }
             if let Some(config) = config {
                 publish(&registrar, &dir, &config).await?;
             }
+        }
+        What::Spans { dir } => publish_spans(&registrar, &dir).await?,
+        What::Mix { model, mix } => {
+            let mix = Mix::new(mix.spans_bps, mix.citations_bps)?;
+            set_mix(&registrar, model, mix).await?;
         }
         What::Index { dir, config, wait } => {
             let published = publish(&registrar, &dir, &config).await?;
@@ -145,6 +190,22 @@ async fn publish(
     let before = if is_new { "" } else { " (published before)" };
     println!("index published{before}: bond {bond} wei; earns from {accepted_at} unless disputed");
     Ok(published)
+}
+
+async fn publish_spans(registrar: &Registrar, dir: &Path) -> eyre::Result<()> {
+    let SpanPublication { hash, accepted_at, bond, is_new, .. } = registrar.spans(dir).await?;
+    let before = if is_new { "" } else { " (published before)" };
+    println!(
+        "span index {hash} published{before}: bond {bond} wei; pays from {accepted_at} unless disputed"
+    );
+    Ok(())
+}
+
+async fn set_mix(registrar: &Registrar, model: B256, mix: Mix) -> eyre::Result<()> {
+    let set = registrar.mix(model, mix).await?;
+    let how = if set { "an hour from now" } else { "as set before" };
+    println!("{} bps for spans, {} bps for citations, {how}", mix.spans_bps(), mix.citations_bps());
+    Ok(())
 }
 
 fn show(registered: Registered) {

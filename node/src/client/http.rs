@@ -79,6 +79,27 @@ impl NodeClient {
         repeat(deadline, attempt).await?.map_err(|refused| refused.into_error())
     }
 
+    /// As [`Self::get`], with headers: names and values.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_with(
+        &self,
+        path: &str,
+        headers: &[(&str, String)],
+        deadline: Duration,
+    ) -> Result<Value> {
+        let url = format!("{}{path}", self.base);
+        let attempt = || async {
+            let request = self.http.get(&url);
+            let request = headers
+                .iter()
+                .fold(request, |request, (name, value)| request.header(*name, value.as_str()));
+            json_of(accepted(request.send().await.map_err(lost)?).await?).await
+        };
+        repeat(deadline, attempt).await?.map_err(|refused| refused.into_error())
+    }
+
     /// A GET answer as text, repeated until `deadline` while the node cannot be reached.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ mod sse;
 
 pub use claims::{ClaimsReport, claim_all, claim_of};
 pub use http::{NodeClient, Refused};
-pub use paid::{Bought, ChatCall, PaidClient};
+pub use paid::{Bought, ChatCall, PaidClient, RetrievalAsk};
 pub use payer::Payer;
 pub use reader::Reply;
 pub use session::{Held, Session};

@@ -6,6 +6,7 @@ use std::{
 };
 
 use alloy::primitives::{Address, B256, Signature, U256, keccak256};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{http::NodeClient, payer::Payer, reader::Reply, session::Session};
@@ -49,6 +50,19 @@ pub struct ChatCall {
     pub seed: u64,
     /// Whether the answer arrives in pieces.
     pub stream: bool,
+    /// The rows that it is to be answered from.
+    pub retrieval: Option<RetrievalAsk>,
+}
+
+/// Rows to answer from; whatever is left open is the node's choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RetrievalAsk {
+    /// Datanets to look in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub datanets: Vec<B256>,
+    /// Most rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
 }
 
 impl ChatCall {
@@ -62,6 +76,7 @@ impl ChatCall {
             temperature: 0.0,
             seed: 0,
             stream: true,
+            retrieval: None,
         }
     }
 
@@ -75,6 +90,9 @@ impl ChatCall {
             "seed": self.seed,
             "stream": self.stream,
         });
+        if let Some(retrieval) = &self.retrieval {
+            body["retrieval"] = json!(retrieval);
+        }
         if self.stream {
             body["stream_options"] = json!({ "include_usage": true });
         }
@@ -93,6 +111,8 @@ pub struct Bought {
     pub receipt: Receipt,
     /// The answer.
     pub reply: Reply,
+    /// What the receipt's output hash is of: the answer's text, or the document of text and sources.
+    pub output: Vec<u8>,
 }
 
 /// A payer's calls to one node from one channel. Cheap to clone; clones may call at the same time.
@@ -196,9 +216,10 @@ impl PaidClient {
             let left = deadline.saturating_sub(started.elapsed());
             match self.node.call(path, &body, &signed, left, on_text).await? {
                 Ok(reply) => {
-                    let receipt = self.check_reply(&reply, &signed.voucher, &quote)?;
+                    let output = output(call, &reply)?;
+                    let receipt = self.check_reply(&reply, &output, &signed.voucher, &quote)?;
                     self.session.learn(reply.statement.charged.0);
-                    return Ok(Bought { voucher: signed, request: body, receipt, reply });
+                    return Ok(Bought { voucher: signed, request: body, receipt, reply, output });
                 }
                 Err(refused) if may_pass(&refused.code, &mut signings, started.elapsed()) => {
                     drop(held);
@@ -245,8 +266,14 @@ impl PaidClient {
         Ok(())
     }
 
-    /// The receipt must be the operator's, about this voucher and this text, within the quote.
-    fn check_reply(&self, reply: &Reply, voucher: &Voucher, quote: &Quote) -> Result<Receipt> {
+    /// The receipt must be the operator's, about this voucher and this answer, within the quote.
+    fn check_reply(
+        &self,
+        reply: &Reply,
+        output: &[u8],
+        voucher: &Voucher,
+        quote: &Quote,
+    ) -> Result<Receipt> {
         let wrong = |what: &str| Err(Error::Remote(format!("receipt: {what}")));
         let json = &reply.statement.receipt;
         let receipt = Receipt {
@@ -261,8 +288,8 @@ impl PaidClient {
         if receipt.voucherDigest != voucher::digest(voucher, self.payer.domain()) {
             return wrong("it is about another voucher");
         }
-        if receipt.outputHash != keccak256(reply.text.as_bytes()) {
-            return wrong("it is about another text");
+        if receipt.outputHash != keccak256(output) {
+            return wrong("it is about another answer");
         }
         if receipt.fee > quote.max_fee.0 || receipt.charged > voucher.ceiling {
             return wrong("it charges more than was signed");
@@ -283,6 +310,16 @@ impl PaidClient {
     /// [`Error::Remote`].
     pub async fn get(&self, path: &str, deadline: Duration) -> Result<Value> {
         self.node.get(path, deadline).await
+    }
+}
+
+/// What the output hash of an answer is of. Sources come if they were asked for, and only then.
+fn output(call: &ChatCall, reply: &Reply) -> Result<Vec<u8>> {
+    match (&call.retrieval, &reply.statement.retrieval) {
+        (None, None) => Ok(reply.text.clone().into_bytes()),
+        (Some(_), Some(retrieval)) => Ok(retrieval.document(&reply.text).to_bytes()),
+        (Some(_), None) => Err(Error::Remote("the answer does not name its sources".into())),
+        (None, Some(_)) => Err(Error::Remote("the answer has sources, none were asked for".into())),
     }
 }
 

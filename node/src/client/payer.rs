@@ -155,6 +155,7 @@ mod tests {
             credit_faults: address,
             use_faults: address,
             model_mixes: address,
+            span_indexes: address,
             sketch_votes: address,
             validator_roll: address,
             record_samples: address,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use alloy::signers::local::PrivateKeySigner;
+use alloy::{primitives::B256, signers::local::PrivateKeySigner};
 use serde::Deserialize;
 
 use super::{check, defaults, read_small};
@@ -26,6 +26,9 @@ pub struct KeyConfig {
     /// Adapters that only this key may use.
     #[serde(default)]
     pub adapters: Vec<AdapterConfig>,
+    /// Datanets of `retrieval.private` whose rows the key's callers may see.
+    #[serde(default)]
+    pub datanets: Vec<B256>,
     /// Whether the key may load and unload adapters.
     #[serde(default)]
     pub admin: bool,

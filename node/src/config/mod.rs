@@ -3,16 +3,18 @@
 mod access;
 mod defaults;
 mod keys;
+mod retrieval;
 mod sections;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use access::{AdapterConfig, AdaptersConfig, KeyConfig};
 use alloy::signers::local::PrivateKeySigner;
 pub use keys::read_key;
 pub(crate) use keys::read_small;
+pub use retrieval::RetrievalConfig;
 pub use sections::{
     ChainConfig, ChallengerConfig, DaConfig, DaKind, EarningsConfig, LogConfig, LogFormat,
     ModelConfig, NodeConfig, OperatorConfig, ShoppingConfig, SrsConfig, ValidatorConfig,
@@ -79,6 +81,8 @@ pub struct Config {
     /// Adapters besides those of models.
     #[serde(default)]
     pub adapters: AdaptersConfig,
+    /// Rows that questions are answered from; none if absent.
+    pub retrieval: Option<RetrievalConfig>,
     /// Logs.
     #[serde(default)]
     pub log: LogConfig,
@@ -126,7 +130,30 @@ impl Config {
         }
         self.keys.iter().try_for_each(KeyConfig::validate)?;
         self.adapters.validate()?;
+        self.check_retrieval()?;
         self.da.eigenda.validate()
+    }
+
+    /// A grant of what is not private would promise what is not kept.
+    fn check_retrieval(&self) -> Result<()> {
+        if let Some(retrieval) = &self.retrieval {
+            retrieval.validate()?;
+        }
+        let private = self.retrieval.as_ref().map_or(&[][..], |retrieval| &retrieval.private);
+        for key in &self.keys {
+            if let Some(id) = key.datanets.iter().find(|id| !private.contains(id)) {
+                let name = &key.name;
+                let rule = format!("key {name:?} is granted {id}, which retrieval.private has not");
+                return Err(Error::Config(rule));
+            }
+        }
+        Ok(())
+    }
+
+    /// Folders of Datanet directories.
+    pub fn datanet_folders(&self) -> Vec<PathBuf> {
+        let more = self.retrieval.iter().flat_map(|retrieval| &retrieval.folders);
+        self.node.datanets.iter().chain(more).cloned().collect()
     }
 
     const fn bounds(&self) -> [Bound; 14] {
@@ -212,7 +239,8 @@ impl Config {
             shopping.flat_map(|shopping| [&mut shopping.key_file, &mut shopping.prompts]);
         let listed =
             self.model.models.iter_mut().chain(&mut self.node.datanets).chain(shopping).chain(keys);
-        for path in fixed.into_iter().chain(optional.flatten()).chain(listed) {
+        let retrieval = self.retrieval.iter_mut().flat_map(RetrievalConfig::paths);
+        for path in fixed.into_iter().chain(optional.flatten()).chain(listed).chain(retrieval) {
             *path = folder.join(&*path);
         }
     }

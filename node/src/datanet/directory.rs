@@ -37,6 +37,17 @@ pub struct Manifest {
     pub rows_root: B256,
 }
 
+impl Manifest {
+    /// Reads the manifest of a directory, and none of its rows.
+    ///
+    /// # Errors
+    /// [`Error::Datanet`] if it is missing or is not a manifest.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let text = fs::read_to_string(dir.join(MANIFEST)).map_err(|e| damaged(dir, e))?;
+        serde_json::from_str(&text).map_err(|e| damaged(dir, format!("{MANIFEST}: {e}")))
+    }
+}
+
 /// One accepted piece of data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,9 +107,7 @@ impl Datanet {
     /// row's hash or the root is not that of the rows.
     pub fn load(dir: &Path) -> Result<Self> {
         let fail = |why: String| damaged(dir, why);
-        let text = fs::read_to_string(dir.join(MANIFEST)).map_err(|e| fail(e.to_string()))?;
-        let manifest: Manifest =
-            serde_json::from_str(&text).map_err(|e| fail(format!("{MANIFEST}: {e}")))?;
+        let manifest = Manifest::load(dir)?;
         let file = fs::File::open(dir.join(ROWS)).map_err(|e| fail(e.to_string()))?;
         let mut rows = Vec::new();
         for (number, line) in BufReader::new(file).lines().enumerate() {

@@ -35,7 +35,7 @@ use crate::{
 pub type EarnerMap = BTreeMap<Address, EarnerIndex>;
 
 /// Largest adapter file read, in bytes.
-const MAX_ADAPTER_BYTES: usize = 1 << 30;
+pub(super) const MAX_ADAPTER_BYTES: usize = 1 << 30;
 
 /// Raw sketches of the rows, beside the index: what a build that stopped, or one of a later Datanet
 /// version, need not compute again.
@@ -308,7 +308,7 @@ pub async fn earners_on_chain(
     Ok(earners)
 }
 
-fn earner_of(earners: &EarnerMap, contributor: Address) -> Result<EarnerIndex> {
+pub(super) fn earner_of(earners: &EarnerMap, contributor: Address) -> Result<EarnerIndex> {
     earners
         .get(&contributor)
         .copied()
@@ -316,7 +316,7 @@ fn earner_of(earners: &EarnerMap, contributor: Address) -> Result<EarnerIndex> {
 }
 
 /// All rows, each with the place of its Datanet.
-fn rows(datanets: &[Datanet]) -> Vec<(u8, &Row)> {
+pub(super) fn rows<'a>(datanets: impl IntoIterator<Item = &'a Datanet>) -> Vec<(u8, &'a Row)> {
     let mut all = Vec::new();
     for (place, datanet) in (0..).zip(datanets) {
         all.extend(datanet.rows.iter().map(|row| (place, row)));
@@ -326,7 +326,7 @@ fn rows(datanets: &[Datanet]) -> Vec<(u8, &Row)> {
 
 /// For each row the place of the canonical row of its cluster: the first row with the cluster's
 /// hash.
-fn clusters(rows: &[(u8, &Row)]) -> Result<Vec<u32>> {
+pub(super) fn clusters(rows: &[(u8, &Row)]) -> Result<Vec<u32>> {
     let mut first: HashMap<B256, u32> = HashMap::new();
     for (place, (_, row)) in (0u32..).zip(rows) {
         first.entry(row.row_hash).or_insert(place);

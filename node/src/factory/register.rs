@@ -9,6 +9,7 @@ use alloy::{
 };
 use attribution::estimate::InfluenceIndex;
 
+use super::publish_spans::committed;
 use crate::{
     Error, Result,
     catalog::{DatanetVersion, INDEX_FILE, ModelManifest, adapter_hash, base_hash, file_hash},
@@ -134,7 +135,8 @@ impl Registrar {
         Ok(Registered { id: model_id(&self.deployment, B256::ZERO, content), is_new: true })
     }
 
-    /// Registers the adapter and index in `dir` on a registered base, and writes its `model.json`.
+    /// Registers the adapter and index in `dir` on a registered base, and writes its `model.json`,
+    /// which also names the span index there, if there is one.
     ///
     /// # Errors
     /// [`Error::Catalog`] if a file is missing or damaged, [`Error::Chain`].
@@ -150,6 +152,8 @@ impl Registrar {
         let index = InfluenceIndex::read(&path).map_err(|error| damaged(error.to_string()))?;
         let (adapter_hash, index_hash) = (adapter_hash(dir)?, file_hash(&path)?);
         let index_root = B256::from(index.root());
+        let spans = committed(dir).map_err(|error| damaged(error.to_string()))?;
+        let span_hash = spans.map(|commitment| commitment.hash().into());
         let known = self.model_with(base_id, adapter_hash).await?;
         let registered = match known {
             Some(id) => Registered { id, is_new: false },
@@ -177,6 +181,7 @@ impl Registrar {
             index_root,
             index_hash,
             datanets: datanets.to_vec(),
+            span_hash,
         };
         manifest.save(dir)?;
         Ok(registered)

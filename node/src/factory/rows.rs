@@ -21,6 +21,15 @@ pub fn row_tokens(tokenizer: &Tokenizer, text: &str, max: usize) -> Result<Vec<u
     Ok(tokens)
 }
 
+/// Tokens of a row's text as span indexes have it: all of it, and nothing around it.
+///
+/// # Errors
+/// As [`row_tokens`].
+pub fn span_tokens(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
+    tokenizer.check_text(text)?;
+    Ok(tokenizer.encode(text)?)
+}
+
 /// A row as a training example; `None` if it has no token to predict.
 ///
 /// # Errors

@@ -24,6 +24,7 @@ use crate::{
             IModelRegistry::{self, IModelRegistryEvents},
             IPaymentChannels::{self, IPaymentChannelsEvents},
             ISettlement::{self, ISettlementEvents},
+            ISpanIndexes::{self, ISpanIndexesEvents},
             Price,
         },
     },
@@ -34,7 +35,7 @@ use crate::{
 };
 
 /// The tables that events write.
-const TABLES: [Table; 24] = [
+const TABLES: [Table; 26] = [
     Table::Earners,
     Table::EarnerIndices,
     Table::Datanets,
@@ -42,6 +43,8 @@ const TABLES: [Table; 24] = [
     Table::Models,
     Table::Indexes,
     Table::IndexOrder,
+    Table::SpanIndexes,
+    Table::SpanIndexOrder,
     Table::ModelNames,
     Table::Prices,
     Table::ModelMixes,
@@ -73,6 +76,7 @@ pub(super) fn sources(deployment: &Deployment) -> Vec<Address> {
         deployment.model_registry,
         deployment.model_mixes,
         deployment.influence_indexes,
+        deployment.span_indexes,
         deployment.bonded_figures,
         deployment.fee_schedule,
         deployment.payment_channels,
@@ -121,6 +125,11 @@ pub(super) fn event(
         decoded(log, IInfluenceIndexesEvents::SELECTORS)?.map_or(Ok(()), |e| {
             let block = log.block_number.unwrap_or_default();
             indexes(tables, e, block)
+        })
+    } else if source == deployment.span_indexes {
+        decoded(log, ISpanIndexesEvents::SELECTORS)?.map_or(Ok(()), |e| {
+            let block = log.block_number.unwrap_or_default();
+            span_indexes(tables, e, block)
         })
     } else if source == deployment.bonded_figures {
         decoded(log, IBondedFiguresEvents::SELECTORS)?.map_or(Ok(()), |e| figures::event(tables, e))
@@ -380,6 +389,52 @@ fn change_index(
     let mut view: IndexView = existing(tables, Table::Indexes, model.as_slice())?;
     change(&mut view);
     tables.put(Table::Indexes, model.as_slice(), &view)
+}
+
+fn span_indexes(tables: &mut Overlay<'_>, event: ISpanIndexesEvents, block: u64) -> Result<()> {
+    use ISpanIndexes::{LeafDemanded, LeafShown, SpanIndexPublished, SpanIndexStruck};
+    type Event = ISpanIndexesEvents;
+    match event {
+        Event::SpanIndexPublished(SpanIndexPublished {
+            model,
+            publisher,
+            commitment,
+            acceptedAt,
+        }) => {
+            let view = SpanIndexView {
+                commitment,
+                publisher,
+                disputable_until: acceptedAt,
+                accepted_at: acceptedAt,
+                demands: 0,
+                struck: false,
+            };
+            tables.put(Table::SpanIndexOrder, &index_order_key(block, model), &())?;
+            tables.put(Table::SpanIndexes, model.as_slice(), &view)
+        }
+        Event::LeafDemanded(LeafDemanded { model, until, .. }) => {
+            change_span_index(tables, model, |view| {
+                view.demands += 1;
+                view.accepted_at = view.accepted_at.max(until);
+            })
+        }
+        Event::LeafShown(LeafShown { model, .. }) => {
+            change_span_index(tables, model, |view| view.demands = view.demands.saturating_sub(1))
+        }
+        Event::SpanIndexStruck(SpanIndexStruck { model, .. }) => {
+            change_span_index(tables, model, |view| view.struck = true)
+        }
+    }
+}
+
+fn change_span_index(
+    tables: &mut Overlay<'_>,
+    model: B256,
+    change: impl FnOnce(&mut SpanIndexView),
+) -> Result<()> {
+    let mut view: SpanIndexView = existing(tables, Table::SpanIndexes, model.as_slice())?;
+    change(&mut view);
+    tables.put(Table::SpanIndexes, model.as_slice(), &view)
 }
 
 /// A registration is several events, in an order that is the contract's business, so the first of

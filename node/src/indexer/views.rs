@@ -1,12 +1,15 @@
 //! Rows of the tables that mirror the chain.
 
-use alloy::primitives::{Address, B256, U256};
+use alloy::{
+    primitives::{Address, B256, U256, keccak256},
+    sol_types::SolValue,
+};
 use attribution::settle::EarnerIndex;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 pub use super::figures::{FigureKind, FigureView, ReportView};
 use crate::{
-    chain::bindings::{G1Point, Interval, Price, Rules, Submission},
+    chain::bindings::{G1Point, Interval, Price, Rules, SpanCommitment, Submission},
     store::{read_sol, write_sol},
 };
 
@@ -102,6 +105,37 @@ pub struct IndexView {
     pub accepted_at: u64,
     /// Whether it was proven wrong: then its model never earns.
     pub struck: bool,
+}
+
+/// A published span index as of the head.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SpanIndexView {
+    /// What proofs about it are checked against.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub commitment: SpanCommitment,
+    /// Who put its bond down and shows its leaves.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub publisher: Address,
+    /// Until when leaves can be demanded (seconds).
+    pub disputable_until: u64,
+    /// From when it pays (seconds); until then it can be struck.
+    pub accepted_at: u64,
+    /// Leaves that are to be shown before it pays.
+    pub demands: u32,
+    /// Whether it was proven wrong: then it never pays.
+    pub struck: bool,
+}
+
+impl SpanIndexView {
+    /// Whether calls signed at `time` (seconds) are paid for spans, as `ISpanIndexes.isPaying`.
+    pub const fn is_paying(&self, time: u64) -> bool {
+        !self.struck && self.demands == 0 && self.accepted_at <= time
+    }
+
+    /// What stands for its commitment on the chain.
+    pub fn commitment_hash(&self) -> B256 {
+        keccak256(self.commitment.abi_encode())
+    }
 }
 
 /// A version of a Datanet.

@@ -6,9 +6,12 @@
 mod budget;
 mod purse;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use inference::adapter::OwnerKey;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
@@ -28,6 +31,8 @@ pub struct ApiKey {
     pub admin: bool,
     /// Whether it may use adapters that no record can name, without paying.
     pub unrecorded: bool,
+    /// Private Datanets whose rows it may see.
+    pub datanets: BTreeSet<B256>,
     /// What pays for its calls; without one they need vouchers of their own.
     pub purse: Option<Arc<Purse>>,
     /// What its calls may cost.
@@ -65,6 +70,11 @@ impl Caller {
         self.key().map(ApiKey::owner)
     }
 
+    /// Private Datanets whose rows the caller may see.
+    pub fn granted(&self) -> BTreeSet<B256> {
+        self.key().map(|key| key.datanets.clone()).unwrap_or_default()
+    }
+
     /// Whether the caller may use adapters that no record can name.
     pub fn is_unrecorded(&self) -> bool {
         self.key().is_some_and(|key| key.unrecorded || key.admin)
@@ -99,7 +109,9 @@ impl Keys {
             let limit = config.daily_limit_gwei;
             let budget = Budget::load(Arc::clone(store), &config.name, limit)?;
             let (name, admin, unrecorded) = (config.name.clone(), config.admin, config.unrecorded);
-            keys.push(Arc::new(ApiKey { name, admin, unrecorded, purse, budget, digest }));
+            let datanets = config.datanets.iter().copied().collect();
+            let key = ApiKey { name, admin, unrecorded, datanets, purse, budget, digest };
+            keys.push(Arc::new(key));
         }
         Ok(Self { keys: keys.into() })
     }

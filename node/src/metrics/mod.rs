@@ -6,6 +6,7 @@
 mod challenger;
 mod engine;
 mod pipeline;
+mod retrieval;
 mod serving;
 mod votes;
 
@@ -15,6 +16,7 @@ pub use challenger::{ChallengerMetrics, ExaminationLabel, ExaminationResult};
 pub use engine::EngineMetrics;
 pub use pipeline::{BatchLabel, BatchStep, PipelineMetrics};
 use prometheus_client::{encoding::text, registry::Registry};
+pub use retrieval::RetrievalMetrics;
 pub use serving::{InFlight, Outcome, OutcomeLabel, ServingMetrics, Stage, StageLabel};
 pub use votes::{
     BallotChoice, BallotLabel, PurchaseLabel, PurchaseResult, SessionLabel, SessionState,

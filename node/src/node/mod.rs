@@ -2,6 +2,7 @@
 
 mod access;
 mod pipeline;
+mod retrieval;
 mod setup;
 mod stages;
 mod start;

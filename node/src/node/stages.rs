@@ -106,7 +106,8 @@ impl Parts {
             },
             layer,
             kzg,
-            reruns: Reruns::new(Arc::clone(catalog), engine.clone(), attributor),
+            reruns: Reruns::new(Arc::clone(catalog), engine.clone(), attributor)
+                .with_rows(self.datanet_rows()),
         })?;
         for line in lines {
             self.line(line);

@@ -22,12 +22,14 @@ use crate::{
     catalog::{Catalog, load_rows},
     chain::{ChainClient, Contracts, Deployment},
     config::Config,
+    datanet::Manifest,
     earnings::Earnings,
     indexer::Indexer,
     keys::Keys,
     metrics::{ChallengerMetrics, EngineMetrics, PipelineMetrics, ServingMetrics, VoteMetrics},
     recorder::{RecorderConfig, RecorderHandle},
     registry::Registry,
+    retrieval::Retrieval,
     serving::{AdapterPlaces, Serving, ServingConfig, ServingParts},
     settler::Waits,
     store::{RocksStore, SharedStore},
@@ -50,6 +52,15 @@ pub(super) struct Parts {
     pub(super) tasks: JoinSet<Result<()>>,
 }
 
+/// What the API shows.
+struct Served {
+    catalog: Arc<Catalog>,
+    recorder: RecorderHandle,
+    earnings: Earnings,
+    waits: Waits,
+    retrieval: Option<Retrieval>,
+}
+
 pub(super) async fn start(config: Config, shutdown: CancellationToken) -> Result<Node> {
     let signer = config.operator_key()?;
     let client = ChainClient::new(&config.chain.rpc_url, Some(signer.clone()))?;
@@ -69,6 +80,7 @@ pub(super) async fn start(config: Config, shutdown: CancellationToken) -> Result
     let engine = parts.engine().await?;
     let catalog = parts.catalog(&engine).await?;
     parts.rows().await?;
+    let retrieval = parts.retrieval().await?;
     let recorder = RecorderHandle::start(
         Arc::clone(&parts.store),
         parts.registry.clone(),
@@ -76,7 +88,8 @@ pub(super) async fn start(config: Config, shutdown: CancellationToken) -> Result
         RecorderConfig { max_skew: parts.config.node.max_skew_seconds, ..Default::default() },
     )?;
     let (earnings, waits) = parts.pipeline(&recorder, &engine, &catalog).await?;
-    let address = parts.serve(&engine, catalog, recorder, earnings, waits).await?;
+    let served = Served { catalog, recorder, earnings, waits, retrieval };
+    let address = parts.serve(&engine, served).await?;
     Ok(Node { address, tasks: parts.tasks, shutdown: parts.shutdown, engine })
 }
 
@@ -164,9 +177,14 @@ impl Parts {
             .map(Arc::new)
     }
 
-    /// A Datanet that is damaged is left out: its rows only explain answers.
+    /// A Datanet that is damaged is left out: its rows only explain answers. Private ones are not given
+    /// by their hash.
     async fn rows(&self) -> Result<()> {
+        let private = self.config.retrieval.as_ref().map_or(&[][..], |config| &config.private);
         for dir in self.config.node.datanets.clone() {
+            if Manifest::load(&dir).is_ok_and(|manifest| private.contains(&manifest.id)) {
+                continue;
+            }
             let (store, registry) = (Arc::clone(&self.store), self.registry.clone());
             match blocking(move || load_rows(&store, &registry, &dir)).await {
                 Ok(rows) => tracing::info!(target: "node", rows, "datanet loaded"),
@@ -181,11 +199,9 @@ impl Parts {
     async fn serve(
         &mut self,
         engine: &EngineHandle,
-        catalog: Arc<Catalog>,
-        recorder: RecorderHandle,
-        earnings: Earnings,
-        waits: Waits,
+        served: Served,
     ) -> Result<std::net::SocketAddr> {
+        let Served { catalog, recorder, earnings, waits, retrieval } = served;
         let (node, model) = (&self.config.node, &self.config.model);
         let mut metrics = std::mem::take(&mut self.metrics);
         let pipeline = PipelineMetrics::register(&mut metrics);
@@ -203,6 +219,7 @@ impl Parts {
                 root: self.config.adapters.root.clone(),
                 hosts: self.config.adapters.hosts.clone(),
             },
+            retrieval,
             config: ServingConfig {
                 max_prompt_tokens: model.max_prompt_tokens,
                 max_new_tokens: model.max_new_tokens,
@@ -270,6 +287,7 @@ mod tests {
             "CreditFaults",
             "UseFaults",
             "ModelMixes",
+            "SpanIndexes",
             "EarningsArchive",
             "DevCertVerifier",
             "SketchVotes",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::pipeline::{Stage, stage};
 use crate::{
     Result,
-    challenger::{Challenger, IndexAnswerer, IndexChallenger, Indexes},
+    challenger::{Challenger, Corpora, IndexAnswerer, IndexChallenger, Indexes, SpanFiles},
     committer::Kzg,
     config::{Config, ShoppingConfig, read_key, read_small},
     da::SharedAvailability,
@@ -56,13 +56,22 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
         let sampler = Sampler::new(registry, client);
         prompt.push(stage!(sampler));
     }
-    let judge = Judge::new(context.clone(), reruns.clone());
-    let mut lines = vec![prompt, vec![stage!(judge)]];
-
     let (store, registry, client) = own();
     let publisher = IndexPublisher::new(Arc::clone(&layer), kzg.clone());
     let indexes = Indexes::new(registry.clone(), publisher.clone());
-    let challenger = Challenger::new(store, registry, client, layer, kzg, indexes.clone());
+    let corpora = Corpora::new(
+        registry.clone(),
+        SpanFiles {
+            base: Some(config.model.base.clone()),
+            models: config.model.models.clone(),
+            datanets: config.node.datanets.clone(),
+            folder: config.node.data_dir.join("spans"),
+        },
+    );
+    let challenger =
+        Challenger::new(store, registry, client, layer, kzg, indexes.clone()).with_spans(corpora);
+    let judge = Judge::new(context.clone(), reruns.clone()).with_ledgers(challenger.clone());
+    let mut lines = vec![prompt, vec![stage!(judge)]];
     if config.challenger.enabled {
         let challenger = challenger.clone();
         lines.push(vec![stage!(challenger)]);

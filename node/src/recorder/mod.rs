@@ -27,7 +27,8 @@ pub struct RecorderConfig {
     /// Calls of one channel that may be in flight.
     pub max_in_flight: usize,
     /// Calls of one epoch, which have to fit one ledger: 65 536 rows hold 1 400 calls of 37 rows (a
-    /// header, three shares, a pool row and 32 credits) and 13 736 carries, pool rows and payouts.
+    /// header, three shares, a pool row and 32 credits) and 13 736 carries, pool rows and payouts. A
+    /// call of a model that pays for spans or citations counts as one more for each.
     pub max_epoch_calls: usize,
     /// Calls that wait to be admitted or recorded.
     pub queue: usize,

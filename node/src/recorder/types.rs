@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy::primitives::B256;
-use attribution::settle::{self, ChannelId, EarnerIndex, ModelId, Witness};
+use attribution::settle::{self, ChannelId, EarnerIndex, ModelId, Uses, Witness};
 use borsh::{BorshDeserialize, BorshSerialize};
 use tokio::sync::watch;
 
@@ -26,6 +26,9 @@ pub struct ServedCall {
     pub sketch: Vec<i8>,
     /// Every contributor's score; order does not matter.
     pub scores: Vec<(EarnerIndex, i64)>,
+    /// How rows were used. The mix is the recorder's to find; uses that it gives nothing are not
+    /// kept.
+    pub uses: Uses,
     /// The request's body, which has to be revealed if the record is challenged.
     pub request: Vec<u8>,
     /// What the API needs to give this answer again; opaque here.

@@ -19,13 +19,13 @@ use tokio::sync::{mpsc, watch};
 pub use write::recorded;
 
 use super::{
-    Account, Admission, Command, InFlight, Recorded, RecorderConfig, Refusal, Release, Reservation,
-    ServedCall, admit,
+    Account, Admission, CallRecord, Command, InFlight, Recorded, RecorderConfig, Refusal, Release,
+    Reservation, ServedCall, admit,
 };
 use crate::{
     Result, batcher,
     registry::Registry,
-    store::{SharedStore, Table, get_row},
+    store::{SharedStore, Table, get_row, rows},
     voucher::{self, SignedVoucher},
 };
 
@@ -56,6 +56,8 @@ struct Flight {
     voucher: SignedVoucher,
     max_fee: u64,
     epoch: u64,
+    /// What it takes of its epoch's room, see [`room`].
+    room: usize,
     result: watch::Receiver<Option<Arc<Recorded>>>,
 }
 
@@ -69,6 +71,7 @@ pub(super) struct Worker {
     config: RecorderConfig,
     channels: HashMap<B256, Totals>,
     flights: HashMap<B256, Flight>,
+    /// Room that an epoch's recorded calls take.
     epochs: BTreeMap<u64, usize>,
     sealed_through: Option<u64>,
     releases: (mpsc::UnboundedSender<B256>, mpsc::UnboundedReceiver<B256>),
@@ -142,20 +145,28 @@ impl Worker {
         if totals.in_flight >= max {
             return Err(Refusal::TooManyInFlight { channel, given: totals.in_flight, max }.into());
         }
-        self.check_room(epoch)?;
-        Ok(Admission::New(self.reserve(digest, signed, epoch, max_fee, totals)))
+        let call = &signed.voucher.call;
+        let mix = self.registry.mix_at(call.modelId, call.time)?;
+        let room = room([mix.spans_bps(), mix.citations_bps()].iter().filter(|&&bps| bps > 0));
+        self.check_room(epoch, room)?;
+        Ok(Admission::New(self.reserve(digest, signed, (epoch, room), max_fee, totals)))
     }
 
-    /// Checks that the epoch's ledger has room for one call more than are recorded or in flight.
-    fn check_room(&mut self, epoch: u64) -> Result<()> {
+    /// Checks that the epoch's ledger has room for one call beside those recorded or in flight.
+    fn check_room(&mut self, epoch: u64, room: usize) -> Result<()> {
         let recorded = match self.epochs.get(&epoch) {
             Some(&recorded) => recorded,
-            None => self.store.scan(Table::Calls, &epoch.to_be_bytes(), &[], usize::MAX)?.len(),
+            None => {
+                let calls: Vec<(Vec<u8>, CallRecord)> =
+                    rows(&*self.store, Table::Calls, &epoch.to_be_bytes())?;
+                calls.iter().map(|(_, call)| self::room(call.record.sections())).sum()
+            }
         };
         self.epochs.insert(epoch, recorded);
-        let in_flight = self.flights.values().filter(|flight| flight.epoch == epoch).count();
+        let flights = self.flights.values().filter(|flight| flight.epoch == epoch);
+        let in_flight: usize = flights.map(|flight| flight.room).sum();
         let max = self.config.max_epoch_calls;
-        if recorded + in_flight >= max {
+        if recorded + in_flight + room > max {
             return Err(Refusal::EpochFull { epoch, max }.into());
         }
         Ok(())
@@ -165,7 +176,7 @@ impl Worker {
         &mut self,
         digest: B256,
         voucher: SignedVoucher,
-        epoch: u64,
+        (epoch, room): (u64, usize),
         max_fee: u64,
         mut totals: Totals,
     ) -> Reservation {
@@ -174,7 +185,7 @@ impl Worker {
         totals.last_epoch = Some(epoch);
         self.channels.insert(voucher.voucher.channelId, totals);
         let result = watch::Sender::new(None);
-        let flight = Flight { voucher, max_fee, epoch, result: result.subscribe() };
+        let flight = Flight { voucher, max_fee, epoch, room, result: result.subscribe() };
         self.flights.insert(digest, flight);
         Reservation { release: Release { digest, queue: self.releases.0.clone() }, max_fee, result }
     }
@@ -237,4 +248,10 @@ impl Worker {
         self.epochs.retain(|&of, _| of > epoch);
         !self.flights.values().any(|flight| flight.epoch <= epoch)
     }
+}
+
+/// What a call takes of an epoch's room, in calls without sections: a section has no more rows than
+/// the rest of a record.
+fn room<T>(sections: impl IntoIterator<Item = T>) -> usize {
+    1 + sections.into_iter().count()
 }

@@ -1,6 +1,7 @@
 //! What is kept of an answer, so that it can be given again.
 
 use alloy::primitives::B256;
+use attribution::settle::{EarnerIndex, Ground, Record, SpanUse};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde_json::{Value, json};
 
@@ -9,12 +10,15 @@ use crate::{
     Error, Result,
     api::{
         answer::{
-            AdapterWeight, ContributorCredit, Decimal, ReceiptJson, RecordJson, Statement,
-            UnpaidStatement, Usage,
+            AdapterWeight, ContributorCredit, Decimal, Method, ReceiptJson, RecordJson, SpanCredit,
+            SpanHolder, Statement, UnpaidStatement, Usage,
         },
         request::Endpoint,
+        sources::RetrievalJson,
     },
+    catalog::FoundSpan,
     recorder::Recorded,
+    retrieval::Grounding,
 };
 
 /// Why generation ended.
@@ -49,6 +53,33 @@ pub struct StoredAnswer {
     pub finish: Finish,
     /// Probabilities of its tokens, if they were asked for.
     pub logprobs: Option<Vec<TokenLogprob>>,
+    /// Spans that rows of the model hold, by place; what they are paid is in the record.
+    pub spans: Vec<StoredSpan>,
+    /// Its sources, of a call that asked for them.
+    pub retrieval: Option<Grounding>,
+}
+
+/// A span of an answer that rows of its model hold.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct StoredSpan {
+    /// Its first token in the answer.
+    pub start: u16,
+    /// Its tokens.
+    pub length: u16,
+    /// How often it occurs in the model's span index.
+    pub count: u16,
+    /// Contributors of the canonical rows of the clusters that hold it, in their order.
+    pub holders: Vec<EarnerIndex>,
+    /// Its text.
+    pub text: String,
+}
+
+impl From<&FoundSpan> for StoredSpan {
+    fn from(found: &FoundSpan) -> Self {
+        let SpanUse { start, length, count, .. } = found.span();
+        let holders = found.uses.iter().map(|of| of.earner).collect();
+        Self { start, length, count, holders, text: found.text.clone() }
+    }
 }
 
 impl StoredAnswer {
@@ -57,12 +88,23 @@ impl StoredAnswer {
         borsh::to_vec(self).expect("writing to memory does not fail")
     }
 
-    /// Reads [`Self::to_bytes`].
+    /// Reads [`Self::to_bytes`], also those of a node that knew neither spans nor retrieval.
     ///
     /// # Errors
     /// [`Error::Store`] if the bytes are damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::try_from_slice(bytes).map_err(|error| Error::Store(format!("answer: {error}")))
+        Self::try_from_slice(bytes)
+            .or_else(|error| Self::try_from_slice(&[bytes, &[0; 5]].concat()).map_err(|_| error))
+            .map_err(|error| Error::Store(format!("answer: {error}")))
+    }
+
+    /// The bytes whose hash is recorded, and which are revealed if the record is challenged: the text,
+    /// or the document with the sources.
+    pub fn output(&self) -> Vec<u8> {
+        match &self.retrieval {
+            Some(grounding) => grounding.document(&self.text).to_bytes(),
+            None => self.text.clone().into_bytes(),
+        }
     }
 }
 
@@ -164,7 +206,11 @@ impl Finished {
         let adapters = self.adapters.clone();
         match &self.account {
             Account::Recorded { recorded, epoch_seconds } => {
-                json!(statement(recorded, *epoch_seconds, adapters))
+                let record = &recorded.call.record;
+                let retrieval = self.answer.retrieval.as_ref();
+                let retrieval = retrieval.map(|grounding| RetrievalJson::of(grounding, record));
+                let statement = statement(recorded, &self.answer.spans, *epoch_seconds, adapters);
+                json!(Statement { retrieval, ..statement })
             }
             Account::Unpaid { .. } => json!(UnpaidStatement { unpaid: true, adapters }),
         }
@@ -181,14 +227,15 @@ pub fn call_id(endpoint: Endpoint, digest: &[u8; 32]) -> String {
     format!("{prefix}-{}", hex::encode(digest))
 }
 
-/// The `openledger` field of a recorded call.
+/// The `openledger` field of a recorded call, but for its sources.
 pub fn statement(
     recorded: &Recorded,
+    spans: &[StoredSpan],
     epoch_seconds: u64,
     adapters: Vec<AdapterWeight>,
 ) -> Statement {
-    let receipt = &recorded.receipt;
-    let credits = recorded.call.record.credits().iter();
+    let (receipt, record) = (&recorded.receipt, &recorded.call.record);
+    let credits = record.credits().iter();
     Statement {
         record: record_json(recorded, epoch_seconds),
         receipt: ReceiptJson {
@@ -208,9 +255,30 @@ pub fn statement(
                 credit: Decimal(credit.credit),
             })
             .collect(),
+        method: Method::of(record.uses().mix),
+        spans: spans.iter().map(|span| span_credit(record, span)).collect(),
         charged: Decimal(receipt.charged),
         adapters,
+        retrieval: None,
     }
+}
+
+/// A span with what the record credits its holders.
+fn span_credit(record: &Record, span: &StoredSpan) -> SpanCredit {
+    let credits = record.sections().iter().flat_map(|section| &section.credits);
+    let own: Vec<_> = credits
+        .filter_map(|credit| match credit.of.ground {
+            Ground::Span(of) if of.start == span.start => Some((of.holder, credit.credit)),
+            _ => None,
+        })
+        .collect();
+    let holder = |(holder, earner): (u16, &EarnerIndex)| {
+        let credit = own.iter().find(|&&(of, _)| of == holder).map_or(0, |&(_, credit)| credit);
+        SpanHolder { earner: earner.0, credit: Decimal(credit) }
+    };
+    let StoredSpan { start, length, count, .. } = *span;
+    let holders = (0..).zip(&span.holders).map(holder).collect();
+    SpanCredit { start, length, text: span.text.clone(), count, holders }
 }
 
 fn record_json(recorded: &Recorded, epoch_seconds: u64) -> RecordJson {

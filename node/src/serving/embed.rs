@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use alloy::primitives::{B256, keccak256};
-use attribution::settle::Price;
+use attribution::settle::{Price, Uses};
 use axum::http::StatusCode;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use inference::{embedding::embed, engine::EngineHandle};
@@ -221,6 +221,8 @@ impl Serving {
             text: text.clone(),
             finish: Finish::Stop,
             logprobs: None,
+            spans: Vec::new(),
+            retrieval: None,
         };
         let served = ServedCall {
             tokens_in: call.tokens_in(),
@@ -228,6 +230,7 @@ impl Serving {
             output_hash: keccak256(text.as_bytes()),
             sketch: Vec::new(),
             scores: Vec::new(),
+            uses: Uses::default(),
             request: call.body.clone(),
             answer: answer.to_bytes(),
         };

@@ -6,7 +6,9 @@ use inference::{sampler::TokenMask, tokenizer::Tokenizer};
 use llguidance::{
     Matcher, ParserFactory,
     api::TopLevelGrammar,
-    toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie},
+    toktrie::{
+        ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokRxInfo, TokTrie,
+    },
 };
 use serde_json::{Value, json};
 
@@ -18,6 +20,8 @@ const MARK: u8 = TokTrie::SPECIAL_TOKEN_MARKER;
 /// Compiles JSON schemas to masks over a model's tokens.
 pub struct Grammars {
     factory: ParserFactory,
+    /// Tokens that the model samples.
+    tokens: usize,
 }
 
 impl fmt::Debug for Grammars {
@@ -28,7 +32,7 @@ impl fmt::Debug for Grammars {
 
 impl Grammars {
     /// Grammars over a tokenizer; `end` is the token that ends an answer, `None` for a model without
-    /// one, whose answers only end when they are as long as they may be.
+    /// one, whose answers end when nothing may follow or when they are as long as they may be.
     ///
     /// # Errors
     /// [`Error::Config`] if the tokens cannot be put into a tree.
@@ -57,7 +61,7 @@ impl Grammars {
             .map_err(|error| wrong(&error.to_string()))?;
         factory.quiet();
         factory.limits_mut().verbose_errors = false;
-        Ok(Self { factory })
+        Ok(Self { factory, tokens: count as usize })
     }
 
     /// A mask that only lets JSON values pass that `schema` allows, without white space between them.
@@ -80,7 +84,7 @@ impl Grammars {
             Some(error) => Err(error),
             None => matcher
                 .compute_mask_or_eos()
-                .map(|_| JsonMask { matcher: Box::new(matcher) })
+                .map(|_| JsonMask { matcher: Box::new(matcher), tokens: self.tokens })
                 .map_err(|error| error.to_string()),
         }
     }
@@ -89,6 +93,7 @@ impl Grammars {
 /// The part of an answer's JSON that is there, and what may follow.
 pub struct JsonMask {
     matcher: Box<Matcher>,
+    tokens: usize,
 }
 
 impl fmt::Debug for JsonMask {
@@ -112,6 +117,13 @@ impl TokenMask for JsonMask {
     fn commit(&mut self, token: u32) {
         // An error stays in the matcher and shows at the next mask.
         let _ = self.matcher.consume_token(token);
+    }
+
+    fn is_complete(&mut self) -> bool {
+        // Where there is an end token it is allowed here, so this holds for models without one only.
+        let follows = |set: SimpleVob| (0..self.tokens).any(|id| id < set.len() && set.get(id));
+        self.matcher.is_accepting().unwrap_or(false)
+            && self.matcher.compute_mask_or_eos().is_ok_and(|set| !follows(set))
     }
 }
 
@@ -173,6 +185,25 @@ mod tests {
             assert!(value["decimals"].as_u64().unwrap() <= 18, "{text}");
             let flags = value["flags"].as_array().unwrap();
             assert!(flags.len() <= 3 && flags.iter().all(Value::is_boolean), "{text}");
+        }
+        engine.shutdown();
+    }
+
+    /// Nothing may follow a closed object, which no token says.
+    #[test]
+    fn a_model_without_an_end_ends_with_its_json() {
+        let engine = engine();
+        let grammars = Grammars::new(engine.tokenizer(), None).unwrap();
+        let schema = json!({
+            "type": "object",
+            "properties": { "kind": { "enum": ["token", "vault"] } },
+            "required": ["kind"],
+            "additionalProperties": false,
+        });
+        for seed in 0..4 {
+            let text = answer(&engine, grammars.json(&schema).unwrap(), seed);
+            let value: Value = serde_json::from_str(&text).unwrap();
+            assert!(["token", "vault"].contains(&value["kind"].as_str().unwrap()), "{text}");
         }
         engine.shutdown();
     }

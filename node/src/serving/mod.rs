@@ -12,6 +12,7 @@ mod grammar;
 mod prepare;
 mod purchase;
 mod run;
+mod sources;
 mod understand;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -19,7 +20,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use alloy::primitives::{Address, B256};
 use tokio::sync::Semaphore;
 
-pub use answer::{Account, Finish, Finished, StoredAnswer, call_id, statement};
+pub use answer::{Account, Finish, Finished, StoredAnswer, StoredSpan, call_id, statement};
 pub use embed::PreparedEmbeddings;
 pub(crate) use embed::{embedding_text, embedding_tokens, vectors};
 pub(crate) use generate::{Asked, Bought, Generated, Generation, Piece};
@@ -27,7 +28,7 @@ pub use generate::{Likelihood, TokenLogprob};
 pub use grammar::{Grammars, JsonMask};
 pub use prepare::{MAX_REVEALED_BYTES, Prepared};
 pub use run::{Admitted, Progress, Run};
-pub(crate) use understand::{Understood, understand};
+pub(crate) use understand::{Understood, encode, understand};
 
 use crate::{
     api::{
@@ -39,6 +40,7 @@ use crate::{
     metrics::ServingMetrics,
     recorder::RecorderHandle,
     registry::{ModelView, Registry},
+    retrieval::Retrieval,
 };
 
 /// Bounds of calls.
@@ -84,6 +86,8 @@ pub struct ServingParts {
     pub metrics: ServingMetrics,
     /// Where adapters may come from.
     pub places: AdapterPlaces,
+    /// Finds rows to answer from, if the operator wants that.
+    pub retrieval: Option<Retrieval>,
     /// Bounds.
     pub config: ServingConfig,
 }

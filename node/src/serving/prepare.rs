@@ -1,17 +1,18 @@
 //! Everything about a call that does not need its payment.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use alloy::primitives::{B256, keccak256};
-use attribution::settle::Price;
+use attribution::{retrieval::Hit, settle::Price};
 use axum::http::StatusCode;
 use inference::{adapter::AdapterSet, sampler::TokenMask};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::{Serving, Understood, adapters::Answerer, understand};
+use super::{Serving, Understood, adapters::Answerer, sources::Sourced, understand};
 use crate::{
     api::{
         error::ApiError,
@@ -20,11 +21,15 @@ use crate::{
     catalog::ServedModel,
     keys::{ApiKey, Caller},
     registry::ModelView,
+    retrieval::Grounding,
     voucher::Call,
 };
 
 /// Most bytes of request and answer together: SketchVotes' `MAX_ANSWER_BYTES`.
 pub const MAX_REVEALED_BYTES: usize = 120 << 10;
+
+/// Most bytes that a byte of a text takes in a JSON string.
+const ESCAPED_BYTES: usize = 6;
 
 /// A call whose request is in order.
 #[derive(Debug)]
@@ -45,8 +50,11 @@ pub struct Prepared {
     pub adapters: AdapterSet,
     /// Whether the answer is recorded and paid.
     pub is_recorded: bool,
-    /// Tokens of the rendered prompt.
+    /// Tokens of the rendered prompt, with its sources.
     pub prompt: Vec<u32>,
+    /// The sources of a call that asks for them, in the order of their numbers; those of one for which
+    /// nothing was found are none.
+    pub sources: Option<Vec<Hit>>,
     /// The body as it came, which has to be shown if the record is challenged.
     pub body: Vec<u8>,
     /// keccak256 of the body, which the payer signs.
@@ -57,6 +65,8 @@ pub struct Prepared {
     pub room: u64,
     /// What the answer's form allows; taken when it is generated.
     pub(super) mask: Mask,
+    /// Private Datanets that the caller may see.
+    pub(super) granted: BTreeSet<B256>,
     /// The caller's name to the engine, if it has a key.
     pub(super) tenant: Option<u64>,
     pub(super) deadline: Instant,
@@ -97,7 +107,7 @@ impl Serving {
     ///
     /// # Errors
     /// 429 if too many calls are being served; 400 if the body, a sampling value, the prompt's
-    /// length or `max_tokens` is out of bounds; 413 if the body leaves no room for an answer; 404 if
+    /// length or `max_tokens` is out of bounds; what [`crate::retrieval::Retrieval::search`] refuses; 413 if the body leaves no room for an answer; 404 if
     /// there is no such model for the caller; 403 if the caller may not use what no record can name;
     /// 503 if the model's influence index is not accepted by the time of the chain's head.
     pub async fn prepare_for(
@@ -120,8 +130,17 @@ impl Serving {
         };
         let view = self.parts.registry.model(model.id)?.ok_or_else(ApiError::unknown_model)?;
         let earning_from = self.earning_from(&view)?;
-        let Understood { prompt, mask } = understand(&self.parts.catalog, &request).await?;
-        let room = self.room(prompt.len(), body.len())?;
+        let granted = caller.granted();
+        let sourced = self.sourced(&request, &view, is_recorded, &granted, deadline).await?;
+        let (asked, sources) = match sourced {
+            Some(Sourced { prompt, hits }) => (prompt, Some(hits)),
+            None => (request.prompt.clone(), None),
+        };
+        let Understood { prompt, mask } = understand(&self.parts.catalog, &request, asked).await?;
+        let room = {
+            let sources = sources.as_deref().map(|hits| (hits, &view));
+            self.room(prompt.len(), body.len(), sources)?
+        };
         let max_tokens = match request.max_tokens {
             Some(wanted) if wanted > room => {
                 let message = format!("max_tokens {wanted} is above {room}");
@@ -139,11 +158,13 @@ impl Serving {
             adapters,
             is_recorded,
             prompt,
+            sources,
             body: body.to_vec(),
             prompt_hash: keccak256(body),
             max_tokens,
             room,
             mask: Mask::new(mask),
+            granted,
             tenant: caller.key().map(ApiKey::tenant),
             deadline,
             _permit: permit,
@@ -168,8 +189,14 @@ impl Serving {
         }
     }
 
-    /// How many tokens may follow a prompt of this length, in a body of so many bytes.
-    fn room(&self, prompt: usize, body: usize) -> Result<u64, ApiError> {
+    /// How many tokens may follow a prompt of this length, in a body of so many bytes. An answer with
+    /// sources is revealed in a document, where a character takes up to six bytes.
+    fn room(
+        &self,
+        prompt: usize,
+        body: usize,
+        sources: Option<(&[Hit], &ModelView)>,
+    ) -> Result<u64, ApiError> {
         let config = self.parts.config;
         let positions = self.parts.catalog.max_positions();
         let max = config.max_prompt_tokens.min(positions.saturating_sub(1));
@@ -180,8 +207,15 @@ impl Serving {
         }
         let room = config.max_new_tokens.min(positions - prompt);
         // An operator that is challenged has to show request and answer in one transaction.
-        let left = MAX_REVEALED_BYTES.saturating_sub(body);
-        match left / self.parts.catalog.longest_token() {
+        let (around, escaped) = match sources {
+            Some((hits, view)) => {
+                let grounding = Grounding::of("", hits, &view.datanets);
+                (grounding.document("").to_bytes().len(), ESCAPED_BYTES)
+            }
+            None => (0, 1),
+        };
+        let left = MAX_REVEALED_BYTES.saturating_sub(body + around);
+        match left / (escaped * self.parts.catalog.longest_token()) {
             0 => {
                 let message = format!(
                     "body has {body} bytes; with the shortest answer it may come to over \

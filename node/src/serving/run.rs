@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use alloy::primitives::{B256, keccak256};
+use attribution::settle::{Use, Uses};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Account, Finished, Prepared, Serving, StoredAnswer, Understood, call_id,
+    Account, Finished, Prepared, Serving, StoredAnswer, StoredSpan, Understood, call_id,
     generate::{Asked, Bought, Generated, Generation, Piece, TokenLogprob},
 };
 use crate::{
     api::{answer::AdapterWeight, error::ApiError, request::Endpoint},
     attributor::Attributed,
+    catalog::FoundSpan,
     keys::Spending,
     metrics::{InFlight, Outcome, Stage},
     recorder::{Admission, Recorded, Reservation, ServedCall},
+    registry::Role,
+    retrieval::Grounding,
     voucher::SignedVoucher,
 };
 
@@ -135,8 +139,10 @@ impl Serving {
                 })))
             }
             Entry::Recorded(recorded) => {
+                let finished = self.finished(*recorded, &call)?;
+                self.check_sources(finished.answer.retrieval.as_ref(), &call.granted)?;
                 self.parts.metrics.ended(Outcome::Repeated);
-                Ok(Admitted::Again(Box::new(self.finished(*recorded, &call)?)))
+                Ok(Admitted::Again(Box::new(finished)))
             }
         }
     }
@@ -257,7 +263,7 @@ impl Run {
             tokens_out: generated.tokens.len() as u64,
         };
         let adapters = self.serving.credits(&self.call);
-        Finished { answer: self.answer(generated), account, adapters }
+        Finished { answer: self.answer(generated, &[]), account, adapters }
     }
 
     async fn record(&mut self, generated: Generated) -> Result<Progress, ApiError> {
@@ -268,7 +274,7 @@ impl Run {
         let attributed = parts.attributor.attribute(model, tokens, loss_from).await?;
         self.took(Stage::Attribute, began);
         let began = Instant::now();
-        let served = self.served(generated, attributed);
+        let served = self.served(generated, attributed)?;
         let reservation = self.reservation.take().expect("a call is recorded once");
         let recorded = parts.recorder.record(reservation, served).await?;
         self.took(Stage::Record, began);
@@ -284,26 +290,59 @@ impl Run {
         Ok(Progress::Finished(Box::new(finished)))
     }
 
-    fn answer(&self, generated: Generated) -> StoredAnswer {
-        StoredAnswer {
-            is_chat: self.call.endpoint == Endpoint::Chat,
-            model: self.call.name.clone(),
-            text: generated.text,
-            finish: generated.finish,
-            logprobs: generated.logprobs,
+    /// The span credits of an answer: none unless an accepted index pays for the call. Where one does
+    /// that is not here, the answer cannot be recorded as the chain expects it.
+    fn span_uses(&self, spans: &[FoundSpan]) -> Result<Vec<Use>, ApiError> {
+        let (model, registry) = (&self.call.model, &self.serving.parts.registry);
+        let pays = registry.mix_at(model.id, self.created)?.spans_bps() > 0;
+        match registry.paying_spans(model.id, self.created)?.filter(|_| pays) {
+            None => Ok(Vec::new()),
+            Some(hash) if model.has_spans(hash) => {
+                Ok(spans.iter().flat_map(|span| span.uses.iter().copied()).collect())
+            }
+            Some(hash) => {
+                let why = format!("span index {hash} of model {} is not here", model.id);
+                Err(ApiError::unavailable("span_index_missing", why))
+            }
         }
     }
 
-    fn served(&self, generated: Generated, attributed: Attributed) -> ServedCall {
-        ServedCall {
-            tokens_in: self.call.prompt.len() as u64,
-            tokens_out: generated.tokens.len() as u64,
-            output_hash: keccak256(generated.text.as_bytes()),
-            sketch: attributed.sketch,
-            scores: attributed.scores,
-            request: self.call.body.clone(),
-            answer: self.answer(generated).to_bytes(),
+    fn answer(&self, generated: Generated, spans: &[FoundSpan]) -> StoredAnswer {
+        let (hits, versions) = (self.call.sources.as_deref(), &self.call.view.datanets);
+        StoredAnswer {
+            is_chat: self.call.endpoint == Endpoint::Chat,
+            model: self.call.name.clone(),
+            retrieval: hits.map(|hits| Grounding::of(&generated.text, hits, versions)),
+            text: generated.text,
+            finish: generated.finish,
+            logprobs: generated.logprobs,
+            spans: spans.iter().map(StoredSpan::from).collect(),
         }
+    }
+
+    fn served(&self, generated: Generated, attributed: Attributed) -> Result<ServedCall, ApiError> {
+        let tokens_out = generated.tokens.len() as u64;
+        let Attributed { sketch, scores, spans } = attributed;
+        let uses = self.span_uses(&spans)?;
+        let answer = self.answer(generated, &spans);
+        Ok(ServedCall {
+            tokens_in: self.call.prompt.len() as u64,
+            tokens_out,
+            output_hash: keccak256(answer.output()),
+            sketch,
+            scores,
+            uses: Uses { spans: uses, citations: self.citations(&answer)?, ..Uses::default() },
+            request: self.call.body.clone(),
+            answer: answer.to_bytes(),
+        })
+    }
+
+    /// What the rows that an answer cites are to be credited by.
+    fn citations(&self, answer: &StoredAnswer) -> Result<Vec<Use>, ApiError> {
+        let Some(grounding) = &answer.retrieval else { return Ok(Vec::new()) };
+        let registry = &self.serving.parts.registry;
+        let earner_of = |account| registry.earner_of(account, Role::Contributor);
+        Ok(grounding.uses(earner_of)?)
     }
 
     fn took(&self, stage: Stage, since: Instant) {

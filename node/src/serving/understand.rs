@@ -26,7 +26,7 @@ impl fmt::Debug for Understood {
     }
 }
 
-/// Encodes a request's prompt and compiles its schema. Both take milliseconds, so this is not done on
+/// Encodes a prompt, a request's own or that with its sources, and compiles the request's schema. Both take milliseconds, so this is not done on
 /// the runtime.
 ///
 /// # Errors
@@ -34,11 +34,11 @@ impl fmt::Debug for Understood {
 pub(crate) async fn understand(
     catalog: &Arc<Catalog>,
     request: &CallRequest,
+    prompt: Prompt,
 ) -> Result<Understood, ApiError> {
     let sampling = request.sampling.validate(catalog.vocab());
     sampling.map_err(|error| ApiError::invalid("logit_bias", error.to_string()))?;
-    let (catalog, prompt) = (Arc::clone(catalog), request.prompt.clone());
-    let format = request.format.clone();
+    let (catalog, format) = (Arc::clone(catalog), request.format.clone());
     let work = tokio::task::spawn_blocking(move || {
         let mask = mask(&catalog, &format)?;
         encode(&catalog, &prompt).map(|prompt| Understood { prompt, mask })
@@ -46,7 +46,11 @@ pub(crate) async fn understand(
     work.await.map_err(|error| ApiError::internal(&error))?
 }
 
-fn encode(catalog: &Catalog, prompt: &Prompt) -> Result<Vec<u32>, ApiError> {
+/// Tokens of a prompt, rendered with the model's template if it is a conversation.
+///
+/// # Errors
+/// 400 if it cannot be encoded.
+pub(crate) fn encode(catalog: &Catalog, prompt: &Prompt) -> Result<Vec<u32>, ApiError> {
     let (field, encoded) = match prompt {
         Prompt::Chat(messages) => ("messages", catalog.tokenizer().encode_chat(messages)),
         Prompt::Text(text) => ("prompt", catalog.tokenizer().encode_prompt(text)),

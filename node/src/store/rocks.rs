@@ -41,6 +41,19 @@ impl RocksStore {
         Ok(Self { db })
     }
 
+    /// Opens the store in the folder `path` to read what was written to it until now, also while a
+    /// node has it open.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if there is none, it is damaged, or is of an older version without one of the
+    /// tables.
+    pub fn open_read_only(path: &Path) -> Result<Self> {
+        let families = Table::ALL.map(|t| ColumnFamilyDescriptor::new(t.name(), family_options()));
+        let db = DB::open_cf_descriptors_read_only(&Options::default(), path, families, false)
+            .map_err(|e| Error::Store(format!("{}: {e}", path.display())))?;
+        Ok(Self { db })
+    }
+
     fn family(&self, table: Table) -> &ColumnFamily {
         self.db.cf_handle(table.name()).expect("all families are opened with the store")
     }

@@ -95,6 +95,12 @@ pub enum Table {
     Relays,
     /// `block, model -> ()`: when indexes were published, from the chain.
     IndexOrder,
+    /// `model -> SpanIndexView`, from the chain.
+    SpanIndexes,
+    /// `block, model -> ()`: when span indexes were published, from the chain.
+    SpanIndexOrder,
+    /// `model -> SpanExamination` of others' span indexes.
+    SpanExaminations,
     /// `figure -> FigureView`, from the chain.
     Figures,
     /// `kind, subject, time -> figure`: from when figures are in force, from the chain.
@@ -105,7 +111,7 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 51] = [
         Self::Meta,
         Self::Calls,
         Self::Answers,
@@ -151,6 +157,9 @@ impl Table {
         Self::IndexExaminations,
         Self::Relays,
         Self::IndexOrder,
+        Self::SpanIndexes,
+        Self::SpanIndexOrder,
+        Self::SpanExaminations,
         Self::Figures,
         Self::FiguresInForce,
         Self::DefaultInfluence,
@@ -204,6 +213,9 @@ impl Table {
             Self::IndexExaminations => "index_examinations",
             Self::Relays => "relays",
             Self::IndexOrder => "index_order",
+            Self::SpanIndexes => "span_indexes",
+            Self::SpanIndexOrder => "span_index_order",
+            Self::SpanExaminations => "span_examinations",
             Self::Figures => "figures",
             Self::FiguresInForce => "figures_in_force",
             Self::DefaultInfluence => "default_influence",

@@ -82,7 +82,6 @@ impl Answerer {
             );
             return Err(Error::Money(format!("call {digest} of {} is not kept", row.batch)));
         };
-        let text = StoredAnswer::from_bytes(&call.answer)?.text;
-        Ok((request, text.into_bytes()))
+        Ok((request, StoredAnswer::from_bytes(&call.answer)?.output()))
     }
 }

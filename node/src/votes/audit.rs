@@ -7,7 +7,7 @@ use attribution::settle::{CELLS_PER_ROW, Info, Witness};
 use tracing::{error, info, warn};
 
 use super::{
-    Outcome, Purchase, PurchaseState, Rerun, Reruns, Round, is_false, purchase, purchases,
+    Outcome, Purchase, PurchaseState, Rerun, Reruns, Round, is_false, purchase, purchases, spans,
 };
 use crate::{
     Error, Result,
@@ -141,12 +141,32 @@ impl Auditor {
             tokens_in: found.tokens_in.into(),
             tokens_out: found.tokens_out.into(),
             sketch: found.witness.sketch.clone(),
+            spans: Vec::new(),
         };
-        match self.reruns.run(&found.witness, &purchase.request).await? {
-            Rerun::Ran(outcome) if !is_false(&claimed, &outcome) => Ok(PurchaseState::Right),
+        match self.reruns.run(&found.witness, &purchase.request, &purchase.answer).await? {
+            Rerun::Ran(outcome)
+                if !is_false(&claimed, &outcome)
+                    && !self.pays_other_spans(dossier, &found, &outcome)? =>
+            {
+                Ok(PurchaseState::Right)
+            }
             Rerun::UnknownModel => Ok(PurchaseState::Unknown("its model is not here".into())),
+            Rerun::UnknownRows(_) => Ok(PurchaseState::Unknown("its rows are not here".into())),
             Rerun::Ran(_) | Rerun::Impossible(_) => self.challenge(id, dossier, &found).await,
         }
+    }
+
+    /// Whether a record credits other spans than were found.
+    fn pays_other_spans(
+        &self,
+        dossier: &Dossier,
+        found: &Found,
+        outcome: &Outcome,
+    ) -> Result<bool> {
+        let credited = spans::credited(&dossier.ledger.rows, found.row as usize);
+        let Some(credited) = credited else { return Ok(false) };
+        let (registry, catalog) = (&self.challenger.registry, self.reruns.catalog());
+        spans::differs(registry, catalog, &found.witness, &credited, &outcome.spans)
     }
 
     /// The record of a call; `None` if the batch has none. Or why its witness cannot be read; that is

@@ -11,12 +11,15 @@ use alloy::{
 };
 use attribution::settle::Witness;
 use borsh::{BorshDeserialize, BorshSerialize};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use super::{Answer, Context, Outcome, Rerun, Reruns, Round, VoteRow, is_false, number, votes};
+use super::{
+    Answer, Context, Outcome, Rerun, Reruns, Round, VoteRow, is_false, number, spans, votes,
+};
 use crate::{
-    Result,
+    Error, Result,
     chain::bindings::ISketchVotes::{self, Choice},
+    challenger::Challenger,
     store::{Table, WriteBatch, read_sol, rows, write_sol},
 };
 
@@ -44,6 +47,8 @@ impl BallotRow {
 pub struct Judge {
     context: Context,
     reruns: Reruns,
+    /// Reads batches, for the span credits of what is judged.
+    ledgers: Option<Challenger>,
     /// Votes that were told of as beyond this node.
     told: Arc<Mutex<HashSet<u64>>>,
 }
@@ -51,7 +56,14 @@ pub struct Judge {
 impl Judge {
     /// The stage that sends with the client's key, which must be the validator's.
     pub fn new(context: Context, reruns: Reruns) -> Self {
-        Self { context, reruns, told: Arc::default() }
+        Self { context, reruns, ledgers: None, told: Arc::default() }
+    }
+
+    /// The same stage, which also judges the span credits of records in batches that the challenger
+    /// can read.
+    #[must_use]
+    pub fn with_ledgers(self, challenger: Challenger) -> Self {
+        Self { ledgers: Some(challenger), ..self }
     }
 
     /// Judges and commits, or reveals, in every vote that this validator is on the panel of. False
@@ -155,7 +167,7 @@ impl Judge {
     /// Whether a record is False; `None` if this node cannot know.
     async fn judge(&self, vote: u64, row: &VoteRow, answer: &Answer) -> Result<Option<bool>> {
         let witness = Witness::decode(&row.witness)?;
-        let found = match self.reruns.run(&witness, &answer.request).await? {
+        let found = match self.reruns.run(&witness, &answer.request, &answer.text).await? {
             Rerun::Ran(found) => found,
             Rerun::Impossible(why) => {
                 info!(target: "node::votes", vote, why, "no node answers such a request");
@@ -165,16 +177,48 @@ impl Judge {
                 self.tell(vote, "it does not have the model");
                 return Ok(None);
             }
+            Rerun::UnknownRows(of) => {
+                let (version, datanet) = (of.version, of.id);
+                let why = format!("it does not have the rows of version {version} of {datanet}");
+                self.tell(vote, &why);
+                return Ok(None);
+            }
         };
         let claimed = Outcome {
             text: answer.text.clone(),
             tokens_in: row.tokens_in.into(),
             tokens_out: row.tokens_out.into(),
-            sketch: witness.sketch,
+            sketch: witness.sketch.clone(),
+            spans: Vec::new(),
         };
-        let is_false = is_false(&claimed, &found);
+        let is_false =
+            is_false(&claimed, &found) || self.pays_other_spans(row, &witness, &found).await?;
         info!(target: "node::votes", vote, batch = %row.batch, row = row.row, is_false, "judged");
         Ok(Some(is_false))
+    }
+
+    /// Whether the record credits other spans than were found. A batch that cannot be seen is judged
+    /// without them: silence would cost the stake.
+    async fn pays_other_spans(
+        &self,
+        row: &VoteRow,
+        witness: &Witness,
+        found: &Outcome,
+    ) -> Result<bool> {
+        let Some(challenger) = &self.ledgers else { return Ok(false) };
+        let Some(batch) = self.context.registry.batch(row.batch)? else { return Ok(false) };
+        let dossier = match challenger.dossier(row.batch, &batch).await {
+            Ok(dossier) => dossier,
+            Err(Error::Availability(why)) => {
+                warn!(target: "node::votes", batch = %row.batch, why, "judged without its span credits");
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        let credited = spans::credited(&dossier.ledger.rows, row.row as usize);
+        let Some(credited) = credited else { return Ok(false) };
+        let (registry, catalog) = (&self.context.registry, self.reruns.catalog());
+        spans::differs(registry, catalog, witness, &credited, &found.spans)
     }
 
     async fn reveal(&self, vote: u64, commitment: B256) -> Result<bool> {

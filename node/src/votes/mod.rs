@@ -18,6 +18,7 @@ mod rerun;
 mod roll;
 mod sample;
 mod shop;
+mod spans;
 mod verdict;
 mod watch;
 

@@ -39,7 +39,7 @@ pub struct Purchase {
     pub receipt_signature: Vec<u8>,
     /// Body of the request.
     pub request: Vec<u8>,
-    /// Text of the answer.
+    /// Text of the answer, or the document of one with sources: what its hash is of.
     pub answer: Vec<u8>,
     /// How far it is checked.
     pub state: PurchaseState,

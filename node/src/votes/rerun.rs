@@ -11,14 +11,16 @@ use crate::{
     Error, Result,
     api::{
         error::ApiError,
-        request::{AdapterChoice, AdapterSource, CallRequest, EmbeddingRequest, Endpoint},
+        request::{AdapterChoice, AdapterSource, CallRequest, EmbeddingRequest, Endpoint, Prompt},
     },
     attributor::AttributorHandle,
     catalog::{Catalog, ServedModel},
+    registry::DatanetRef,
+    retrieval::{DatanetRows, Document, Shown, SourceRef, with_sources},
     serving::{
-        Asked, Bought, Generated, Generation, Piece, Understood, embedding_text, embedding_tokens,
-        understand,
+        Asked, Bought, Generated, Generation, Piece, embedding_text, embedding_tokens, understand,
     },
+    worker::blocking,
 };
 
 /// What reruns are to the engine: callers' requests take turns with them.
@@ -33,6 +35,8 @@ pub enum Rerun {
     Impossible(String),
     /// This node does not have the model.
     UnknownModel,
+    /// This node does not have the rows that the answer was given, of this version.
+    UnknownRows(DatanetRef),
 }
 
 /// Runs calls again. Cheap to clone.
@@ -41,6 +45,7 @@ pub struct Reruns {
     catalog: Arc<Catalog>,
     engine: EngineHandle,
     attributor: AttributorHandle,
+    rows: Option<DatanetRows>,
 }
 
 impl Reruns {
@@ -50,7 +55,13 @@ impl Reruns {
         engine: EngineHandle,
         attributor: AttributorHandle,
     ) -> Self {
-        Self { catalog, engine, attributor }
+        Self { catalog, engine, attributor, rows: None }
+    }
+
+    /// With the rows that answers may have been given.
+    #[must_use]
+    pub fn with_rows(self, rows: DatanetRows) -> Self {
+        Self { rows: Some(rows), ..self }
     }
 
     /// The models that can be run.
@@ -66,10 +77,14 @@ impl Reruns {
     /// Runs the witness's model on a request, with the witness's seed and bound on tokens. Bounds
     /// that an operator may choose for itself are not applied.
     ///
+    /// - `answer`: what is claimed to be the answer, read only for the sources of a call that asks for
+    ///   some: which of the model's rows an operator chooses is its own, that the model was given them
+    ///   is not
+    ///
     /// # Errors
     /// [`Error::Inference`] or [`Error::Attribution`] if the engine is too busy, too small for the
     /// request or fails: that says nothing about the record.
-    pub async fn run(&self, witness: &Witness, request: &[u8]) -> Result<Rerun> {
+    pub async fn run(&self, witness: &Witness, request: &[u8], answer: &[u8]) -> Result<Rerun> {
         let id = B256::new(witness.model.0);
         let Some(model) = self.catalog.models().iter().find(|model| model.id == id) else {
             return Ok(Rerun::UnknownModel);
@@ -77,8 +92,12 @@ impl Reruns {
         if Endpoint::of(request).is_ok_and(|endpoint| endpoint == Endpoint::Embeddings) {
             return self.embed(model, request).await;
         }
-        let (request, understood) = match self.prepare(model, request).await {
-            Ok(prepared) => prepared,
+        let (request, sourced) = match self.request(model, request, answer).await? {
+            Ok(read) => read,
+            Err(verdict) => return Ok(verdict),
+        };
+        let understood = match understand(&self.catalog, &request, sourced.prompt).await {
+            Ok(understood) => understood,
             Err(refusal) if refusal.status.is_client_error() => {
                 return Ok(Rerun::Impossible(refusal.message));
             }
@@ -103,26 +122,46 @@ impl Reruns {
         };
         let generation = Generation::start(&self.engine, asked)?;
         let generated = whole(generation).await?;
-        self.attribute(model, prompt, generated).await.map(Rerun::Ran)
+        let mut outcome = self.attribute(model, prompt, generated).await?;
+        if let Some(sources) = sourced.sources {
+            let text = String::from_utf8_lossy(&outcome.text).into_owned();
+            outcome.text = Document { text, sources }.to_bytes();
+        }
+        Ok(Rerun::Ran(outcome))
     }
 
-    async fn prepare(
+    /// The request, and the prompt that it makes with the sources of the claimed answer; or what is to
+    /// be said without running anything.
+    async fn request(
         &self,
         model: &ServedModel,
         body: &[u8],
-    ) -> std::result::Result<(CallRequest, Understood), ApiError> {
-        let request = CallRequest::parse(Endpoint::of(body)?, body)?;
-        let is_its = match &request.adapters {
-            AdapterChoice::Model => true,
-            AdapterChoice::One { id, source: AdapterSource::Local } => model.is_called(id),
-            AdapterChoice::One { .. } | AdapterChoice::Merged(_) => false,
+        answer: &[u8],
+    ) -> Result<std::result::Result<(CallRequest, Sourced), Rerun>> {
+        let request = match read(model, body) {
+            Ok(request) => request,
+            Err(refusal) => return Ok(Err(Rerun::Impossible(refusal.message))),
         };
-        if !is_its {
-            let message = "the request is for other adapters than the model's";
-            return Err(ApiError::invalid("adapter_id", message));
-        }
-        let understood = understand(&self.catalog, &request).await?;
-        Ok((request, understood))
+        let Some(asked) = request.retrieval.clone() else {
+            let prompt = request.prompt.clone();
+            return Ok(Ok((request, Sourced { prompt, sources: None })));
+        };
+        let document = match Document::read(answer) {
+            Ok(document) => document,
+            Err(why) => return Ok(Err(Rerun::Impossible(why))),
+        };
+        let Some(rows) = self.rows.clone() else {
+            return Err(Error::Attribution("rows of Datanets are not at hand".into()));
+        };
+        let (id, of) = (model.id, document.clone());
+        let shown = blocking(move || rows.shown(id, &asked, &of)).await?;
+        let prompt = match shown {
+            Shown::Sources(Some(text)) => with_sources(&request.prompt, &text),
+            Shown::Sources(None) => request.prompt.clone(),
+            Shown::Impossible(why) => return Ok(Err(Rerun::Impossible(why))),
+            Shown::Unknown(version) => return Ok(Err(Rerun::UnknownRows(version))),
+        };
+        Ok(Ok((request, Sourced { prompt, sources: Some(document.sources) })))
     }
 
     /// Embeddings are of the base model, and generate nothing.
@@ -147,7 +186,7 @@ impl Reruns {
         }
         let tokens_in = tokens.iter().map(|tokens| tokens.len() as u64).sum();
         let text = embedding_text(&self.engine, tokens).await?.into_bytes();
-        Ok(Rerun::Ran(Outcome { text, tokens_in, tokens_out: 0, sketch: Vec::new() }))
+        Ok(Rerun::Ran(Outcome { text, tokens_in, tokens_out: 0, sketch: vec![], spans: vec![] }))
     }
 
     async fn attribute(
@@ -164,8 +203,31 @@ impl Reruns {
             tokens_in: loss_from as u64,
             tokens_out: generated.tokens.len() as u64,
             sketch: attributed.sketch,
+            spans: attributed.spans.into_iter().flat_map(|found| found.uses).collect(),
         })
     }
+}
+
+/// A prompt as the model was given it.
+struct Sourced {
+    prompt: Prompt,
+    /// Of a call that asks for sources.
+    sources: Option<Vec<SourceRef>>,
+}
+
+/// A request for the model.
+fn read(model: &ServedModel, body: &[u8]) -> std::result::Result<CallRequest, ApiError> {
+    let request = CallRequest::parse(Endpoint::of(body)?, body)?;
+    let is_its = match &request.adapters {
+        AdapterChoice::Model => true,
+        AdapterChoice::One { id, source: AdapterSource::Local } => model.is_called(id),
+        AdapterChoice::One { .. } | AdapterChoice::Merged(_) => false,
+    };
+    if is_its {
+        return Ok(request);
+    }
+    let message = "the request is for other adapters than the model's";
+    Err(ApiError::invalid("adapter_id", message))
 }
 
 /// The whole answer at once.

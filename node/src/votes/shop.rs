@@ -195,7 +195,7 @@ impl Shopper {
 
     /// Keeps a call, and gives back what it cost less than was reserved.
     fn keep(&self, operator: Address, epoch: u64, reserved: u64, bought: Bought) -> Result<()> {
-        let Bought { voucher, request, receipt, reply } = bought;
+        let Bought { voucher, request, receipt, reply, output } = bought;
         let (digest, fee) = (receipt.voucherDigest, receipt.fee);
         let of = self.registry.epoch_of(voucher.voucher.call.time);
         let row = Purchase {
@@ -204,7 +204,7 @@ impl Shopper {
             receipt,
             receipt_signature: reply.statement.signature.to_vec(),
             request,
-            answer: reply.text.into_bytes(),
+            answer: output,
             state: PurchaseState::Open,
         };
         let spent = self.spent(epoch)?.saturating_sub(reserved.saturating_sub(fee));

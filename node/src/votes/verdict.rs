@@ -1,5 +1,7 @@
 //! What makes a record false.
 
+use attribution::settle::Use;
+
 /// An answer with what follows from it, as an operator claims it or as a validator gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -11,6 +13,9 @@ pub struct Outcome {
     pub tokens_out: u64,
     /// The query's int8 sketch, `(d,)`.
     pub sketch: Vec<i8>,
+    /// Every use of a span of the answer. A claim's are compared on their own, since a record keeps
+    /// only so many.
+    pub spans: Vec<Use>,
 }
 
 /// Whether a claim is False by `ISketchVotes`: another answer, other token counts, or a sketch of
@@ -34,7 +39,7 @@ mod tests {
     use super::*;
 
     fn outcome(sketch: Vec<i8>) -> Outcome {
-        Outcome { text: b"text".to_vec(), tokens_in: 3, tokens_out: 4, sketch }
+        Outcome { text: b"text".to_vec(), tokens_in: 3, tokens_out: 4, sketch, spans: vec![] }
     }
 
     /// A sketch of 300 dimensions with `count` coordinates off by `distance`.

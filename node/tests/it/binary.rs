@@ -87,6 +87,15 @@ level = "info,node=debug"
         Self { folder: folder.into() }
     }
 
+    /// Adds a setting to a section that is there.
+    pub(crate) fn set(&self, section: &str, setting: &str) {
+        let path = self.folder.join("openledger.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let head = format!("[{section}]\n");
+        assert!(text.contains(&head), "{text}");
+        std::fs::write(path, text.replace(&head, &format!("{head}{setting}\n"))).unwrap();
+    }
+
     /// Takes settings out again, which must be there.
     pub(crate) fn remove(&self, settings: &str) {
         let path = self.folder.join("openledger.toml");

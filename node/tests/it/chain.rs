@@ -22,8 +22,8 @@ use node::{
             IDaCertVerifier, IDatanetRegistry, IDisputes, IEarnerRegistry, IEarningsArchive,
             IFactorFaults, IFeeSchedule, IIndexDisputes, IInfluenceIndexes, IModelMixes,
             IModelRegistry, IPaymentChannels, IPayoutVerifier, IReceiptFaults, IRecordFaults,
-            IRecordSamples, IRelayedCertVerifier, IRowFaults, ISettlement, ISketchVotes, IStaking,
-            IUseFaults, IValidatorRoll, Price,
+            IRecordSamples, IRelayedCertVerifier, IRowFaults, ISettlement, ISketchVotes,
+            ISpanIndexes, IStaking, IUseFaults, IValidatorRoll, Price,
         },
     },
     indexer::Indexer,
@@ -95,6 +95,7 @@ fn functions_and_errors_are_those_of_the_abi() {
         (IStaking::abi::contract(), "Staking"),
         (IInfluenceIndexes::abi::contract(), "InfluenceIndexes"),
         (IModelMixes::abi::contract(), "ModelMixes"),
+        (ISpanIndexes::abi::contract(), "SpanIndexes"),
         (IBondedFigures::abi::contract(), "BondedFigures"),
         (IIndexDisputes::abi::contract(), "IndexDisputes"),
         (IDaCertRelay::abi::contract(), "DaCertRelay"),
@@ -190,6 +191,7 @@ fn events_are_those_of_the_abi() {
         ],
     );
     check_events("ModelMixes", IModelMixes::IModelMixesEvents::SELECTORS, &[]);
+    check_events("SpanIndexes", ISpanIndexes::ISpanIndexesEvents::SELECTORS, &["BondWithdrawn"]);
     check_events(
         "InfluenceIndexes",
         IInfluenceIndexes::IInfluenceIndexesEvents::SELECTORS,
@@ -218,6 +220,7 @@ fn a_deployment_file_is_read_and_a_broken_one_refused() {
             "RecordFaults": a("0d"), "ReceiptFaults": a("0e"), "CarryFaults": a("0f"),
             "CreditFaults": a("10"), "SketchVotes": a("11"), "ValidatorRoll": a("12"),
             "RecordSamples": a("13"), "UseFaults": a("14"), "ModelMixes": a("15"),
+            "SpanIndexes": a("16"),
             "BondedFigures": a("16"), "FactorFaults": a("17"),
         },
         "parameters": { "epochSeconds": 10 },

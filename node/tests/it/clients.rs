@@ -7,7 +7,7 @@ use std::{
 
 use alloy::{primitives::B256, signers::local::PrivateKeySigner};
 use node::{chain::bindings::IStaking, committer::Kzg};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     anvil::{self, Anvil, KEYS, PAGE_SIZE},
@@ -31,7 +31,8 @@ struct Stand {
 }
 
 impl Stand {
-    async fn start() -> Self {
+    /// With the model split over this many ranks.
+    async fn start(ranks: usize) -> Self {
         let anvil = Anvil::start(anvil::free_port()).await;
         let deployment = anvil.deploy(EPOCH, WINDOW);
         let operator: PrivateKeySigner = KEYS[1].parse().unwrap();
@@ -62,8 +63,21 @@ impl Stand {
             Some(&blobs),
             &settings,
         );
+        files.set("model", &format!("ranks = {ranks}"));
         let node = files.start();
         Self { _market: market, model, node, _folder: folder }
+    }
+
+    /// Asks for a text with the key; the answer.
+    async fn complete(&self, prompt: &str) -> Value {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let body = json!({
+            "model": self.model.to_string(), "prompt": prompt, "max_tokens": 16, "temperature": 0,
+        });
+        let url = format!("{}/v1/completions", self.node.url);
+        let answer =
+            http.post(url).bearer_auth(SECRET).body(body.to_string()).send().await.unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
     }
 
     /// Runs a client's script, whose output is this test's.
@@ -94,7 +108,7 @@ fn python() -> PathBuf {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the clients: make test-e2e installs them"]
 async fn stock_clients_work_unchanged_and_every_call_is_paid() {
-    let stand = Stand::start().await;
+    let stand = Stand::start(1).await;
     tokio::task::block_in_place(|| {
         stand.run(&python(), &["stock.py"]);
         stand.run(Path::new("node"), &["--test", "stock.test.mjs"]);
@@ -105,4 +119,20 @@ async fn stock_clients_work_unchanged_and_every_call_is_paid() {
     assert!(served >= 20 && fees > 0, "{served} calls, {fees} gwei");
     let info: Value = stand.node.client().get("/info", PATIENCE).await.unwrap();
     assert_eq!(info["numeric_profile"], "cpu-f32-fixed");
+}
+
+/// Sums over ranks are in another order, so this holds where no two tokens are nearly as likely.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_over_two_ranks_answers_like_one_and_says_so() {
+    let (mut answers, mut profiles) = (Vec::new(), Vec::new());
+    for ranks in [1, 2] {
+        let stand = Stand::start(ranks).await;
+        let answer = stand.complete("contract Token {").await;
+        assert!(answer["openledger"]["receipt"]["fee"].is_string(), "{answer}");
+        answers.push(answer["choices"][0]["text"].clone());
+        let info: Value = stand.node.client().get("/info", PATIENCE).await.unwrap();
+        profiles.push(info["numeric_profile"].clone());
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(profiles, ["cpu-f32-fixed", "cpu-f32-ranks"]);
 }

@@ -8,7 +8,7 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
     sol_types::SolCall,
 };
-use attribution::settle::EarnerIndex;
+use attribution::settle::{EarnerIndex, Uses};
 use node::{
     Error,
     batcher::{Batcher, Weights},
@@ -315,6 +315,7 @@ impl Operator {
             output_hash: B256::ZERO,
             sketch: vec![1, -2, 3],
             scores: contributors.map(|view| score(view.earner)).collect(),
+            uses: Uses::default(),
             request: seed.to_be_bytes().to_vec(),
             answer: Vec::new(),
         };

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use alloy::primitives::{B256, U256};
+use attribution::settle::{Citation, EarnerIndex, Ground, Mix, SpanUse, Use, UseKind, Uses};
 use node::{
     Error,
     recorder::{
@@ -16,8 +17,8 @@ use proptest::prelude::*;
 
 use crate::world::{
     CHANNELS, DEPOSIT_GWEI, EPOCH_SECONDS, Killed, MAX_FEE, MAX_SKEW, START, call, channel,
-    channel_view, contracts, dump, key, memory, operator, rocks, seed, serve, set_time, sign,
-    sign_with, start,
+    channel_view, contracts, dump, key, memory, model, operator, rocks, seed, serve, set_time,
+    sign, sign_with, start,
 };
 
 const MONEY: [Table; 3] = [Table::Calls, Table::Answers, Table::Channels];
@@ -76,6 +77,80 @@ async fn the_fee_is_that_of_the_formula_and_the_receipt_is_signed() {
     assert_eq!(recorded.call.record.pool(), 476);
     assert_eq!(credits.len(), 4);
     assert!(credits.iter().map(|credit| credit.credit.unsigned_abs()).sum::<u64>() <= 476);
+}
+
+/// Sets a model's mix for calls signed at `from` and later.
+fn set_mix(store: &SharedStore, mix: Mix, from: u64) {
+    let mut batch = WriteBatch::default();
+    let key = [model(0).as_slice(), &from.to_be_bytes()].concat();
+    batch.put_row(Table::ModelMixes, key, &mix);
+    store.write(batch).unwrap();
+}
+
+/// A span that two clusters hold, and a row that is cited twice.
+fn uses() -> Uses {
+    let span = SpanUse { start: 2, length: 6, low: 40, count: 3, holders: 2, ..Default::default() };
+    let score = span.score(1 << 20);
+    let held = |holder, occurrence, earner| Use {
+        earner: EarnerIndex(earner),
+        score,
+        ground: Ground::Span(SpanUse { holder, occurrence, ..span }),
+    };
+    let citation = Citation { datanet: 0, row: 7, relevance: 900, uses: 2 };
+    let cited = Use { earner: EarnerIndex(6), score: 1_800, ground: Ground::Citation(citation) };
+    Uses { spans: vec![held(0, 0, 5), held(1, 2, 9)], citations: vec![cited], ..Uses::default() }
+}
+
+#[tokio::test]
+async fn a_record_goes_by_the_mix_of_when_its_payer_signed() {
+    let store = memory();
+    set_mix(&store, Mix::new(3_000, 2_000).unwrap(), START + 1);
+    let (registry, recorder) = start(&store);
+    set_time(&registry, START + 5);
+    let serve = async |seed, time, uses: Uses| {
+        let voucher = sign(0, 90_000, call(0, seed, time));
+        let reservation = new(recorder.admit(voucher.clone(), MAX_FEE).await.unwrap());
+        let served = ServedCall { tokens_in: 100, tokens_out: 7, uses, ..serve(&voucher) };
+        let recorded = recorder.record(reservation, served).await.unwrap();
+        let Admission::Recorded(again) = recorder.admit(voucher, MAX_FEE).await.unwrap() else {
+            panic!("not recorded")
+        };
+        assert_eq!(*again, recorded);
+        recorded.call.record
+    };
+    // 50% of 952 is 476, of which 30% and 20% are 142 and 95.
+    let before = serve(1, START, uses()).await;
+    assert_eq!((before.pool(), before.sections().len()), (476, 0));
+    let without = serve(2, START + 1, Uses::default()).await;
+    assert_eq!(without.pool(), 239);
+    let pools: Vec<_> =
+        without.sections().iter().map(|s| (s.kind, s.pool, s.credits.len())).collect();
+    assert_eq!(pools, [(UseKind::Span, 142, 0), (UseKind::Citation, 95, 0)]);
+    let with = serve(3, START + 2, uses()).await;
+    let credits: Vec<Vec<u64>> =
+        with.sections().iter().map(|s| s.credits.iter().map(|c| c.credit).collect()).collect();
+    assert_eq!(credits, [vec![71, 71], vec![95]]);
+}
+
+#[tokio::test]
+async fn calls_with_sections_take_more_of_an_epoch() {
+    let store = memory();
+    set_mix(&store, Mix::new(5_000, 0).unwrap(), START);
+    let open = || {
+        let registry = Registry::new(Arc::clone(&store), contracts()).unwrap();
+        let config = RecorderConfig { max_epoch_calls: 4, ..Default::default() };
+        set_time(&registry, START);
+        RecorderHandle::start(Arc::clone(&store), registry, operator(), config).unwrap()
+    };
+    let recorder = open();
+    let voucher = |seed, model| sign(0, DEPOSIT_GWEI, call(model, seed, START));
+    record(&recorder, &voucher(1, 0)).await;
+    record(&recorder, &voucher(2, 1)).await;
+    for recorder in [recorder, open()] {
+        let full = refusal(&recorder, voucher(3, 0)).await;
+        assert!(matches!(full, Refusal::EpochFull { max: 4, .. }), "{full:?}");
+        new(recorder.admit(voucher(4, 1), MAX_FEE).await.unwrap());
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use alloy::{
     primitives::{Address, B256, U256, address, keccak256},
     signers::{SignerSync, local::PrivateKeySigner},
 };
-use attribution::settle::EarnerIndex;
+use attribution::settle::{EarnerIndex, Uses};
 use futures::{FutureExt, future::BoxFuture};
 use node::{
     Error, Result,
@@ -89,6 +89,7 @@ pub(crate) const fn contracts() -> Contracts {
             credit_faults: Address::repeat_byte(16),
             use_faults: Address::repeat_byte(22),
             model_mixes: Address::repeat_byte(23),
+            span_indexes: Address::repeat_byte(24),
             sketch_votes: Address::repeat_byte(19),
             validator_roll: Address::repeat_byte(20),
             record_samples: Address::repeat_byte(21),
@@ -202,6 +203,7 @@ pub(crate) fn serve(voucher: &SignedVoucher) -> ServedCall {
         output_hash: keccak256(digest),
         sketch: digest.iter().map(|byte| byte.cast_signed()).collect(),
         scores: scores.collect(),
+        uses: Uses::default(),
         request: voucher.voucher.call.seed.to_be_bytes().to_vec(),
         answer: digest.to_vec(),
     }

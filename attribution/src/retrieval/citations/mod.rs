@@ -9,7 +9,7 @@ mod support;
 pub use self::{
     credits::{CitedRow, citations_root, cited_rows, contributors, shares},
     marks::{Mark, MarkReader},
-    prompt::{MAX_SOURCES, Prompt, assemble},
+    prompt::{MAX_SOURCES, Prompt, assemble, prompt_text},
     sentences::{Sentence, sentences},
     support::{NEAR_BPS, SHARED, Support, TAKES_PART, check_support},
 };

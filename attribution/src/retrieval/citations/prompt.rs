@@ -1,6 +1,6 @@
 //! The prompt that shows a model its sources.
 
-use super::super::Hit;
+use super::super::{Hit, Row};
 use crate::{Error, Result};
 
 /// Most sources of one prompt.
@@ -40,10 +40,7 @@ pub fn assemble(hits: &[Hit], budget: usize, count: &dyn Fn(&str) -> usize) -> R
         if prompt.sources.len() == MAX_SOURCES {
             break;
         }
-        let number = prompt.sources.len() + 1;
-        let source = one_line(&hit.row.source);
-        let longer =
-            format!("{}\n\n[{number}] {source}\n{}", prompt.text, without_marks(&hit.row.text));
+        let longer = prompt.text.clone() + &source(prompt.sources.len() + 1, &hit.row);
         let tokens = count(&longer);
         if tokens <= budget {
             prompt.text = longer;
@@ -52,6 +49,20 @@ pub fn assemble(hits: &[Hit], budget: usize, count: &dyn Fn(&str) -> usize) -> R
         }
     }
     Ok(prompt)
+}
+
+/// The text of a prompt whose sources are known, with their numbers: what [`assemble`] wrote when it
+/// chose them. Numbers that are missing stay missing, so that an answer's marks mean the same when
+/// sources are left out.
+#[must_use]
+pub fn prompt_text<'a>(sources: impl IntoIterator<Item = (usize, &'a Row)>) -> String {
+    let mut text = RULES.to_owned();
+    text.extend(sources.into_iter().map(|(number, row)| source(number, row)));
+    text
+}
+
+fn source(number: usize, row: &Row) -> String {
+    format!("\n\n[{number}] {}\n{}", one_line(&row.source), without_marks(&row.text))
 }
 
 fn one_line(text: &str) -> String {

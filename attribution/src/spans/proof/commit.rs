@@ -1,6 +1,6 @@
 use super::{
-    CountProof, LEAF_BYTES, LEAF_POSITIONS, LEAF_SYMBOLS, LeafOpening, LongestProof, MissingProof,
-    OrderProof, RowOpening, ShardCommitment, SuffixOpening, tree::Tree,
+    ArrayFault, CountProof, LEAF_BYTES, LEAF_POSITIONS, LEAF_SYMBOLS, LeafOpening, LongestProof,
+    MissingProof, OrderProof, RowOpening, ShardCommitment, SuffixOpening, tree::Tree,
 };
 use crate::spans::{SpanIndex, shard::Shard};
 
@@ -118,6 +118,49 @@ impl CommittedShard<'_> {
         self.open(rank, tokens)
     }
 
+    /// Opens a leaf of the text's tree, by a number below `positions / 64`, rounded up.
+    #[must_use]
+    pub fn open_text_leaf(&self, number: u64) -> LeafOpening {
+        opened(&self.text, text_leaf(self.shard, number), number)
+    }
+
+    /// Opens a leaf of the suffixes' tree, by a number below `tokens / 32`, rounded up.
+    #[must_use]
+    pub fn open_suffix_leaf(&self, number: u64) -> LeafOpening {
+        opened(&self.suffixes, suffix_leaf(self.shard, number), number)
+    }
+
+    /// What is wrong with the array by itself, whatever the text should be: the first rank that is
+    /// not followed by a greater suffix, or else a token whose suffix is nowhere. Takes one bit of
+    /// memory a position.
+    #[must_use]
+    pub fn array_fault(&self) -> Option<ArrayFault> {
+        let (tokens, positions) = (self.shard.header().tokens, self.shard.header().positions);
+        let mut seen = vec![0_u64; usize::try_from(positions.div_ceil(64)).ok()?];
+        let place = |at: u64| (usize::try_from(at / 64).expect("a mapped file"), 1 << (at % 64));
+        for rank in 0..tokens {
+            let at = self.shard.suffix(rank);
+            let next = (rank + 1 < tokens).then(|| self.shard.suffix(rank + 1));
+            if self.shard.symbol(at) == 0 || next.is_some_and(|next| !self.ascends(at, next)) {
+                return Some(ArrayFault::Disorder { rank });
+            }
+            let (word, bit) = place(at);
+            seen[word] |= bit;
+        }
+        let is_missing = |&at: &u64| {
+            let (word, bit) = place(at);
+            self.shard.symbol(at) != 0 && seen[word] & bit == 0
+        };
+        (0..positions).find(is_missing).map(|position| ArrayFault::Missing { position })
+    }
+
+    /// Whether the suffix at one position comes before that at another.
+    fn ascends(&self, a: u64, b: u64) -> bool {
+        let shared = self.shared(a, b);
+        let next = |from: u64| self.symbol(from, shared);
+        (next(a), a) < (next(b), b)
+    }
+
     /// Opens a row of the shard, below the number of rows.
     #[must_use]
     pub fn open_row(&self, row: u32) -> LeafOpening {
@@ -135,10 +178,14 @@ impl CommittedShard<'_> {
     /// Symbols that the texts at two positions share, to the end of the row at most.
     fn shared(&self, a: u64, b: u64) -> u64 {
         let differ = |&at: &u64| {
-            let (a, b) = (self.shard.symbol(a + at), self.shard.symbol(b + at));
+            let (a, b) = (self.symbol(a, at), self.symbol(b, at));
             a != b || a == 0
         };
         (0..).find(differ).expect("text ends with zeros")
+    }
+
+    fn symbol(&self, from: u64, at: u64) -> u32 {
+        self.shard.symbol(from.saturating_add(at))
     }
 
     /// The suffix at a rank with the leaves of its first `symbols` symbols.

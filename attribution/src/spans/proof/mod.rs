@@ -133,6 +133,21 @@ pub struct MissingProof {
     pub after: Option<SuffixOpening>,
 }
 
+/// What [`OrderProof`] or [`MissingProof`] shows of an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArrayFault {
+    /// The suffixes at a rank and the next are not in order, or the first is that of no token.
+    Disorder {
+        /// The rank.
+        rank: u64,
+    },
+    /// The array is in order and lacks a token's suffix.
+    Missing {
+        /// The token's position.
+        position: u64,
+    },
+}
+
 /// The row that a position is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowOpening {

@@ -227,14 +227,12 @@ impl Sites {
     pub(crate) fn pack(weights: &[SiteValues<'_>]) -> Result<Self> {
         let narrow = weights.iter().all(|w| w.a.is_bf16() && w.b.is_bf16());
         let line = LINE / if narrow { size_of::<Bf16>() } else { size_of::<f32>() };
-        let mut places = Vec::new();
+        let sites = weights.iter().map(|weight| weight.site.0 as usize + 1).max().unwrap_or(0);
+        let mut places = vec![None; sites];
         let mut next = 0;
         for weight in weights {
             weight.check()?;
             let index = weight.site.0 as usize;
-            if places.len() <= index {
-                places.resize(index + 1, None);
-            }
             let a = next;
             let b = a + weight.shrink().len().next_multiple_of(line);
             next = b + weight.expand().len().next_multiple_of(line);

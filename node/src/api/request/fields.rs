@@ -4,7 +4,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{OneOrMany, WireMessage, adapters::WireMerge, sampling::Logprobs};
+use super::{
+    OneOrMany, WireMessage, adapters::WireMerge, retrieval::WireRetrieval, sampling::Logprobs,
+};
 use crate::api::error::ApiError;
 
 /// A request for an answer. Other fields of OpenAI's API that would change the answer are refused by
@@ -63,6 +65,8 @@ pub struct Body {
     pub adapter_source: Option<String>,
     /// Several adapters made into one.
     pub merged_adapters: Option<WireMerge>,
+    /// Has it answered from rows of the model's Datanets, which it cites.
+    pub retrieval: Option<WireRetrieval>,
 }
 
 /// What a stream has besides the answer.

@@ -5,6 +5,7 @@ mod embeddings;
 mod fields;
 mod format;
 mod messages;
+mod retrieval;
 mod sampling;
 #[cfg(test)]
 mod tests;
@@ -12,12 +13,14 @@ mod tests;
 pub use inference::{sampler::Sampling, tokenizer::Message as ChatMessage};
 use serde_json::Value;
 
+pub(super) use self::retrieval::read as check_retrieval;
 pub use self::{
     adapters::{AdapterChoice, AdapterSource, Merge, WireMerge},
     embeddings::{EmbeddingBody, EmbeddingRequest, Encoding},
     fields::{Body, StreamOptions},
     format::ResponseFormat,
     messages::{Content, ContentPart, WireMessage},
+    retrieval::{RetrievalChoice, WireRetrieval},
     sampling::{Logprobs, OneOrMany},
 };
 use super::error::ApiError;
@@ -48,6 +51,8 @@ pub struct CallRequest {
     pub logprobs: bool,
     /// What form the answer must have.
     pub format: ResponseFormat,
+    /// The rows that it is to be answered from.
+    pub retrieval: Option<RetrievalChoice>,
     /// Which adapters answer instead of the model's own.
     pub adapters: AdapterChoice,
     /// Whether the answer is a stream of server-sent events.
@@ -110,6 +115,7 @@ impl CallRequest {
             sampling,
             logprobs,
             format: format::read(body.response_format)?,
+            retrieval: body.retrieval.map(|field| retrieval::read(&field)).transpose()?,
             adapters: adapters::read(body.adapter_id, body.adapter_source, body.merged_adapters)?,
             prompt: messages::prompt(endpoint, body.messages, body.prompt)?,
             model: body.model,

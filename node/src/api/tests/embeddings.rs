@@ -82,7 +82,7 @@ async fn a_voucher_pays_once_and_whoever_runs_it_again_finds_the_same() {
     let parts = world.api.serving.parts();
     let attributor = AttributorHandle::start(1, 4).unwrap();
     let reruns = Reruns::new(parts.catalog.clone(), parts.engine.clone(), attributor);
-    let Rerun::Ran(found) = reruns.run(&kept.call.witness(), &body).await.unwrap() else {
+    let Rerun::Ran(found) = reruns.run(&kept.call.witness(), &body, &[]).await.unwrap() else {
         panic!("it was not run")
     };
     assert_eq!(keccak256(&found.text), kept.call.output_hash);

@@ -104,6 +104,7 @@ fn keys(store: &SharedStore, registry: &Registry, folder: &Path) -> Keys {
         deposit_gwei: None,
         daily_limit_gwei: (*name == "poor").then_some(100),
         adapters: Vec::new(),
+        datanets: Vec::new(),
         admin: *name == "root",
         unrecorded: *name == "kim",
     };
@@ -171,6 +172,7 @@ fn deployment() -> Deployment {
         credit_faults: address(25),
         use_faults: address(29),
         model_mixes: address(30),
+        span_indexes: address(30),
         sketch_votes: address(26),
         validator_roll: address(27),
         record_samples: address(28),
@@ -249,6 +251,7 @@ impl Files {
             index_root: report.root,
             index_hash: file_hash(&dir.join(INDEX_FILE)).unwrap(),
             datanets: vec![version],
+            span_hash: None,
         };
         manifest.save(&dir).unwrap();
         Self {
@@ -402,6 +405,7 @@ impl World {
             operator: operator().address(),
             metrics: ServingMetrics::register(&mut metrics),
             places: AdapterPlaces { root: Some(adapters_dir()), hosts: vec!["hub.test".into()] },
+            retrieval: None,
             config: ServingConfig {
                 max_prompt_tokens: 64,
                 max_new_tokens: 400,

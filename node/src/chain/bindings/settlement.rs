@@ -484,6 +484,65 @@ sol! {
         ) external;
     }
 
+    struct OrderProof { uint64 rank; SuffixOpening first; SuffixOpening[] second; }
+    struct MissingProof {
+        uint64 position;
+        LeafOpening[] text;
+        uint64 rank;
+        SuffixOpening[] before;
+        SuffixOpening[] afterwards;
+    }
+
+    #[sol(rpc, abi)]
+    interface ISpanIndexes {
+        enum Tree { Text, Suffixes, Rows }
+        struct Index {
+            bytes32 commitmentHash;
+            address publisher;
+            uint64 disputableUntil;
+            uint64 acceptedAt;
+            uint32 demands;
+            bool struck;
+            uint256 bond;
+        }
+
+        event SpanIndexPublished(
+            bytes32 indexed model, address indexed publisher, SpanCommitment commitment, uint64 acceptedAt
+        );
+        event SpanIndexStruck(bytes32 indexed model, address indexed challenger, uint256 burned, uint256 paid);
+        event LeafDemanded(bytes32 indexed model, Tree tree, uint64 number, address indexed by, uint64 until);
+        event LeafShown(bytes32 indexed model, Tree tree, uint64 number);
+
+        function bond() external view returns (uint256);
+        function demandDeposit() external view returns (uint256);
+        function window() external view returns (uint64);
+        function indexOf(bytes32 model) external view returns (Index memory);
+        function isPaying(bytes32 model, uint64 time) external view returns (bool);
+        function publish(bytes32 model, SpanCommitment calldata commitment) external payable;
+        function proveDisorder(bytes32 model, SpanCommitment calldata commitment, OrderProof calldata proof) external;
+        function proveMissing(bytes32 model, SpanCommitment calldata commitment, MissingProof calldata proof) external;
+        function proveRow(
+            bytes32 model,
+            SpanCommitment calldata commitment,
+            uint32 row,
+            LeafOpening calldata opening,
+            LeafOpening[] calldata cluster,
+            CitedRow calldata datanetRow,
+            bytes32[] calldata datanetProof
+        ) external;
+        function demand(bytes32 model, SpanCommitment calldata commitment, Tree tree, uint64 number)
+            external payable;
+        function answer(
+            bytes32 model,
+            SpanCommitment calldata commitment,
+            Tree tree,
+            uint64 number,
+            LeafOpening calldata opening
+        ) external;
+        function proveUnanswered(bytes32 model, Tree tree, uint64 number) external;
+        function withdrawBond(bytes32 model) external;
+    }
+
     #[sol(rpc, abi)]
     interface IFactorFaults {
         function proveFactor(bytes32 batch, CellOpening calldata ledger, bytes32 model) external;

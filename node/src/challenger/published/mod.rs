@@ -18,10 +18,10 @@ use tracing::{error, info, warn};
 
 pub use answers::IndexAnswerer;
 
+pub(super) use self::rows::Rows;
 use self::{
     faults::Audit,
     proofs::{Claim, Maker, Proof},
-    rows::Rows,
 };
 use super::{indexes::Index, pauses::Pauses};
 use crate::{

@@ -17,6 +17,7 @@ use crate::{
     Error, Result,
     chain::bindings::IIndexDisputes::{self, DatanetRow},
     datanet::{Datanet, Row},
+    factory::EarnerMap,
     registry::{DatanetRef, Registry, Role},
 };
 
@@ -41,7 +42,7 @@ impl Place {
 
 /// What is known of a model's Datanet versions, in the model's order.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(in crate::challenger) struct Rows {
     /// Rows of each, and the rows themselves where they are here.
     versions: Vec<(u32, Option<Arc<Datanet>>)>,
     /// The first row of each cluster among the rows that are here.
@@ -56,7 +57,7 @@ impl Rows {
     ///
     /// # Errors
     /// [`Error::Store`], also if a version is not indexed.
-    pub(super) fn load(
+    pub(in crate::challenger) fn load(
         registry: &Registry,
         folders: &[PathBuf],
         of: &[DatanetRef],
@@ -101,6 +102,16 @@ impl Rows {
             }
         }
         Ok(())
+    }
+
+    /// The versions in the model's order; `None` unless all are here.
+    pub(in crate::challenger) fn all(&self) -> Option<Vec<&Datanet>> {
+        self.versions.iter().map(|(_, rows)| rows.as_deref()).collect()
+    }
+
+    /// Contributors that are registered.
+    pub(in crate::challenger) const fn earners(&self) -> &EarnerMap {
+        &self.earners
     }
 
     /// How many of the versions are here.

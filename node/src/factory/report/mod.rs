@@ -32,7 +32,7 @@ use crate::{
     datanet::Datanet,
 };
 use figures::Predictions;
-use outcomes::{Outcomes, Runs};
+use outcomes::Runs;
 use recipe::{Recipe, Sets};
 
 pub use file::{Correlation, FigureBps, Protocol, REPORT_FILE, Report, ReportedModel};

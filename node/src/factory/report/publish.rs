@@ -6,7 +6,7 @@ use alloy::primitives::{B256, U256};
 
 use super::{Report, refused};
 use crate::{
-    Error, Result,
+    Result,
     catalog::ModelManifest,
     chain::bindings::{
         IBondedFigures::{self, Figure, Kind},

@@ -30,7 +30,7 @@ impl Worker {
             self.terms(&voucher.call)?,
             self.payees(&voucher.call)?,
             &served.scores,
-            Uses { mix, ..Uses::default() },
+            Uses { mix, ..served.uses.clone() },
         )?;
         if record.fee() > flight.max_fee {
             return Err(Error::Money(format!(

@@ -63,7 +63,7 @@ impl Worker {
         batch.put_row(Table::Channels, channel.as_slice(), &channel_row);
         self.store.write(batch)?;
         self.channels.insert(channel, totals);
-        *self.epochs.entry(flight.epoch).or_default() += 1;
+        *self.epochs.entry(flight.epoch).or_default() += super::room(call.record.sections());
         Ok(Recorded { call, receipt, signature: receipt_signature, answer: row.answer })
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy::primitives::{U256, keccak256};
+use attribution::settle::Uses;
 use node::{
     Error,
     chain::bindings::{
@@ -51,6 +52,7 @@ async fn serve(market: &Market, node: &Operator, seed: u64) -> Recorded {
         output_hash: keccak256(&text),
         sketch: vec![1, -2, 3],
         scores: Vec::new(),
+        uses: Uses::default(),
         request: seed.to_be_bytes().to_vec(),
         answer: StoredAnswer {
             is_chat: true,
@@ -58,6 +60,8 @@ async fn serve(market: &Market, node: &Operator, seed: u64) -> Recorded {
             text,
             finish: Finish::Stop,
             logprobs: None,
+            spans: Vec::new(),
+            retrieval: None,
         }
         .to_bytes(),
     };

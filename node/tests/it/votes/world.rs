@@ -6,6 +6,7 @@ use alloy::{
     primitives::{Address, B256, U256, keccak256},
     signers::{SignerSync, local::PrivateKeySigner},
 };
+use attribution::settle::Uses;
 use inference::{
     engine::{Engine, EngineConfig, EngineHandle},
     model::Decoder,
@@ -218,6 +219,7 @@ impl World {
             operator: self.market.operator.address(),
             metrics: ServingMetrics::register(metrics),
             places: node::serving::AdapterPlaces::default(),
+            retrieval: None,
             config: ServingConfig {
                 max_prompt_tokens: 256,
                 max_new_tokens: 64,
@@ -271,7 +273,7 @@ pub(super) async fn serve_falsely(
         signature: [0; 65],
         sketch: vec![],
     };
-    let Rerun::Ran(mut outcome) = world.reruns.run(&witness, body).await.unwrap() else { panic!() };
+    let Rerun::Ran(mut outcome) = world.reruns.run(&witness, body, &[]).await.unwrap() else { panic!() };
     assert!(outcome.sketch.iter().any(|&value| value != 0));
     let first = &mut outcome.sketch[0];
     *first = if *first > 0 { *first - 2 } else { *first + 2 };
@@ -285,6 +287,7 @@ pub(super) async fn serve_falsely(
         output_hash: keccak256(text.as_bytes()),
         sketch: outcome.sketch,
         scores: index.contributors().iter().map(|c| c.earner).zip(scores).collect(),
+        uses: Uses::default(),
         request: body.to_vec(),
         answer: StoredAnswer {
             is_chat: true,
@@ -292,6 +295,8 @@ pub(super) async fn serve_falsely(
             text,
             finish: Finish::Stop,
             logprobs: None,
+            spans: Vec::new(),
+            retrieval: None,
         }
         .to_bytes(),
     };

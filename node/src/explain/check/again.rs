@@ -1,0 +1,86 @@
+//! Runs the model on the request again.
+
+use alloy::primitives::{B256, keccak256};
+use attribution::settle::Witness;
+
+use super::{Checker, Claimed};
+use crate::{
+    Result,
+    explain::finding::Report,
+    votes::{Outcome, Rerun, is_false},
+};
+
+const WHAT: [&str; 3] = ["answer again", "tokens again", "sketch again"];
+
+impl Checker {
+    /// What running the call again gives, if request and model are here.
+    pub(super) async fn again(
+        &self,
+        report: &mut Report,
+        claimed: &Claimed<'_>,
+        witness: &Witness,
+    ) -> Result<()> {
+        let mut skip = |why: &str| WHAT.iter().for_each(|what| report.skip(what, why));
+        let Some(reruns) = &self.reruns else {
+            skip("no model is here");
+            return Ok(());
+        };
+        let Some(request) = claimed.request else {
+            skip("the request is not here");
+            return Ok(());
+        };
+        if keccak256(request) != B256::new(witness.prompt_hash) {
+            skip("the request is another");
+            return Ok(());
+        }
+        let found = match reruns.run(witness, request).await? {
+            Rerun::Ran(found) => found,
+            Rerun::UnknownModel => {
+                skip("the model's folder is not here");
+                return Ok(());
+            }
+            Rerun::Impossible(why) => {
+                for what in WHAT {
+                    report.note(what, false, format!("no node answers such a request: {why}"));
+                }
+                return Ok(());
+            }
+        };
+        let record = &claimed.explanation.record;
+        let output = keccak256(&found.text);
+        let agrees = output == B256::new(witness.output_hash);
+        let detail = if agrees { "the same text".into() } else { another(claimed, &found) };
+        report.note(WHAT[0], agrees, detail);
+        let tokens = |counts: (u64, u64)| format!("{} + {}", counts.0, counts.1);
+        let said = (record.tokens_in, record.tokens_out);
+        report.compare(WHAT[1], &tokens(said), &tokens((found.tokens_in, found.tokens_out)));
+        sketch(report, &witness.sketch, &found);
+        Ok(())
+    }
+}
+
+/// Where another answer begins to be another.
+fn another(claimed: &Claimed<'_>, found: &Outcome) -> String {
+    let Some(answer) = claimed.answer else { return "another text".into() };
+    let same = answer.iter().zip(&found.text).take_while(|(a, b)| a == b).count();
+    let rest = String::from_utf8_lossy(&found.text[same..]);
+    let rest: String = rest.chars().take(40).collect();
+    format!("another text from byte {same} on: {rest:?}")
+}
+
+/// Coordinates of the sketch that differ, against what numeric profiles may differ by.
+fn sketch(report: &mut Report, claimed: &[i8], found: &Outcome) {
+    let like = |sketch: &[i8]| Outcome { sketch: sketch.to_vec(), ..found.clone() };
+    let is_same = !is_false(&like(claimed), found);
+    if claimed.len() != found.sketch.len() {
+        return report.compare(WHAT[2], &claimed.len(), &found.sketch.len());
+    }
+    let distances = claimed.iter().zip(&found.sketch).map(|(a, b)| a.abs_diff(*b));
+    let differ = distances.clone().filter(|&distance| distance > 0).count();
+    let (all, largest) = (claimed.len(), distances.max().unwrap_or(0));
+    let detail = match differ {
+        0 => format!("all {all} coordinates"),
+        _ => format!("{differ} of {all} coordinates differ, by up to {largest}; 1% may, by 1"),
+    };
+    report.note(WHAT[2], is_same, detail);
+}

@@ -1,0 +1,132 @@
+//! A Datanet version's way into the library.
+
+use std::time::{Duration, Instant};
+
+use attribution::{
+    retrieval::{DatanetVersion, Edition, Known, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, Row},
+    settle::Hash,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Retrieval,
+    journal::Journal,
+    rows::{indexed, is_canonical},
+};
+use crate::{Error, Result, datanet::Datanet};
+
+/// Rows that are encoded together, and after which vectors are written down.
+const CHUNK: usize = 32;
+/// How often progress is told.
+const TELL: Duration = Duration::from_secs(5);
+
+/// Indexes the canonical rows of a version. Vectors of rows that the Datanet's newest version here has
+/// too are taken from it; those computed before the node was stopped, from its journal. A row that
+/// cannot be indexed (empty, too long, no text to the encoder) is left out and told of. Returns how
+/// many are searchable.
+///
+/// - `registered`: [`Edition::registered`]
+///
+/// # Errors
+/// [`Error::Stopped`] if `stop` is cancelled, after which it is taken up again; [`Error::Settle`] or
+/// [`Error::Io`] if files cannot be written.
+pub(super) fn index(
+    retrieval: &Retrieval,
+    datanet: &Datanet,
+    registered: u64,
+    stop: &CancellationToken,
+) -> Result<usize> {
+    let (id, number) = (datanet.manifest.id, datanet.manifest.version);
+    let edition = Edition {
+        version: DatanetVersion { datanet: id.0, version: number },
+        registered,
+        private: retrieval.is_private(id),
+    };
+    let library = retrieval.library();
+    let path = retrieval.journals().join(format!("{}-{number}", hex::encode(id)));
+    let mut vectors = Vectors {
+        retrieval,
+        known: library.known(id.0)?,
+        journal: Journal::open(&path, retrieval.encoder().dimension())?,
+    };
+    let rows: Vec<Row> =
+        datanet.canonical().filter(|row| is_canonical(row)).map(indexed).filter(fits).collect();
+    let mut builder = library.begin(edition)?;
+    let (mut told, mut done) = (Instant::now(), 0);
+    for chunk in rows.chunks(CHUNK) {
+        if stop.is_cancelled() {
+            return Err(Error::Stopped("indexing"));
+        }
+        for (row, vector) in chunk.iter().zip(vectors.of(chunk)?) {
+            if let Some(vector) = vector {
+                builder.push(row, &vector)?;
+            }
+        }
+        done += chunk.len();
+        retrieval.metrics().pending(rows.len() - done);
+        if told.elapsed() >= TELL {
+            told = Instant::now();
+            tracing::info!(target: "node::retrieval", datanet = %id, version = number, done, of = rows.len(), "indexing");
+        }
+    }
+    let searchable = builder.rows() as usize;
+    library.put(builder)?;
+    vectors.journal.finish()?;
+    retrieval.count();
+    Ok(searchable)
+}
+
+/// Whether a row is within the library's bounds.
+fn fits(row: &Row) -> bool {
+    let fits = (1..=MAX_TEXT_BYTES).contains(&row.text.len()) && row.source.len() <= MAX_SOURCE_BYTES;
+    if !fits {
+        tracing::warn!(target: "node::retrieval", row = row.index, "a row is not indexed: its text is empty or too long");
+    }
+    fits
+}
+
+/// Where vectors come from.
+struct Vectors<'a> {
+    retrieval: &'a Retrieval,
+    known: Option<Known>,
+    journal: Journal,
+}
+
+impl Vectors<'_> {
+    /// The vector of each row; `None` for one that has none.
+    fn of(&mut self, rows: &[Row]) -> Result<Vec<Option<Vec<i8>>>> {
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            let journalled = self.journal.vector(&row.row_hash).map(<[i8]>::to_vec);
+            found.push(match (journalled, &self.known) {
+                (None, Some(known)) => known.vector(&row.row_hash)?,
+                (journalled, _) => journalled,
+            });
+        }
+        let missing: Vec<usize> = (0..rows.len()).filter(|at| found[*at].is_none()).collect();
+        let texts: Vec<&str> = missing.iter().map(|at| rows[*at].text.as_str()).collect();
+        let mut computed: Vec<(Hash, Vec<i8>)> = Vec::with_capacity(missing.len());
+        for (at, vector) in missing.into_iter().zip(self.encoded(&texts)) {
+            if let Some(vector) = &vector {
+                computed.push((rows[at].row_hash, vector.clone()));
+            } else {
+                let row = rows[at].index;
+                tracing::warn!(target: "node::retrieval", row, "a row is not indexed: it has no vector");
+            }
+            found[at] = vector;
+        }
+        self.journal.add(&computed)?;
+        self.retrieval.metrics().encoded(computed.len());
+        Ok(found)
+    }
+
+    /// One text that cannot be encoded does not keep the others out.
+    fn encoded(&self, texts: &[&str]) -> Vec<Option<Vec<i8>>> {
+        let encoder = self.retrieval.encoder();
+        if let Ok(vectors) = encoder.encode_int8(texts) {
+            return vectors.into_iter().map(Some).collect();
+        }
+        let one = |text: &&str| encoder.encode_int8(&[*text]).ok().and_then(|mut one| one.pop());
+        texts.iter().map(one).collect()
+    }
+}
