@@ -62,7 +62,8 @@ impl Builder<'_> {
     fn explanation(&self, rows: usize, has_text: bool) -> Result<Explanation> {
         let registry = self.sources.registry;
         let call = &self.recorded.call;
-        let said = statement(self.recorded, registry.contracts().epoch_seconds, Vec::new());
+        let epoch_seconds = registry.contracts().epoch_seconds;
+        let said = statement(self.recorded, &[], epoch_seconds, Vec::new());
         let channel = registry.channel(call.voucher.channelId)?;
         let text = if has_text { Some(self.text()?) } else { None };
         Ok(Explanation {

@@ -149,9 +149,9 @@ impl Book {
                     self.left.push((model, row.amount));
                 }
             }
-            Info::Payout { influence, flat, reputation, rows, .. } => {
+            Info::Payout { influence, flat, factor, rows, .. } => {
                 if let Account::Balance(balance) = row.account {
-                    let (net, factor) = (row.value.saturating_neg(), reputation);
+                    let net = row.value.saturating_neg();
                     self.payouts.push(BookPayout { balance, net, influence, flat, factor, rows });
                 }
             }
@@ -215,8 +215,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use attribution::settle::{
-        BatchHeader, BatchInputs, Call, Carries, ChannelId, ModelId, ModelOwner, Payees, Price,
-        Record, Split, Terms, build,
+        BatchHeader, BatchInputs, Call, Carries, ChannelId, Factors, ModelId, ModelOwner, Payees,
+        Price, Record, Split, Terms, build,
     };
 
     use super::*;
@@ -245,13 +245,14 @@ mod tests {
         let records = [record(1, 9, &[(5, 40), (6, -30), (7, 10)]), record(2, 8, &[(5, 3)])];
         let rows = BTreeMap::from([(EarnerIndex(5), 2), (EarnerIndex(6), 1), (EarnerIndex(7), 1)]);
         let weights = BTreeMap::from([(ModelId([9; 32]), rows.clone()), (ModelId([8; 32]), rows)]);
-        let reputation = BTreeMap::from([(EarnerIndex(5), 8_000)]);
+        let factors =
+            Factors { reputation: BTreeMap::from([(EarnerIndex(5), 8_000)]), ..Factors::default() };
         let ledger = build(&BatchInputs {
             header: BatchHeader::default(),
             carries: &Carries::new(),
             records: &records,
             weights: &weights,
-            reputation: &reputation,
+            factors: &factors,
         })
         .unwrap();
 

@@ -33,10 +33,14 @@ impl Checker {
             skip("the request is another");
             return Ok(());
         }
-        let found = match reruns.run(witness, request).await? {
+        let found = match reruns.run(witness, request, claimed.answer.unwrap_or_default()).await? {
             Rerun::Ran(found) => found,
             Rerun::UnknownModel => {
                 skip("the model's folder is not here");
+                return Ok(());
+            }
+            Rerun::UnknownRows(_) => {
+                skip("the rows that it was answered from are not here");
                 return Ok(());
             }
             Rerun::Impossible(why) => {
