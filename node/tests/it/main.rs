@@ -10,6 +10,7 @@ mod claims;
 mod clients;
 mod damage;
 mod eigenda;
+mod explain;
 mod figures;
 mod index;
 mod kills;
