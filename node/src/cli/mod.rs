@@ -9,6 +9,7 @@ mod graph;
 mod index;
 mod progress;
 mod register;
+mod report;
 mod serve;
 mod train;
 
@@ -49,7 +50,8 @@ enum Command {
     Datanet(datanet::DatanetArguments),
     /// Train an adapter on a Datanet.
     Train(train::TrainArguments),
-    /// Build the influence index of an adapter, check one, or show what it holds.
+    /// Build the influence index of an adapter, check one, show what it holds,
+    /// or report how true it is.
     Index(index::IndexArguments),
     /// Explain a recorded answer: whose rows it is owed to, and what they are paid; compute it again.
     Attribute(attribute::AttributeArguments),

@@ -12,4 +12,5 @@ mod index;
 mod keys;
 mod reads;
 mod refusals;
+mod retrieval;
 mod world;
