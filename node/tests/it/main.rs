@@ -14,6 +14,7 @@ mod index;
 mod kills;
 mod market;
 mod recorder;
+mod retrieval;
 mod settlement;
 mod span_indexes;
 mod spans;

@@ -10,4 +10,5 @@ mod hostile;
 mod keys;
 mod reads;
 mod refusals;
+mod retrieval;
 mod world;

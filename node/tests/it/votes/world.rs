@@ -31,6 +31,7 @@ use node::{
     metrics::ServingMetrics,
     recorder::{Admission, Recorded, ServedCall},
     registry::Role,
+    retrieval::{DatanetRows, Retrieval},
     serving::{Admitted, Finish, Progress, Serving, ServingConfig, ServingParts, StoredAnswer},
     store::MemoryStore,
     votes::{Rerun, Reruns},
@@ -162,7 +163,8 @@ impl World {
         let catalog = Catalog::load(&engine, &tiny(), &dirs, &peer.registry).unwrap();
         let catalog = Arc::new(catalog);
         let attributor = AttributorHandle::start(1, 8).unwrap();
-        let reruns = Reruns::new(Arc::clone(&catalog), engine.clone(), attributor);
+        let rows = DatanetRows::new(peer.registry, &[folder.path().join("datanet")]);
+        let reruns = Reruns::new(Arc::clone(&catalog), engine.clone(), attributor).with_rows(rows);
         let votes = deployment.sketch_votes;
         Self { model: market.model, market, catalog, engine, reruns, votes, folder }
     }
@@ -183,13 +185,25 @@ impl World {
     }
 
     pub(super) fn voucher(&self, body: &[u8], seed: u64, time: u64, ceiling: u64) -> SignedVoucher {
+        self.voucher_for(body, seed, time, ceiling, 12)
+    }
+
+    /// A voucher for so many tokens.
+    pub(super) fn voucher_for(
+        &self,
+        body: &[u8],
+        seed: u64,
+        time: u64,
+        ceiling: u64,
+        max_tokens: u64,
+    ) -> SignedVoucher {
         let (payer, channel) = &self.market.channels[0];
         let call = Call {
             modelId: self.model,
             priceVersion: 1,
             promptHash: keccak256(body),
             seed,
-            maxTokens: 12,
+            maxTokens: max_tokens,
             time,
         };
         let voucher = Voucher { channelId: *channel, ceiling, call };
@@ -203,12 +217,28 @@ impl World {
         self.serving_of(node, catalog, &mut MetricsRegistry::default())
     }
 
+    /// Serves from a library of rows too.
+    pub(super) fn serving_with(&self, node: &Operator, retrieval: Option<Retrieval>) -> Serving {
+        let catalog = Arc::clone(&self.catalog);
+        self.serving_over(node, catalog, &mut MetricsRegistry::default(), retrieval)
+    }
+
     /// Serves the models of another catalog.
     pub(super) fn serving_of(
         &self,
         node: &Operator,
         catalog: Arc<Catalog>,
         metrics: &mut MetricsRegistry,
+    ) -> Serving {
+        self.serving_over(node, catalog, metrics, None)
+    }
+
+    fn serving_over(
+        &self,
+        node: &Operator,
+        catalog: Arc<Catalog>,
+        metrics: &mut MetricsRegistry,
+        retrieval: Option<Retrieval>,
     ) -> Serving {
         Serving::new(ServingParts {
             catalog,
@@ -219,9 +249,9 @@ impl World {
             operator: self.market.operator.address(),
             metrics: ServingMetrics::register(metrics),
             places: node::serving::AdapterPlaces::default(),
-            retrieval: None,
+            retrieval,
             config: ServingConfig {
-                max_prompt_tokens: 256,
+                max_prompt_tokens: 400,
                 max_new_tokens: 64,
                 max_requests: 8,
                 timeout: Duration::from_secs(600),
@@ -273,7 +303,9 @@ pub(super) async fn serve_falsely(
         signature: [0; 65],
         sketch: vec![],
     };
-    let Rerun::Ran(mut outcome) = world.reruns.run(&witness, body, &[]).await.unwrap() else { panic!() };
+    let Rerun::Ran(mut outcome) = world.reruns.run(&witness, body, &[]).await.unwrap() else {
+        panic!()
+    };
     assert!(outcome.sketch.iter().any(|&value| value != 0));
     let first = &mut outcome.sketch[0];
     *first = if *first > 0 { *first - 2 } else { *first + 2 };
