@@ -16,6 +16,8 @@ mod market;
 mod recorder;
 mod retrieval;
 mod settlement;
+mod span_indexes;
+mod spans;
 mod store;
 mod strikes;
 mod votes;

@@ -9,4 +9,5 @@ mod peer;
 mod world;
 
 pub(crate) use citations::encoder;
-pub(crate) use world::{publish, tiny};
+pub(crate) use peer::{Peer, funded, validator};
+pub(crate) use world::{adapter, publish, tiny};

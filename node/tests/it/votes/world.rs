@@ -70,7 +70,7 @@ fn settings(name: &str) -> RegisterSettings {
 }
 
 /// Trains nothing: an adapter as it is before training has gradients of its own.
-pub(super) fn adapter(dir: &Path, seed: u64) {
+pub(crate) fn adapter(dir: &Path, seed: u64) {
     let decoder = Decoder::load(&tiny()).unwrap();
     let target_modules = vec!["q_proj".to_owned(), "v_proj".to_owned()];
     let config = LoraConfig { rank: 2, alpha: 4.0, target_modules };
