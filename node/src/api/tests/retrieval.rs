@@ -208,6 +208,7 @@ async fn whoever_has_the_rows_runs_an_answer_again_and_sees_changed_sources() {
         tokens_out: call.tokens_out.into(),
         sketch: kept.call.sketch.clone(),
         spans: Vec::new(),
+        citations: Some(kept.call.record.uses().citations.clone()),
     };
     assert_eq!(found, expected);
 
