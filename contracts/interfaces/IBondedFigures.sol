@@ -116,6 +116,18 @@ interface IBondedFigures {
         bool bondHeld;
     }
 
+    /// @param panelStake of all who may vote (wei)
+    /// @param revealedStake of which revealed
+    /// @param falseStake of which for False
+    /// @param commitEndsAt end of the time to commit, when that to reveal begins
+    struct Vote {
+        uint128 panelStake;
+        uint128 revealedStake;
+        uint128 falseStake;
+        uint64 commitEndsAt;
+        uint64 revealEndsAt;
+    }
+
     /// @dev Thrown at construction, when a parameter is zero or above its most.
     error ParameterOutOfRange();
     /// @dev Thrown at construction, when stake that leaves while a vote is open could be gone at its end.
@@ -209,6 +221,9 @@ interface IBondedFigures {
 
     /// @notice A figure; all zero if there is none.
     function figureOf(uint256 figure) external view returns (Figure memory);
+
+    /// @notice How the vote on a challenged figure is; all zero if nobody challenged it.
+    function voteOf(uint256 figure) external view returns (Vote memory);
 
     /// @notice A validator's ballot on a challenged figure.
     function ballotOf(uint256 figure, address validator) external view returns (ISketchVotes.Ballot memory);

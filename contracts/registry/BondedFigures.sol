@@ -119,6 +119,18 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
     }
 
     /// @inheritdoc IBondedFigures
+    function voteOf(uint256 figure) external view returns (Vote memory) {
+        PanelVote.Panel storage panel = _panels[figure];
+        return Vote({
+            panelStake: panel.stake,
+            revealedStake: panel.revealedStake,
+            falseStake: panel.falseStake,
+            commitEndsAt: panel.commitEndsAt,
+            revealEndsAt: panel.revealEndsAt
+        });
+    }
+
+    /// @inheritdoc IBondedFigures
     function ballotOf(uint256 figure, address validator) external view returns (ISketchVotes.Ballot memory) {
         return _panels[figure].ballots[validator];
     }

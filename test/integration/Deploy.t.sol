@@ -5,6 +5,7 @@ import {IEarnerRegistry} from "../../contracts/interfaces/IEarnerRegistry.sol";
 import {IPayoutVerifier} from "../../contracts/interfaces/IPayoutVerifier.sol";
 import {ISettlement} from "../../contracts/interfaces/ISettlement.sol";
 import {G1Point, G2Point, Kzg} from "../../contracts/libraries/Kzg.sol";
+import {BondedFigures} from "../../contracts/registry/BondedFigures.sol";
 import {EarnerIndex} from "../../contracts/types/Ids.sol";
 import {Deploy} from "../../script/Deploy.s.sol";
 import {Base} from "../Base.t.sol";
@@ -60,6 +61,30 @@ contract DeployTest is Base {
         assertEq(settlement.owner(), owner);
         assertEq(disputes.owner(), owner);
         assertEq(fees.owner(), owner);
+    }
+
+    function test_deploy_wiresFigures() public {
+        Deploy script = new Deploy();
+        Deploy.Config memory config = _config();
+        config.defaultInfluenceBps = 5000;
+        Deploy.Deployment memory deployed = script.deploy(config, address(script));
+        BondedFigures figures = deployed.figures;
+
+        assertEq(address(figures.models()), address(deployed.models));
+        assertEq(address(figures.earners()), address(deployed.earners));
+        assertEq(address(figures.roll()), address(deployed.roll));
+        assertEq(figures.owner(), owner);
+        assertEq(figures.bond(), config.figureBond);
+        assertEq(figures.window(), config.figureWindow);
+        assertEq(figures.defaultInfluenceAt(0), 5000);
+        assertTrue(deployed.staking.isSlasher(address(figures)));
+        assertEq(address(deployed.faults.factors.figures()), address(figures));
+        assertTrue(deployed.disputes.isFaultContract(address(deployed.faults.factors)));
+
+        string memory json = script.describe(config, deployed);
+        assertEq(vm.parseJsonAddress(json, ".contracts.BondedFigures"), address(figures));
+        assertEq(vm.parseJsonAddress(json, ".contracts.FactorFaults"), address(deployed.faults.factors));
+        assertEq(vm.parseJsonUint(json, ".parameters.defaultInfluenceBps"), 5000);
     }
 
     function test_deploy_belongsToADeployerThatIsTheOwnerAtOnce() public {
@@ -129,6 +154,8 @@ contract DeployTest is Base {
         assertEq(config.identity.x, 1);
         assertEq(config.identity.y, 2);
         assertGt(config.withdrawDelay, config.epochSeconds);
+        assertEq(config.defaultInfluenceBps, 5000);
+        assertEq(config.figurePeriod, config.votePeriod);
         assertTrue(Kzg.isValid(config.tauG2), "EigenDA's tau");
     }
 

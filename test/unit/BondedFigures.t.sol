@@ -180,6 +180,12 @@ contract BondedFiguresTest is BondedFiguresBase {
         uint256 figure = _postReport();
         _vote(figure, [HOLDS, HOLDS, HOLDS]);
         assertEq(figures.influenceAt(model, type(uint64).max), DEFAULT_INFLUENCE, "while voted on");
+        IBondedFigures.Vote memory vote = figures.voteOf(figure);
+        assertEq(vote.panelStake, 9000 ether);
+        assertEq(vote.revealedStake, 9000 ether);
+        assertEq(vote.falseStake, 0);
+        assertEq(vote.commitEndsAt, START + COMMIT_PERIOD);
+        assertEq(vote.revealEndsAt, START + COMMIT_PERIOD + REVEAL_PERIOD);
 
         figures.resolve(figure);
         vm.snapshotGasLastCall("BondedFigures", "resolve");

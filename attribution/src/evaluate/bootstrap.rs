@@ -38,6 +38,29 @@ pub fn bootstrap(
     Some(Interval { value, low: quantile(&values, 0.025)?, high: quantile(&values, 0.975)? })
 }
 
+/// [`bootstrap`] over two samples that are crossed, each drawn anew: what is measured once for every
+/// pair, as queries on models, is not one sample of independent elements (Owen 2007, the pigeonhole
+/// bootstrap).
+///
+/// `None` if the samples themselves have no value or no resample has one.
+pub fn bootstrap_both(
+    first: usize,
+    second: usize,
+    resamples: usize,
+    seed: u64,
+    mut statistic: impl FnMut(&[usize], &[usize]) -> Option<f64>,
+) -> Option<Interval> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ u64::MAX);
+    let mut other: Vec<usize> = (0..second).collect();
+    let mut is_sample = true;
+    bootstrap(first, resamples, seed, |drawn| {
+        if !std::mem::take(&mut is_sample) {
+            other.iter_mut().for_each(|element| *element = rng.random_range(0..second));
+        }
+        statistic(drawn, &other)
+    })
+}
+
 /// [`bootstrap`] of the mean of `values`; `None` if there is none.
 #[must_use]
 pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: u64) -> Option<Interval> {
@@ -81,5 +104,22 @@ mod tests {
         assert!(((found.high - found.low) / expected - 1.0).abs() < 0.06, "{found:?}");
         assert_eq!(bootstrap_mean(&values, 4000, 1), Some(found));
         assert_eq!(bootstrap_mean(&[], 10, 1), None);
+    }
+
+    #[test]
+    fn crossed_samples_vary_in_both_ways() {
+        // A mean of a_i + b_j: its variance is that of both means, whatever the other's size.
+        let a: Vec<f64> = (0..200).map(|i| (f64::from(i) + 0.5) / 200.0).collect();
+        let b = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5];
+        let mean = |values: &[f64], drawn: &[usize]| {
+            drawn.iter().map(|&i| values[i]).sum::<f64>() / drawn.len() as f64
+        };
+        let both = bootstrap_both(200, 8, 4000, 1, |i, j| Some(mean(&a, i) + mean(&b, j))).unwrap();
+        // sqrt(1/12/200 + 1.3125/8), the variance of b being (8^2 - 1) / 12 / 4.
+        let expected = 2.0 * 1.96 * (1.0f64 / 2400.0 + 1.3125 / 8.0).sqrt();
+        assert!((both.value - 2.25).abs() < 1e-12);
+        assert!(((both.high - both.low) / expected - 1.0).abs() < 0.06, "{both:?}");
+        let of_first = bootstrap_both(200, 1, 4000, 1, |i, _| Some(mean(&a, i)));
+        assert_eq!(of_first, bootstrap_mean(&a, 4000, 1));
     }
 }

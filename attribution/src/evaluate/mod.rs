@@ -15,7 +15,7 @@ mod ranks;
 
 pub use self::{
     auc::auc,
-    bootstrap::{Interval, bootstrap, bootstrap_mean},
+    bootstrap::{Interval, bootstrap, bootstrap_both, bootstrap_mean},
     lds::{Subsets, lds},
     loss_rise::{loss_rise, top_rows},
     pay::{Clamp, Pay, PayRule, pay},

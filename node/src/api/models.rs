@@ -12,6 +12,7 @@ use super::{Api, auth, error::ApiError, openapi::ErrorBody, read::Answer};
 use crate::{
     catalog::ServedModel,
     keys::{ApiKey, Caller},
+    registry::{FigureKind, ModelView, ReportView},
 };
 
 /// Public models, and the caller's own adapters.
@@ -78,6 +79,7 @@ fn model_json(api: &Api, model: &ServedModel) -> Result<Option<Value>, ApiError>
         "index_root": view.index_root,
         "earning": earning_from.is_some_and(|from| from <= parts.registry.head().timestamp),
         "earning_from": earning_from,
+        "influence": influence(api, &view)?,
         "price": {
             "inputRate": view.price.inputRate.to_string(),
             "outputRate": view.price.outputRate.to_string(),
@@ -88,6 +90,29 @@ fn model_json(api: &Api, model: &ServedModel) -> Result<Option<Value>, ApiError>
             json!({ "id": datanet.id, "version": datanet.version })
         }).collect::<Vec<_>>(),
     })))
+}
+
+/// How far pay follows influence now, and by which report; null for a base model, which has none.
+fn influence(api: &Api, view: &ModelView) -> Result<Value, ApiError> {
+    if view.base.is_zero() {
+        return Ok(Value::Null);
+    }
+    let registry = &api.serving.parts().registry;
+    let time = registry.head().timestamp;
+    let report = registry.figure_at(FigureKind::Influence, view.id, time)?;
+    let report = report.and_then(|(figure, view)| {
+        let ReportView { lds_low, lds, lds_high, ceiling, retrainings } = view.report?;
+        Some(json!({
+            "figure": figure,
+            "hash": view.hash,
+            "in_force_from": view.in_force_from,
+            "lds_bps": lds,
+            "lds_interval_bps": [lds_low, lds_high],
+            "ceiling_bps": ceiling,
+            "retrainings": retrainings,
+        }))
+    });
+    Ok(json!({ "bps": registry.influence_at(view.id, time)?, "report": report }))
 }
 
 /// Adapters that only the caller may use, under each of their names.

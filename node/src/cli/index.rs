@@ -14,7 +14,7 @@ use node::{
     factory::{EarnerMap, IndexSettings, build_index, build_roster, build_spans, earners_on_chain},
 };
 
-use super::progress::bar;
+use super::{progress::bar, report};
 
 /// How the model is to be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,6 +41,8 @@ enum Action {
     Verify(Box<verify::VerifyArguments>),
     /// Show what an index holds.
     Show(verify::ShowArguments),
+    /// Measure how well the index predicts retraining, and post the figures.
+    Report(Box<report::ReportArguments>),
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +91,7 @@ pub(crate) fn run(arguments: IndexArguments) -> eyre::Result<()> {
         Action::Build(arguments) => build(*arguments),
         Action::Verify(arguments) => verify::verify(*arguments),
         Action::Show(arguments) => verify::show(&arguments),
+        Action::Report(arguments) => report::run(&arguments),
     }
 }
 

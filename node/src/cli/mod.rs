@@ -5,9 +5,11 @@ mod attribute;
 mod chat;
 mod claims;
 mod datanet;
+mod graph;
 mod index;
 mod progress;
 mod register;
+mod report;
 mod serve;
 mod train;
 
@@ -48,10 +50,14 @@ enum Command {
     Datanet(datanet::DatanetArguments),
     /// Train an adapter on a Datanet.
     Train(train::TrainArguments),
-    /// Build the influence index of an adapter, check one, or show what it holds.
+    /// Build the influence index of an adapter, check one, show what it holds,
+    /// or report how true it is.
     Index(index::IndexArguments),
     /// Explain a recorded answer: whose rows it is owed to, and what they are paid; compute it again.
     Attribute(attribute::AttributeArguments),
+    /// Show who earned from a call, a model, a Datanet version or a row, and what an account earned
+    /// from.
+    Graph(graph::GraphArguments),
     /// Put a Datanet, a base model or a model on the chain.
     Register(register::RegisterArguments),
     /// Pay earners what they have earned; anyone may.
@@ -107,6 +113,7 @@ pub(crate) fn run(arguments: Arguments) -> eyre::Result<()> {
         Command::Train(arguments) => train::run(arguments),
         Command::Index(arguments) => index::run(arguments),
         Command::Attribute(arguments) => runtime()?.block_on(attribute::run(arguments)),
+        Command::Graph(arguments) => runtime()?.block_on(graph::run(arguments)),
         Command::Register(arguments) => runtime()?.block_on(register::run(arguments)),
         Command::Claims(arguments) => runtime()?.block_on(claims::run(arguments)),
     }

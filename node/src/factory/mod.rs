@@ -1,5 +1,5 @@
 //! From a Datanet to a model that earns: train an adapter, index its influence and its rows' spans,
-//! register it, publish the indexes.
+//! register it, publish the indexes, and report how true its influence is.
 //!
 //! Every step is a function with a progress callback, and a subcommand of the binary.
 
@@ -9,6 +9,7 @@ mod log;
 mod publish;
 mod publish_spans;
 mod register;
+mod report;
 mod roster;
 mod rows;
 mod spans;
@@ -21,6 +22,10 @@ pub use log::{LOG_FILE, SIGNATURE_FILE, SignedLog};
 pub use publish::{IndexPublication, IndexPublisher, StoredIndex};
 pub use publish_spans::{SpanPublication, leaf_opening, span_commitment};
 pub use register::{RegisterSettings, Registered, Registrar, datanet_id, model_id};
+pub use report::{
+    Correlation, FigureBps, Protocol, PublishedReport, REPORT_FILE, Report, ReportProgress,
+    ReportSettings, ReportedModel, measure_report,
+};
 pub use roster::{RosterReport, build_roster};
 pub use rows::{row_example, row_tokens, site_gradients, site_shapes, span_tokens};
 pub use spans::{SpanProgress, SpanReport, build_spans, write_spans};

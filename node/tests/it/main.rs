@@ -10,6 +10,8 @@ mod claims;
 mod clients;
 mod damage;
 mod eigenda;
+mod explain;
+mod figures;
 mod index;
 mod kills;
 mod market;

@@ -1,11 +1,12 @@
 //! Models are called once their influence index is accepted.
 
+use alloy::primitives::{Address, B256};
 use serde_json::{Value, json};
 
 use super::world::{DEPOSIT, Files, NOW, World, base_dir};
 use crate::{
     catalog::Catalog,
-    registry::IndexView,
+    registry::{FigureKind, FigureView, IndexView, ReportView},
     store::{Table, WriteBatch},
 };
 
@@ -58,4 +59,50 @@ async fn a_node_does_not_load_a_model_whose_index_was_struck() {
     let dirs = [Files::shared().model_dir()];
     let refused = Catalog::load(engine, &base_dir(), &dirs, &world.registry).unwrap_err();
     assert!(refused.to_string().contains("index was struck"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_says_how_far_pay_follows_its_influence() {
+    let world = World::start().await;
+    let whole = json!({ "bps": 10_000, "report": null });
+    assert_eq!(listed(&world).await["influence"], whole, "no contract says how much");
+
+    let mut batch = WriteBatch::default();
+    batch.put_row(Table::DefaultInfluence, 0_u64.to_be_bytes(), &5_000_u16);
+    world.api.store.write(batch).unwrap();
+    assert_eq!(listed(&world).await["influence"], json!({ "bps": 5_000, "report": null }));
+
+    let report =
+        ReportView { lds_low: 6_000, lds: 6_500, lds_high: 7_000, ceiling: 5_000, retrainings: 8 };
+    let view = FigureView {
+        kind: FigureKind::Influence,
+        subject: world.model,
+        hash: B256::repeat_byte(5),
+        poster: Address::repeat_byte(6),
+        bps: 7_200,
+        in_force_from: Some(NOW),
+        report: Some(report),
+    };
+    let key = |from: u64| {
+        [&[FigureKind::Influence as u8], world.model.as_slice(), &from.to_be_bytes()].concat()
+    };
+    let mut batch = WriteBatch::default();
+    batch.put_row(Table::Figures, 4_u64.to_be_bytes(), &view);
+    batch.put_row(Table::FiguresInForce, key(NOW), &4_u64);
+    // Announced and not in force yet.
+    batch.put_row(Table::FiguresInForce, key(NOW + 1), &5_u64);
+    world.api.store.write(batch).unwrap();
+    let expected = json!({
+        "bps": 7_200,
+        "report": {
+            "figure": 4,
+            "hash": B256::repeat_byte(5),
+            "in_force_from": NOW,
+            "lds_bps": 6_500,
+            "lds_interval_bps": [6_000, 7_000],
+            "ceiling_bps": 5_000,
+            "retrainings": 8,
+        },
+    });
+    assert_eq!(listed(&world).await["influence"], expected);
 }

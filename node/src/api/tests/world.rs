@@ -205,6 +205,10 @@ impl Files {
         self.folder.path().join("model")
     }
 
+    pub(super) fn datanet(&self) -> Datanet {
+        Datanet::load(&self.folder.path().join("datanet")).unwrap()
+    }
+
     fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (base, dir) = (folder.path().join("base"), folder.path().join("model"));

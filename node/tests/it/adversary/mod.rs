@@ -152,7 +152,7 @@ async fn every_planted_fault_is_struck_and_honest_batches_become_final() {
     aftermath::faults_are_struck(&watch, &cases, &strikes).await;
     let rules: BTreeSet<u8> = strikes.iter().map(|strike| strike.rule).collect();
     // All but Sketch, which validators vote on, and those of uses, which have tests of their own.
-    assert_eq!(rules, (0..Rule::Sketch as u8).collect());
+    assert_eq!(rules, (0..Rule::Sketch as u8).chain([Rule::Factor as u8]).collect());
     aftermath::money_is_where_it_belongs(&watch, &cases, &strikes, &before).await;
     aftermath::table(&cases, &strikes);
     aftermath::payers_are_refunded(&watch, &cases).await;

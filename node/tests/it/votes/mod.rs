@@ -10,4 +10,4 @@ mod world;
 
 pub(crate) use citations::encoder;
 pub(crate) use peer::{Peer, funded, validator};
-pub(crate) use world::{adapter, publish, tiny};
+pub(crate) use world::{World, adapter, publish, serve_falsely, serve_honestly, tiny};

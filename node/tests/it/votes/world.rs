@@ -50,14 +50,14 @@ use crate::{
 pub(super) const WINDOW: u64 = 6 * 3_600;
 
 /// A market whose model is real.
-pub(super) struct World {
-    pub(super) market: Market,
-    pub(super) model: B256,
-    pub(super) catalog: Arc<Catalog>,
-    pub(super) engine: EngineHandle,
-    pub(super) reruns: Reruns,
-    pub(super) votes: Address,
-    pub(super) folder: tempfile::TempDir,
+pub(crate) struct World {
+    pub(crate) market: Market,
+    pub(crate) model: B256,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) engine: EngineHandle,
+    pub(crate) reruns: Reruns,
+    pub(crate) votes: Address,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 pub(crate) fn tiny() -> std::path::PathBuf {
@@ -134,7 +134,7 @@ pub(crate) async fn publish(
 
 impl World {
     /// A world with epochs of so many seconds.
-    pub(super) async fn open(epoch_seconds: u64) -> Self {
+    pub(crate) async fn open(epoch_seconds: u64) -> Self {
         let anvil = Anvil::start(anvil::free_port()).await;
         let deployment = anvil.deploy(epoch_seconds, WINDOW);
         let operator: PrivateKeySigner = KEYS[1].parse().unwrap();
@@ -169,11 +169,11 @@ impl World {
         Self { model: market.model, market, catalog, engine, reruns, votes, folder }
     }
 
-    pub(super) fn blobs(&self) -> std::path::PathBuf {
+    pub(crate) fn blobs(&self) -> std::path::PathBuf {
         self.folder.path().join("blobs")
     }
 
-    pub(super) fn body(&self, text: &str) -> Vec<u8> {
+    pub(crate) fn body(&self, text: &str) -> Vec<u8> {
         serde_json::json!({
             "model": self.model,
             "messages": [{ "role": "user", "content": text }],
@@ -184,7 +184,7 @@ impl World {
         .into_bytes()
     }
 
-    pub(super) fn voucher(&self, body: &[u8], seed: u64, time: u64, ceiling: u64) -> SignedVoucher {
+    pub(crate) fn voucher(&self, body: &[u8], seed: u64, time: u64, ceiling: u64) -> SignedVoucher {
         self.voucher_for(body, seed, time, ceiling, 12)
     }
 
@@ -212,7 +212,7 @@ impl World {
         SignedVoucher { voucher, signature }
     }
 
-    pub(super) fn serving(&self, node: &Operator) -> Serving {
+    pub(crate) fn serving(&self, node: &Operator) -> Serving {
         let catalog = Arc::clone(&self.catalog);
         self.serving_of(node, catalog, &mut MetricsRegistry::default())
     }
@@ -267,7 +267,7 @@ impl World {
 }
 
 /// A call served like any other.
-pub(super) async fn serve_honestly(
+pub(crate) async fn serve_honestly(
     serving: &Serving,
     body: &[u8],
     voucher: SignedVoucher,
@@ -282,7 +282,7 @@ pub(super) async fn serve_honestly(
 }
 
 /// A call recorded with a sketch of which one coordinate is off by two.
-pub(super) async fn serve_falsely(
+pub(crate) async fn serve_falsely(
     world: &World,
     node: &Operator,
     body: &[u8],
