@@ -11,6 +11,7 @@ pub mod earnings;
 mod embeddings;
 pub mod error;
 mod explain;
+mod graph;
 mod info;
 mod models;
 pub mod openapi;
@@ -75,6 +76,7 @@ pub struct Api {
 /// The routes.
 pub fn router(api: Api) -> Router {
     let earnings = earnings::routes(api.earnings.clone());
+    let graph = graph::routes(&api);
     Router::new()
         .route("/v1/chat/completions", post(calls::chat))
         .route("/v1/completions", post(calls::text))
@@ -98,6 +100,7 @@ pub fn router(api: Api) -> Router {
         .layer(DefaultBodyLimit::disable())
         .with_state(api)
         .merge(earnings)
+        .merge(graph)
         .method_not_allowed_fallback(other_method)
 }
 

@@ -67,6 +67,11 @@ pub struct PaymentRequired {
         super::admin::list,
         super::earnings::list,
         super::earnings::one,
+        super::graph::call,
+        super::graph::model,
+        super::graph::datanet,
+        super::graph::row,
+        super::graph::account,
     ),
     components(schemas(super::answer::Statement, super::answer::UnpaidStatement)),
     modifiers(&Key)

@@ -14,6 +14,7 @@ mod pauses;
 mod published;
 mod receipts;
 mod span_evidence;
+mod span_indexes;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use corpora::{Corpora, SpanFiles};
 pub use dossier::Dossier;
 pub use indexes::Indexes;
 pub use published::{IndexAnswerer, IndexChallenger, IndexExamination, index_examination};
+pub use span_indexes::{SpanAnswerer, SpanChallenger, SpanExamination, span_examination};
 
 use crate::{
     Error, Result,

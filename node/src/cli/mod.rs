@@ -5,6 +5,7 @@ mod attribute;
 mod chat;
 mod claims;
 mod datanet;
+mod graph;
 mod index;
 mod progress;
 mod register;
@@ -54,6 +55,9 @@ enum Command {
     Index(index::IndexArguments),
     /// Explain a recorded answer: whose rows it is owed to, and what they are paid; compute it again.
     Attribute(attribute::AttributeArguments),
+    /// Show who earned from a call, a model, a Datanet version or a row, and what an account earned
+    /// from.
+    Graph(graph::GraphArguments),
     /// Put a Datanet, a base model or a model on the chain.
     Register(register::RegisterArguments),
     /// Pay earners what they have earned; anyone may.
@@ -109,6 +113,7 @@ pub(crate) fn run(arguments: Arguments) -> eyre::Result<()> {
         Command::Train(arguments) => train::run(arguments),
         Command::Index(arguments) => index::run(arguments),
         Command::Attribute(arguments) => runtime()?.block_on(attribute::run(arguments)),
+        Command::Graph(arguments) => runtime()?.block_on(graph::run(arguments)),
         Command::Register(arguments) => runtime()?.block_on(register::run(arguments)),
         Command::Claims(arguments) => runtime()?.block_on(claims::run(arguments)),
     }

@@ -95,10 +95,7 @@ fn every_setting_is_in_the_example_and_none_else_is_known() {
             "endpoints key_file prompts budget_gwei deposit_gwei calls_per_epoch max_tokens",
         ),
         ("adapters", "root hosts hub registered resident_mib host_mib disk_mib"),
-        (
-            "retrieval",
-            "encoder library folders private max_rows min_cosine_bps free_per_second",
-        ),
+        ("retrieval", "encoder library folders private max_rows min_cosine_bps free_per_second"),
         (
             "[keys]",
             "name sha256 payer_key_file deposit_gwei daily_limit_gwei datanets admin unrecorded \
@@ -235,14 +232,15 @@ fn paths_are_relative_to_the_file() {
 #[test]
 fn keys_that_cannot_work_are_refused_by_name() {
     let whole = whole();
-    let granted = format!("datanets = [\"0x{}\"]", "07".repeat(32));
+    let grant = |byte: &str| format!("datanets = [\"0x{}\"]", byte.repeat(32));
+    let (granted, other) = (grant("3f"), grant("07"));
     for (from, to, rule) in [
         ("sha256 = \"ba78", "sha256 = \"78", "sha256 of key \"ana\" is not 32 bytes of hex"),
         ("name = \"ana\"", "name = \"\"", "keys.name (bytes) 0 is not in 1..=64"),
         ("daily_limit_gwei = 1000000", "daily_limit_gwei = 0", "keys.daily_limit_gwei 0"),
         ("payer_key_file = \"keys/ana.hex\"", "", "has a deposit but no payer"),
         ("registered = 65536", "registered = 0", "adapters.registered 0 is not in"),
-        ("datanets = []", &granted, "key \"ana\" is granted 0x0707"),
+        (&granted, &other, "key \"ana\" is granted 0x0707"),
         ("max_rows = 16", "max_rows = 65", "retrieval.max_rows 65 is not in 1..=64"),
         ("min_cosine_bps = 1500", "min_cosine_bps = 10001", "retrieval.min_cosine_bps 10001"),
         ("free_per_second = 10", "free_per_second = 0", "retrieval.free_per_second 0"),

@@ -12,6 +12,7 @@ use crate::{
     batcher::SealedBatch,
     committer::Kzg,
     da::SharedAvailability,
+    graph::Ledgers,
     registry::{ArchiveView, EarningsView, Registry},
     standing::ledger_of,
     store::{SharedStore, Table, get_row},
@@ -42,6 +43,11 @@ impl History {
         layer: SharedAvailability,
     ) -> Self {
         Self { store, registry, kzg, layer }
+    }
+
+    pub(super) fn ledgers(&self) -> Ledgers {
+        let (store, registry) = (self.store.clone(), self.registry.clone());
+        Ledgers::new(store, registry, self.kzg.clone(), self.layer.clone())
     }
 
     /// The latest snapshot of a page that is what the chain committed to, with its version; version

@@ -16,6 +16,7 @@ use crate::{
     chain::bindings::{Claim, G1Point},
     committer::Kzg,
     da::SharedAvailability,
+    graph::Ledgers,
     registry::{EarnerView, Registry, Role},
     store::SharedStore,
     worker::blocking,
@@ -107,6 +108,11 @@ impl Earnings {
         let history = History::new(store, registry.clone(), kzg.clone(), layer);
         let openings = Openings::new(kzg.clone());
         Self { registry, kzg, history, pages: Arc::default(), openings }
+    }
+
+    /// The ledgers that earnings come from.
+    pub fn ledgers(&self) -> Ledgers {
+        self.history.ledgers()
     }
 
     /// Up to `limit` earners with indices above `after`, by index, without witnesses.

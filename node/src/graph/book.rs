@@ -170,6 +170,12 @@ impl BookRecord {
         self.pools.iter().fold(0, |sum, pool| sum.saturating_add(pool.amount))
     }
 
+    /// The account of its model's pool.
+    #[must_use]
+    pub fn key(&self) -> ModelKey {
+        ModelKey(*self.model.first_chunk().expect("25 of 31 bytes"))
+    }
+
     /// Whether it is of a model.
     #[must_use]
     pub fn is_of(&self, model: ModelKey) -> bool {

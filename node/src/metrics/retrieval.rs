@@ -41,7 +41,11 @@ impl RetrievalMetrics {
             ("versions", "Datanet versions that are searchable", &metrics.versions),
             ("rows", "Rows that are searchable", &metrics.rows),
             ("bytes", "Bytes of the library on disk", &metrics.bytes),
-            ("pending_rows", "Rows of the version being indexed that are to come", &metrics.pending),
+            (
+                "pending_rows",
+                "Rows of the version being indexed that are to come",
+                &metrics.pending,
+            ),
         ] {
             registry.register(format!("openledger_retrieval_{name}"), help, of.clone());
         }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::pipeline::{Stage, stage};
 use crate::{
     Result,
-    challenger::{Challenger, Corpora, IndexAnswerer, IndexChallenger, Indexes, SpanFiles},
+    challenger::{
+        Challenger, Corpora, IndexAnswerer, IndexChallenger, Indexes, SpanAnswerer, SpanChallenger,
+        SpanFiles,
+    },
     committer::Kzg,
     config::{Config, ShoppingConfig, read_key, read_small},
     da::SharedAvailability,
@@ -68,8 +71,8 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
             folder: config.node.data_dir.join("spans"),
         },
     );
-    let challenger =
-        Challenger::new(store, registry, client, layer, kzg, indexes.clone()).with_spans(corpora);
+    let challenger = Challenger::new(store, registry, client, layer, kzg, indexes.clone())
+        .with_spans(corpora.clone());
     let judge = Judge::new(context.clone(), reruns.clone()).with_ledgers(challenger.clone());
     let mut lines = vec![prompt, vec![stage!(judge)]];
     if config.challenger.enabled {
@@ -79,7 +82,13 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
         let index_challenger =
             IndexChallenger::new(store, registry, client, publisher, &config.node.datanets);
         lines.push(vec![stage!(index_challenger)]);
+        let (store, registry, client) = own();
+        let span_challenger = SpanChallenger::new(store, registry, client, corpora.clone());
+        lines.push(vec![stage!(span_challenger)]);
     }
+    let (store, registry, client) = own();
+    let span_answerer = SpanAnswerer::new(store, registry, client, corpora);
+    lines.push(vec![stage!(span_answerer)]);
     let (store, registry, client) = own();
     let index_answerer =
         IndexAnswerer::new(store, registry, client, indexes, &config.node.datanets);

@@ -75,8 +75,7 @@ pub fn ablate(
             attribution::Error::NotFinite("log-likelihoods")
         })
     };
-    let surrogate =
-        attribution::retrieval::ablate(read.sources.len(), &config, &mut likelihood);
+    let surrogate = attribution::retrieval::ablate(read.sources.len(), &config, &mut likelihood);
     if let Some(error) = failure {
         return Err(error);
     }

@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::{read_sol, write_sol};
 
 /// A row that an answer was generated with.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceRef {
     /// Its Datanet.

@@ -30,7 +30,7 @@ const TELL: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`Error::Stopped`] if `stop` is cancelled, after which it is taken up again; [`Error::Settle`] or
 /// [`Error::Io`] if files cannot be written.
-pub(super) fn index(
+pub(crate) fn index(
     retrieval: &Retrieval,
     datanet: &Datanet,
     registered: u64,
@@ -78,7 +78,8 @@ pub(super) fn index(
 
 /// Whether a row is within the library's bounds.
 fn fits(row: &Row) -> bool {
-    let fits = (1..=MAX_TEXT_BYTES).contains(&row.text.len()) && row.source.len() <= MAX_SOURCE_BYTES;
+    let fits =
+        (1..=MAX_TEXT_BYTES).contains(&row.text.len()) && row.source.len() <= MAX_SOURCE_BYTES;
     if !fits {
         tracing::warn!(target: "node::retrieval", row = row.index, "a row is not indexed: its text is empty or too long");
     }

@@ -10,11 +10,7 @@ use std::{
 use alloy::primitives::B256;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Retrieval,
-    indexing::index,
-    rows::version_folders,
-};
+use super::{Retrieval, indexing::index, rows::version_folders};
 use crate::{
     Error, Result,
     catalog::load_rows,

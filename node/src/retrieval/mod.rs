@@ -18,6 +18,8 @@ mod prompt;
 mod rows;
 mod search;
 
+#[cfg(test)]
+pub(crate) use self::indexing::index;
 pub use self::{
     ablation::{Ablation, ablate},
     document::{Document, SourceRef},

@@ -40,13 +40,15 @@ pub(in crate::api) fn read(field: &WireRetrieval) -> Result<RetrievalChoice, Api
     let invalid = |name: &str, message: String| Err(ApiError::invalid(name, message));
     let limit = match field.limit {
         None => DEFAULT_ROWS,
-        Some(limit) => match usize::try_from(limit).ok().filter(|n| (1..=MAX_SOURCES).contains(n)) {
-            Some(limit) => limit,
-            None => {
-                let message = format!("limit {limit} is not 1 to {MAX_SOURCES}");
-                return invalid("retrieval.limit", message);
+        Some(limit) => {
+            match usize::try_from(limit).ok().filter(|n| (1..=MAX_SOURCES).contains(n)) {
+                Some(limit) => limit,
+                None => {
+                    let message = format!("limit {limit} is not 1 to {MAX_SOURCES}");
+                    return invalid("retrieval.limit", message);
+                }
             }
-        },
+        }
     };
     let datanets = match &field.datanets {
         None => None,

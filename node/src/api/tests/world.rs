@@ -1,6 +1,7 @@
 //! A node's API over a real model and a store whose chain tables are written by hand.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -10,7 +11,7 @@ use alloy::{
     primitives::{Address, B256, U256, keccak256},
     signers::{SignerSync, local::PrivateKeySigner},
 };
-use attribution::settle::EarnerIndex;
+use attribution::settle::{EarnerIndex, Mix};
 use inference::{
     config::ModelSpec,
     engine::{Engine, EngineConfig},
@@ -25,6 +26,7 @@ use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use sha2::Digest;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{About, Api, payment, router},
@@ -44,13 +46,17 @@ use crate::{
     earnings::Earnings,
     factory::{EarnerMap, IndexSettings, build_index, model_id},
     keys::Keys,
-    metrics::{ChallengerMetrics, EngineMetrics, PipelineMetrics, ServingMetrics, VoteMetrics},
+    metrics::{
+        ChallengerMetrics, EngineMetrics, PipelineMetrics, RetrievalMetrics, ServingMetrics,
+        VoteMetrics,
+    },
     recorder::{RecorderConfig, RecorderHandle},
     registry::{
         ChainState, ChannelView, DatanetRef, EarnerView, HEAD_KEY, Head, IndexView, ModelView,
         PriceView, Registry, Role, RulesView, VersionView, earner_key, name_key, owner_key,
         price_key,
     },
+    retrieval::{Retrieval, RetrievalSettings, index},
     serving::{AdapterPlaces, Serving, ServingConfig, ServingParts},
     settler::Waits,
     store::{MemoryStore, SharedStore, Table, WriteBatch},
@@ -83,10 +89,11 @@ pub(super) struct World {
     pub(super) channel: B256,
     pub(super) http: reqwest::Client,
     _folder: TempDir,
+    _library: Option<TempDir>,
 }
 
 /// Keys of the tests: `ana` and `ben` share a payer, `root` administers and pays nothing, `kim` may
-/// use private adapters unpaid, `poor` may spend 100 gwei a day.
+/// use private adapters unpaid and was granted the Datanet, `poor` may spend 100 gwei a day.
 pub(super) const KEYS: [&str; 5] = ["ana", "ben", "root", "kim", "poor"];
 
 /// The key of a name.
@@ -104,7 +111,7 @@ fn keys(store: &SharedStore, registry: &Registry, folder: &Path) -> Keys {
         deposit_gwei: None,
         daily_limit_gwei: (*name == "poor").then_some(100),
         adapters: Vec::new(),
-        datanets: Vec::new(),
+        datanets: if *name == "kim" { vec![keccak256("datanet")] } else { Vec::new() },
         admin: *name == "root",
         unrecorded: *name == "kim",
     };
@@ -115,6 +122,11 @@ fn keys(store: &SharedStore, registry: &Registry, folder: &Path) -> Keys {
 /// The folder of adapters that are no models: `style`, `other`.
 pub(super) fn adapters_dir() -> PathBuf {
     Files::shared().folder.path().join("adapters")
+}
+
+/// The Datanet of the model's four rows.
+pub(super) fn datanet_dir() -> PathBuf {
+    Files::shared().folder.path().join("datanet")
 }
 
 /// The base model of the tests.
@@ -191,6 +203,10 @@ impl Files {
 
     pub(super) fn model_dir(&self) -> PathBuf {
         self.folder.path().join("model")
+    }
+
+    pub(super) fn datanet(&self) -> Datanet {
+        Datanet::load(&self.folder.path().join("datanet")).unwrap()
     }
 
     fn make() -> Self {
@@ -368,6 +384,43 @@ impl World {
 
     /// A world whose node has its store behind another.
     pub(super) async fn over(wrap: impl FnOnce(SharedStore) -> SharedStore) -> Self {
+        Self::with(wrap, None).await
+    }
+
+    /// A world whose node answers from rows, if `change` leaves the settings so. Of the contributors'
+    /// share of a call, 40% is for rows that are cited. The encoder is one with random weights: its
+    /// vectors mean nothing, and are near to each other.
+    pub(super) async fn retrieving(change: impl FnOnce(&mut RetrievalSettings)) -> Self {
+        let encoder = concat!(env!("CARGO_MANIFEST_DIR"), "/../inference/tests/golden/encoder");
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = RetrievalSettings {
+            encoder: encoder.into(),
+            library: folder.path().join("library"),
+            private: BTreeSet::new(),
+            max_rows: 4,
+            min_cosine_bps: 0,
+            free_per_second: 1_000,
+        };
+        change(&mut settings);
+        let metrics = RetrievalMetrics::register(&mut MetricsRegistry::default());
+        let retrieval = Retrieval::open(settings, metrics).unwrap();
+        let datanet = Datanet::load(&datanet_dir()).unwrap();
+        let rows = index(&retrieval, &datanet, 1, &CancellationToken::new()).unwrap();
+        assert_eq!(rows, 4);
+        let mix = |store: SharedStore| {
+            let mut batch = WriteBatch::default();
+            let key = owner_key(Files::shared().model_id, 0);
+            batch.put_row(Table::ModelMixes, key, &Mix::new(0, 4_000).unwrap());
+            store.write(batch).unwrap();
+            store
+        };
+        Self { _library: Some(folder), ..Self::with(mix, Some(retrieval)).await }
+    }
+
+    async fn with(
+        wrap: impl FnOnce(SharedStore) -> SharedStore,
+        retrieval: Option<Retrieval>,
+    ) -> Self {
         let files = Files::shared();
         let payer = PrivateKeySigner::from_bytes(&keccak256("payer")).unwrap();
         let channel = B256::repeat_byte(0xcc);
@@ -405,14 +458,14 @@ impl World {
             operator: operator().address(),
             metrics: ServingMetrics::register(&mut metrics),
             places: AdapterPlaces { root: Some(adapters_dir()), hosts: vec!["hub.test".into()] },
-            retrieval: None,
             config: ServingConfig {
-                max_prompt_tokens: 64,
+                max_prompt_tokens: if retrieval.is_some() { 400 } else { 64 },
                 max_new_tokens: 400,
                 max_requests: 8,
                 timeout: Duration::from_secs(60),
                 max_head_age: Duration::from_secs(3600),
             },
+            retrieval,
         });
         let metrics = Arc::new(metrics);
         let api = Api {
@@ -434,7 +487,7 @@ impl World {
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let model = files.model_id;
-        Self { url, api, registry, payer, model, channel, http, _folder: folder }
+        Self { url, api, registry, payer, model, channel, http, _folder: folder, _library: None }
     }
 
     /// A chat body with the test's defaults changed.

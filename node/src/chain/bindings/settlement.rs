@@ -516,6 +516,7 @@ sol! {
         function bond() external view returns (uint256);
         function demandDeposit() external view returns (uint256);
         function window() external view returns (uint64);
+        function answerPeriod() external view returns (uint64);
         function indexOf(bytes32 model) external view returns (Index memory);
         function isPaying(bytes32 model, uint64 time) external view returns (bool);
         function publish(bytes32 model, SpanCommitment calldata commitment) external payable;

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 pub use answers::IndexAnswerer;
 
-pub(super) use self::rows::Rows;
+pub(super) use self::rows::{Place, Rows};
 use self::{
     faults::Audit,
     proofs::{Claim, Maker, Proof},

@@ -23,12 +23,17 @@ use crate::{
 
 /// A row of one of the model's Datanet versions; they are ordered as leaves are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Place {
+pub(in crate::challenger) struct Place {
     datanet: u8,
     row: u64,
 }
 
 impl Place {
+    /// The row of a Datanet with an index.
+    pub(in crate::challenger) const fn at(datanet: u8, row: u64) -> Self {
+        Self { datanet, row }
+    }
+
     /// Where a leaf says that its row is.
     pub(super) const fn of(row: &IndexRow) -> Self {
         Self { datanet: row.datanet, row: row.index }
@@ -120,18 +125,18 @@ impl Rows {
     }
 
     /// Whether the model has such a row.
-    pub(super) fn has(&self, datanet: u8, row: u64) -> bool {
+    pub(in crate::challenger) fn has(&self, datanet: u8, row: u64) -> bool {
         let version = self.versions.get(usize::from(datanet));
         version.is_some_and(|(count, _)| row < u64::from(*count))
     }
 
     /// A row; `None` if it is not here.
-    pub(super) fn get(&self, place: Place) -> Option<&Row> {
+    pub(in crate::challenger) fn get(&self, place: Place) -> Option<&Row> {
         self.datanet(place)?.rows.get(usize::try_from(place.row).ok()?)
     }
 
     /// Under which index an account earns as a contributor.
-    pub(super) fn earner(&self, contributor: Address) -> Option<EarnerIndex> {
+    pub(in crate::challenger) fn earner(&self, contributor: Address) -> Option<EarnerIndex> {
         self.earners.get(&contributor).copied()
     }
 
@@ -159,7 +164,7 @@ impl Rows {
     ///
     /// # Errors
     /// [`Error::Dispute`] if it is not here.
-    pub(super) fn proof(&self, place: Place) -> Result<DatanetRow> {
+    pub(in crate::challenger) fn proof(&self, place: Place) -> Result<DatanetRow> {
         let missing = || Error::Dispute(format!("{place:?} is not here"));
         let (datanet, row) = self.datanet(place).zip(self.get(place)).ok_or_else(missing)?;
         let number = usize::try_from(place.row).map_err(|_| missing())?;

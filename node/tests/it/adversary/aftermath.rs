@@ -1,13 +1,12 @@
 //! What became of everybody's batches, stake and money.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use alloy::{
     primitives::{Address, B256, U256, address},
     sol,
     sol_types::SolError,
 };
-use attribution::settle::audit::Rule;
 use node::{
     Error,
     chain::{
@@ -82,9 +81,6 @@ pub(super) async fn faults_are_struck(watch: &Watch<'_>, cases: &[Case], strikes
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let rules: BTreeSet<u8> = strikes.iter().map(|strike| strike.rule).collect();
-    // All but Sketch, which validators vote on, and those of models with a mix.
-    assert_eq!(rules, (0..Rule::Sketch as u8).chain([Rule::Factor as u8]).collect());
 }
 
 /// A quarter of each stake is gone, at least half of that burned, the rest the challenger's.

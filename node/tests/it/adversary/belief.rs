@@ -8,8 +8,8 @@ use alloy::{
 };
 use attribution::settle::{
     BatchHeader, BatchInputs, Call, Carries, ChannelId, Draw, EarnerIndex, Factors, Info,
-    ModelOwner, Payees, Price, Record, Row, SlotLayout, Split, Terms, Witness, audit::Contributor,
-    build, check_balanced, keccak,
+    ModelOwner, Payees, Price, Record, Row, SlotLayout, Split, Terms, Uses, Witness,
+    audit::Contributor, build, check_balanced, keccak,
 };
 use node::{
     chain::{
@@ -42,6 +42,8 @@ pub(super) struct Belief {
     pub(super) factors: Factors,
     /// By the model's number.
     pub(super) indexes: BTreeMap<u8, Vec<(Contributor, Vec<i32>)>>,
+    /// Mixes and uses of every call of models that have them, by the model's number.
+    pub(super) uses: BTreeMap<u8, Uses>,
 }
 
 /// A paid call.
@@ -229,7 +231,8 @@ impl Operator {
         let owners = vec![ModelOwner { earner: belief.owner, weight: 1 }];
         let payees = Payees { owners, stakers: belief.stakers };
         let scores = belief.scores(served.model, &witness.sketch);
-        let record = Record::new(call, terms, payees, &scores).unwrap();
+        let uses = belief.uses.get(&served.model).cloned().unwrap_or_default();
+        let record = Record::mixed(call, terms, payees, &scores, uses).unwrap();
         *drawn += record.fee();
         (record, witness)
     }

@@ -9,9 +9,10 @@ mod posting;
 mod receipts;
 mod registries;
 mod rows;
+mod spans;
 mod watch;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use alloy::{primitives::B256, signers::local::PrivateKeySigner};
 use attribution::settle::{Carries, audit::Rule};
@@ -149,6 +150,9 @@ async fn every_planted_fault_is_struck_and_honest_batches_become_final() {
     }
     let strikes = watch.strikes().await;
     aftermath::faults_are_struck(&watch, &cases, &strikes).await;
+    let rules: BTreeSet<u8> = strikes.iter().map(|strike| strike.rule).collect();
+    // All but Sketch, which validators vote on, and those of uses, which have tests of their own.
+    assert_eq!(rules, (0..Rule::Sketch as u8).chain([Rule::Factor as u8]).collect());
     aftermath::money_is_where_it_belongs(&watch, &cases, &strikes, &before).await;
     aftermath::table(&cases, &strikes);
     aftermath::payers_are_refunded(&watch, &cases).await;

@@ -8,7 +8,7 @@ use alloy::{
     sol,
     sol_types::SolCall,
 };
-use attribution::settle::{EarnerIndex, Factors, ModelId};
+use attribution::settle::{EarnerIndex, Factors, ModelId, Uses};
 use node::{
     chain::{
         ChainClient, Contracts, Sent,
@@ -24,6 +24,7 @@ use node::{
 use super::{
     belief::{Belief, Served},
     index::{FIRST, Published, contributors, publish},
+    spans::{Indexed, mix},
 };
 use crate::{
     anvil::{self, Anvil, KEYS},
@@ -42,7 +43,10 @@ pub(super) const STRANGERS: [u32; 2] = [2, 11];
 /// The base model, which has no index, and one whose index comes too late.
 pub(super) const BASE: u8 = 0;
 pub(super) const LATE: u8 = 3;
-const ADAPTERS: [u8; 3] = [1, 2, LATE];
+/// A model that pays for spans, and one that would and has no span index.
+pub(super) const MIXED: u8 = 4;
+pub(super) const BARE: u8 = 5;
+const ADAPTERS: [u8; 5] = [1, 2, LATE, MIXED, BARE];
 /// Influence share of models without a report.
 const DEFAULT_INFLUENCE: u16 = 5_000;
 /// That of model 1 by its report: `0.6^2 / 0.5`.
@@ -66,7 +70,9 @@ pub(super) struct Registries {
     pub(super) models: BTreeMap<u8, ModelId>,
     /// The first epoch that calls are in; they may be in the next one too.
     pub(super) epoch: u64,
-    owner: PrivateKeySigner,
+    /// The mixed model's span index.
+    pub(super) indexed: Indexed,
+    pub(super) owner: PrivateKeySigner,
 }
 
 pub(super) fn topic(sent: &Sent) -> B256 {
@@ -85,12 +91,18 @@ impl Registries {
         let attestor = Attestor::new(KEYS[0].parse().unwrap(), contracts.certificate_domain());
         let layer = Arc::new(LocalAvailability::open(blobs, attestor).unwrap());
         let (models, owner) = (BTreeMap::new(), key(u64::from(OWNER.0)));
-        let mut opened = Self { anvil, contracts, layer, models, epoch: 0, owner };
+        let indexed = Indexed::new();
+        let mut opened = Self { anvil, contracts, layer, models, epoch: 0, indexed, owner };
         opened.register_earners().await;
         opened.register_models().await;
-        for number in [1, 2] {
+        for number in [1, 2, MIXED, BARE] {
             opened.publish(number).await;
         }
+        for number in [MIXED, BARE] {
+            opened.set_mix(number).await;
+        }
+        opened.indexed.save(opened.models[&MIXED]);
+        opened.publish_spans().await;
         opened.post_figures().await;
         opened.schedule_rules().await;
         opened.anvil.pass(8 * DAY).await;
@@ -128,6 +140,8 @@ impl Registries {
             stakers,
             factors: self.factors(),
             indexes: ADAPTERS.map(index).into(),
+            uses: [(MIXED, self.indexed.uses()), (BARE, Uses { mix: mix(), ..Uses::default() })]
+                .into(),
         }
     }
 

@@ -36,8 +36,8 @@ pub(super) async fn challenge(peer: &Peer, batch: B256, node: &Operator, recorde
 }
 
 /// Lets the epoch end and posts its batch.
-async fn post(world: &World, node: &Operator) -> B256 {
-    world.market.anvil.pass(EPOCH_SECONDS + MAX_SKEW).await;
+pub(super) async fn post(world: &World, node: &Operator) -> B256 {
+    world.market.anvil.pass(world.market.contracts.epoch_seconds + MAX_SKEW).await;
     node.indexer.sync().await.unwrap();
     node.publish().await;
     assert!(node.settler.step().await.unwrap());

@@ -35,16 +35,16 @@ use crate::{
 };
 
 /// A node that takes part in votes, over a store of its own.
-pub(super) struct Peer {
-    pub(super) store: SharedStore,
-    pub(super) registry: Registry,
+pub(crate) struct Peer {
+    pub(crate) store: SharedStore,
+    pub(crate) registry: Registry,
     indexer: Indexer,
-    pub(super) client: ChainClient,
+    pub(crate) client: ChainClient,
     pub(super) votes: Address,
 }
 
 impl Peer {
-    pub(super) async fn new(
+    pub(crate) async fn new(
         market: &Market,
         signer: &PrivateKeySigner,
         store: SharedStore,
@@ -53,7 +53,7 @@ impl Peer {
     }
 
     /// The operator's: one client, since each keeps count of its account's transactions.
-    pub(super) async fn of(market: &Market, node: &Operator) -> Self {
+    pub(crate) async fn of(market: &Market, node: &Operator) -> Self {
         Self::over(market, node.client.clone(), Arc::clone(&node.store)).await
     }
 
@@ -69,13 +69,13 @@ impl Peer {
     }
 
     /// Everything that the chain tells.
-    pub(super) async fn sync(&self) {
+    pub(crate) async fn sync(&self) {
         self.indexer.sync().await.unwrap();
         let watcher = Watcher::new(self.context());
         while watcher.step().await.unwrap() {}
     }
 
-    pub(super) fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         self.context_over(Arc::clone(&self.store))
     }
 
@@ -84,7 +84,7 @@ impl Peer {
         Context { store, registry, client, metrics: VoteMetrics::default() }
     }
 
-    pub(super) fn answerer(&self) -> Answerer {
+    pub(crate) fn answerer(&self) -> Answerer {
         Answerer::new(self.context())
     }
 
@@ -168,7 +168,7 @@ impl Peer {
     }
 }
 
-pub(super) async fn funded(market: &Market, number: u64, amount: u64) -> PrivateKeySigner {
+pub(crate) async fn funded(market: &Market, number: u64, amount: u64) -> PrivateKeySigner {
     let signer = key(number);
     let params = serde_json::json!([signer.address(), coins(amount)]);
     market.anvil.request("anvil_setBalance", params).await;
@@ -185,7 +185,7 @@ pub(super) async fn staked(market: &Market, number: u64, stake: u64) -> PrivateK
 }
 
 /// A validator with a third of the least stake of a panel.
-pub(super) async fn validator(market: &Market, number: u64, store: SharedStore) -> Peer {
+pub(crate) async fn validator(market: &Market, number: u64, store: SharedStore) -> Peer {
     let signer = staked(market, number, 1_000).await;
     let peer = Peer::new(market, &signer, store).await;
     let enrol = || Roll::new(peer.registry.clone(), peer.client.clone(), true);

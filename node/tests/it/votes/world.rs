@@ -31,6 +31,7 @@ use node::{
     metrics::ServingMetrics,
     recorder::{Admission, Recorded, ServedCall},
     registry::Role,
+    retrieval::{DatanetRows, Retrieval},
     serving::{Admitted, Finish, Progress, Serving, ServingConfig, ServingParts, StoredAnswer},
     store::MemoryStore,
     votes::{Rerun, Reruns},
@@ -49,14 +50,14 @@ use crate::{
 pub(super) const WINDOW: u64 = 6 * 3_600;
 
 /// A market whose model is real.
-pub(super) struct World {
-    pub(super) market: Market,
-    pub(super) model: B256,
-    pub(super) catalog: Arc<Catalog>,
-    pub(super) engine: EngineHandle,
-    pub(super) reruns: Reruns,
-    pub(super) votes: Address,
-    pub(super) folder: tempfile::TempDir,
+pub(crate) struct World {
+    pub(crate) market: Market,
+    pub(crate) model: B256,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) engine: EngineHandle,
+    pub(crate) reruns: Reruns,
+    pub(crate) votes: Address,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 pub(crate) fn tiny() -> std::path::PathBuf {
@@ -69,7 +70,7 @@ fn settings(name: &str) -> RegisterSettings {
 }
 
 /// Trains nothing: an adapter as it is before training has gradients of its own.
-pub(super) fn adapter(dir: &Path, seed: u64) {
+pub(crate) fn adapter(dir: &Path, seed: u64) {
     let decoder = Decoder::load(&tiny()).unwrap();
     let target_modules = vec!["q_proj".to_owned(), "v_proj".to_owned()];
     let config = LoraConfig { rank: 2, alpha: 4.0, target_modules };
@@ -133,7 +134,7 @@ pub(crate) async fn publish(
 
 impl World {
     /// A world with epochs of so many seconds.
-    pub(super) async fn open(epoch_seconds: u64) -> Self {
+    pub(crate) async fn open(epoch_seconds: u64) -> Self {
         let anvil = Anvil::start(anvil::free_port()).await;
         let deployment = anvil.deploy(epoch_seconds, WINDOW);
         let operator: PrivateKeySigner = KEYS[1].parse().unwrap();
@@ -162,16 +163,17 @@ impl World {
         let catalog = Catalog::load(&engine, &tiny(), &dirs, &peer.registry).unwrap();
         let catalog = Arc::new(catalog);
         let attributor = AttributorHandle::start(1, 8).unwrap();
-        let reruns = Reruns::new(Arc::clone(&catalog), engine.clone(), attributor);
+        let rows = DatanetRows::new(peer.registry, &[folder.path().join("datanet")]);
+        let reruns = Reruns::new(Arc::clone(&catalog), engine.clone(), attributor).with_rows(rows);
         let votes = deployment.sketch_votes;
         Self { model: market.model, market, catalog, engine, reruns, votes, folder }
     }
 
-    pub(super) fn blobs(&self) -> std::path::PathBuf {
+    pub(crate) fn blobs(&self) -> std::path::PathBuf {
         self.folder.path().join("blobs")
     }
 
-    pub(super) fn body(&self, text: &str) -> Vec<u8> {
+    pub(crate) fn body(&self, text: &str) -> Vec<u8> {
         serde_json::json!({
             "model": self.model,
             "messages": [{ "role": "user", "content": text }],
@@ -182,14 +184,26 @@ impl World {
         .into_bytes()
     }
 
-    pub(super) fn voucher(&self, body: &[u8], seed: u64, time: u64, ceiling: u64) -> SignedVoucher {
+    pub(crate) fn voucher(&self, body: &[u8], seed: u64, time: u64, ceiling: u64) -> SignedVoucher {
+        self.voucher_for(body, seed, time, ceiling, 12)
+    }
+
+    /// A voucher for so many tokens.
+    pub(super) fn voucher_for(
+        &self,
+        body: &[u8],
+        seed: u64,
+        time: u64,
+        ceiling: u64,
+        max_tokens: u64,
+    ) -> SignedVoucher {
         let (payer, channel) = &self.market.channels[0];
         let call = Call {
             modelId: self.model,
             priceVersion: 1,
             promptHash: keccak256(body),
             seed,
-            maxTokens: 12,
+            maxTokens: max_tokens,
             time,
         };
         let voucher = Voucher { channelId: *channel, ceiling, call };
@@ -198,9 +212,15 @@ impl World {
         SignedVoucher { voucher, signature }
     }
 
-    pub(super) fn serving(&self, node: &Operator) -> Serving {
+    pub(crate) fn serving(&self, node: &Operator) -> Serving {
         let catalog = Arc::clone(&self.catalog);
         self.serving_of(node, catalog, &mut MetricsRegistry::default())
+    }
+
+    /// Serves from a library of rows too.
+    pub(super) fn serving_with(&self, node: &Operator, retrieval: Option<Retrieval>) -> Serving {
+        let catalog = Arc::clone(&self.catalog);
+        self.serving_over(node, catalog, &mut MetricsRegistry::default(), retrieval)
     }
 
     /// Serves the models of another catalog.
@@ -209,6 +229,16 @@ impl World {
         node: &Operator,
         catalog: Arc<Catalog>,
         metrics: &mut MetricsRegistry,
+    ) -> Serving {
+        self.serving_over(node, catalog, metrics, None)
+    }
+
+    fn serving_over(
+        &self,
+        node: &Operator,
+        catalog: Arc<Catalog>,
+        metrics: &mut MetricsRegistry,
+        retrieval: Option<Retrieval>,
     ) -> Serving {
         Serving::new(ServingParts {
             catalog,
@@ -219,9 +249,9 @@ impl World {
             operator: self.market.operator.address(),
             metrics: ServingMetrics::register(metrics),
             places: node::serving::AdapterPlaces::default(),
-            retrieval: None,
+            retrieval,
             config: ServingConfig {
-                max_prompt_tokens: 256,
+                max_prompt_tokens: 400,
                 max_new_tokens: 64,
                 max_requests: 8,
                 timeout: Duration::from_secs(600),
@@ -237,7 +267,7 @@ impl World {
 }
 
 /// A call served like any other.
-pub(super) async fn serve_honestly(
+pub(crate) async fn serve_honestly(
     serving: &Serving,
     body: &[u8],
     voucher: SignedVoucher,
@@ -252,7 +282,7 @@ pub(super) async fn serve_honestly(
 }
 
 /// A call recorded with a sketch of which one coordinate is off by two.
-pub(super) async fn serve_falsely(
+pub(crate) async fn serve_falsely(
     world: &World,
     node: &Operator,
     body: &[u8],
@@ -273,7 +303,9 @@ pub(super) async fn serve_falsely(
         signature: [0; 65],
         sketch: vec![],
     };
-    let Rerun::Ran(mut outcome) = world.reruns.run(&witness, body, &[]).await.unwrap() else { panic!() };
+    let Rerun::Ran(mut outcome) = world.reruns.run(&witness, body, &[]).await.unwrap() else {
+        panic!()
+    };
     assert!(outcome.sketch.iter().any(|&value| value != 0));
     let first = &mut outcome.sketch[0];
     *first = if *first > 0 { *first - 2 } else { *first + 2 };

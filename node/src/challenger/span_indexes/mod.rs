@@ -1,0 +1,324 @@
+//! Watches span indexes: builds every one that is published again from its model's rows, and sends the
+//! proof of the first fault before it is accepted.
+//!
+//! Of an index that is not what the rows give, the published files show what is wrong. They are those
+//! of a model directory; where this node has none it demands a leaf, so that a publisher who keeps the
+//! files to itself is struck. What was found is kept: a dispute or demand is noted only after its
+//! transaction is in a block, and one that was sent before a crash is refused the second time.
+
+mod answers;
+mod faults;
+
+use alloy::primitives::{Address, B256, U256, keccak256};
+use borsh::{BorshDeserialize, BorshSerialize};
+use tracing::{error, info, warn};
+
+pub use answers::SpanAnswerer;
+
+use super::{
+    corpora::{Corpora, Corpus},
+    pauses::Pauses,
+};
+use crate::{
+    Error, Result,
+    chain::{
+        ChainClient, Sent,
+        bindings::ISpanIndexes::{self, Tree},
+    },
+    registry::{Registry, SpanIndexView},
+    store::{SharedStore, Table, WriteBatch, get_row, read_sol, write_sol},
+    worker::blocking,
+};
+
+/// Blocks that are looked at again, because a reorganisation may have changed what they hold.
+const OVERLAP: u64 = 64;
+/// The block before which every index is done with.
+const CHECKPOINT: &[u8] = b"span-challenger/block";
+
+/// What became of the examination of a span index.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum SpanExamination {
+    /// It is what the model's rows give.
+    Clean,
+    /// It is something else, and nothing can be proven of it. Its spans are compared with nothing.
+    Unproven,
+    /// It was struck, by our proof or another's.
+    Struck {
+        /// Our transaction; zero if somebody else was faster.
+        #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+        transaction: B256,
+        /// Gas that it used.
+        gas: u64,
+    },
+    /// It is something else, and its publisher was asked for a leaf.
+    Demanded {
+        /// Number of the tree.
+        tree: u8,
+        /// The leaf.
+        number: u64,
+        /// Until when it is to be shown (seconds).
+        until: u64,
+    },
+    /// It was accepted, or struck, before it could be examined.
+    Late,
+}
+
+/// The stage from published span indexes to disputes.
+#[derive(Debug, Clone)]
+pub struct SpanChallenger {
+    store: SharedStore,
+    registry: Registry,
+    client: ChainClient,
+    corpora: Corpora,
+    pauses: Pauses,
+}
+
+impl SpanChallenger {
+    /// The stage that sends with the client's key.
+    pub fn new(
+        store: SharedStore,
+        registry: Registry,
+        client: ChainClient,
+        corpora: Corpora,
+    ) -> Self {
+        Self { store, registry, client, corpora, pauses: Pauses::default() }
+    }
+
+    /// Examines every span index that is new or due again, and goes on with demands. True if anything
+    /// was found out.
+    ///
+    /// An index that cannot be examined, as when not all rows are here, is tried again with growing
+    /// pauses until it is accepted.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn step(&self) -> Result<bool> {
+        let (mut progress, mut first_open) = (false, None);
+        let from = get_row(&*self.store, Table::Meta, CHECKPOINT)?.unwrap_or(0);
+        for (block, model) in self.registry.span_indexes_from(from)? {
+            let known = span_examination(&self.store, model)?;
+            if known
+                .as_ref()
+                .is_some_and(|known| !matches!(known, SpanExamination::Demanded { .. }))
+            {
+                continue;
+            }
+            first_open.get_or_insert(block);
+            let unknown = || Error::Store(format!("the span index of {model} is not there"));
+            let view = self.registry.span_index(model)?.ok_or_else(unknown)?;
+            if !self.pauses.is_over(model) {
+                continue;
+            }
+            match self.look(model, &view, known).await {
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    self.note(model, &found)?;
+                    progress = true;
+                }
+                Err(error @ Error::Store(_)) => return Err(error),
+                Err(error) => {
+                    error!(target: "node::challenger", %model, %error, "span index not examined");
+                    self.pauses.grow(model);
+                }
+            }
+        }
+        self.pass(from, first_open)?;
+        Ok(progress)
+    }
+
+    /// Passes over the blocks before the first index that is open, for good.
+    fn pass(&self, from: u64, first_open: Option<u64>) -> Result<()> {
+        let settled = self.registry.head().number.saturating_sub(OVERLAP);
+        let next = first_open.map_or(settled, |open| open.min(settled));
+        if next <= from {
+            return Ok(());
+        }
+        let mut rows = WriteBatch::default();
+        rows.put_row(Table::Meta, CHECKPOINT, &next);
+        self.store.write(rows)
+    }
+
+    fn note(&self, model: B256, found: &SpanExamination) -> Result<()> {
+        info!(target: "node::challenger", %model, ?found, "span index examined");
+        let mut rows = WriteBatch::default();
+        rows.put_row(Table::SpanExaminations, model.as_slice(), found);
+        self.store.write(rows)?;
+        self.pauses.forget(model);
+        Ok(())
+    }
+
+    /// What is new of an index.
+    async fn look(
+        &self,
+        model: B256,
+        view: &SpanIndexView,
+        known: Option<SpanExamination>,
+    ) -> Result<Option<SpanExamination>> {
+        let now = self.registry.head().timestamp;
+        if let Some(SpanExamination::Demanded { tree, number, until }) = known {
+            return self.after_demand(model, view, (tree, number), now >= until).await;
+        }
+        if view.struck || now >= view.accepted_at {
+            return Ok(Some(SpanExamination::Late));
+        }
+        // Striking one's own index burns half of its bond.
+        if Some(view.publisher) == self.client.sender() {
+            return Ok(None);
+        }
+        let (corpora, hash) = (self.corpora.clone(), view.commitment_hash());
+        let (rebuilt, files) = blocking(move || {
+            let rebuilt = match corpora.rebuild(model) {
+                Err(error @ Error::Store(_)) => return Err(error),
+                Err(error) => {
+                    warn!(target: "node::challenger", %model, %error, "span index not rebuilt");
+                    None
+                }
+                Ok(rebuilt) => rebuilt,
+            };
+            let is_right = rebuilt.as_ref().is_some_and(|of| hash == of.commitment.hash());
+            let files = if is_right { None } else { corpora.files_of(model, hash)? };
+            Ok((rebuilt, files))
+        })
+        .await?;
+        match (rebuilt, files) {
+            (Some(rebuilt), None) if hash == rebuilt.commitment.hash() => {
+                Ok(Some(SpanExamination::Clean))
+            }
+            (rebuilt, Some(files)) => self.prove(model, view, files, rebuilt.is_some()).await,
+            (Some(rebuilt), None) => self.demand(model, view, &rebuilt).await.map(Some),
+            (None, None) => Err(Error::Dispute("its rows are not all here".into())),
+        }
+    }
+
+    /// Proves what the published files show.
+    ///
+    /// - `is_known`: whether the rows give something else
+    async fn prove(
+        &self,
+        model: B256,
+        view: &SpanIndexView,
+        files: Corpus,
+        is_known: bool,
+    ) -> Result<Option<SpanExamination>> {
+        let (corpora, registry) = (self.corpora.clone(), self.registry.clone());
+        let proof = blocking(move || {
+            let unknown = || Error::Store(format!("model {model} is not indexed"));
+            let rows = corpora.rows(&registry.model(model)?.ok_or_else(unknown)?)?;
+            faults::proof(model, &files, &rows)
+        });
+        let Some(calldata) = proof.await? else {
+            warn!(target: "node::challenger", %model, "a span index that is not what its rows give has no fault that can be proven");
+            // Without all rows it may be right: until it is accepted they may come.
+            return match is_known {
+                true => Ok(Some(SpanExamination::Unproven)),
+                false => Err(Error::Dispute("its rows are not all here".into())),
+            };
+        };
+        warn!(target: "node::challenger", %model, hash = %view.commitment_hash(), "a span index is wrong");
+        let sent = self.client.send_data(self.contract(), calldata).await;
+        self.outcome(model, sent).await.map(Some)
+    }
+
+    /// Asks for a leaf of the first tree that is not what the rows give.
+    async fn demand(
+        &self,
+        model: B256,
+        view: &SpanIndexView,
+        rebuilt: &Corpus,
+    ) -> Result<SpanExamination> {
+        let (theirs, ours) = (&view.commitment, &rebuilt.commitment);
+        let (tree, leaves) = if theirs.rowRoot != ours.row_root {
+            (Tree::Rows, u64::from(theirs.rows))
+        } else if theirs.textRoot != ours.text_root {
+            (Tree::Text, theirs.positions.div_ceil(attribution::spans::proof::LEAF_SYMBOLS))
+        } else {
+            (Tree::Suffixes, theirs.tokens.div_ceil(attribution::spans::proof::LEAF_POSITIONS))
+        };
+        // Nobody knows beforehand which one a challenger asks for.
+        let sender = self.client.sender().unwrap_or_default();
+        let drawn = keccak256([model.as_slice(), sender.as_slice()].concat());
+        let number = u64::from_be_bytes(*drawn.first_chunk().expect("32 bytes")) % leaves.max(1);
+        let (to, commitment) = (self.contract(), view.commitment.clone());
+        let deposit = self.client.call(to, &ISpanIndexes::demandDepositCall {}).await?;
+        let call = ISpanIndexes::demandCall { model, commitment, tree, number };
+        let until = match self.client.send(to, &call, deposit).await {
+            Ok(sent) => {
+                self.block_time(sent.block).await?.saturating_add(self.answer_period().await?)
+            }
+            // By this node before it was killed, or by somebody else: due by then at the latest.
+            Err(Error::Reverted(why)) if why.contains("WrongDemand") => {
+                self.client.call(to, &ISpanIndexes::indexOfCall { model }).await?.acceptedAt
+            }
+            Err(error) => return Err(error),
+        };
+        warn!(target: "node::challenger", %model, ?tree, number, until, "leaf demanded");
+        Ok(SpanExamination::Demanded { tree: tree as u8, number, until })
+    }
+
+    /// Strikes an index whose leaf was not shown in time. `None` while there is time.
+    async fn after_demand(
+        &self,
+        model: B256,
+        view: &SpanIndexView,
+        (tree, number): (u8, u64),
+        is_due: bool,
+    ) -> Result<Option<SpanExamination>> {
+        if view.struck {
+            let (transaction, gas) = (B256::ZERO, 0);
+            return Ok(Some(SpanExamination::Struck { transaction, gas }));
+        }
+        if view.demands == 0 {
+            return Ok(Some(SpanExamination::Unproven));
+        }
+        if !is_due {
+            return Ok(None);
+        }
+        let tree = Tree::try_from(tree).map_err(|_| Error::Store("damaged tree".into()))?;
+        let call = ISpanIndexes::proveUnansweredCall { model, tree, number };
+        match self.client.send(self.contract(), &call, U256::ZERO).await {
+            Err(Error::Reverted(why)) if why.contains("WrongTimeOfDemand") => Ok(None),
+            // Shown, while others' demands are open.
+            Err(Error::Reverted(why)) if why.contains("WrongDemand") => {
+                Ok(Some(SpanExamination::Unproven))
+            }
+            sent => self.outcome(model, sent).await.map(Some),
+        }
+    }
+
+    /// What a dispute led to: somebody else's may have been first.
+    async fn outcome(&self, model: B256, sent: Result<Sent>) -> Result<SpanExamination> {
+        match sent {
+            Ok(Sent { transaction, gas, .. }) => Ok(SpanExamination::Struck { transaction, gas }),
+            Err(Error::Reverted(why)) if why.contains("NotPublished") => {
+                Ok(SpanExamination::Struck { transaction: B256::ZERO, gas: 0 })
+            }
+            Err(Error::Reverted(why)) if why.contains("WrongTime(") => Ok(SpanExamination::Late),
+            Err(Error::Reverted(why)) => {
+                Err(Error::Dispute(format!("proof against the span index of {model}: {why}")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn answer_period(&self) -> Result<u64> {
+        self.client.call(self.contract(), &ISpanIndexes::answerPeriodCall {}).await
+    }
+
+    async fn block_time(&self, number: u64) -> Result<u64> {
+        let block = self.client.block(Some(number)).await?;
+        let missing = || Error::Chain(format!("it has no block {number}"));
+        block.map(|block| block.timestamp).ok_or_else(missing)
+    }
+
+    const fn contract(&self) -> Address {
+        self.registry.contracts().deployment.span_indexes
+    }
+}
+
+/// What was found in a model's span index, `None` before it is examined.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn span_examination(store: &SharedStore, model: B256) -> Result<Option<SpanExamination>> {
+    get_row(&**store, Table::SpanExaminations, model.as_slice())
+}

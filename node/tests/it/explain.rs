@@ -1,0 +1,373 @@
+//! Recorded answers are explained, computed again and found in their batch; what was changed is found.
+
+use std::{path::Path, process::Command, sync::Arc};
+
+use alloy::primitives::{B256, keccak256};
+use node::{
+    chain::bindings::IStaking,
+    committer::Kzg,
+    explain::{Checker, Claimed, Explanation, Report, Sources, Verdict, explain},
+    graph::{Graph, GraphAnswer, Page, Subject},
+    recorder::{CallRecord, Recorded, recorded},
+    registry::Role,
+    store::{MemoryStore, Table, WriteBatch, rows},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    anvil::{self, Anvil, KEYS, PAGE_SIZE},
+    binary::{Files, PATIENCE, write_key},
+    market::{MAX_SKEW, Market, Operator, coins},
+    votes::{World, publish, serve_falsely, serve_honestly},
+};
+
+const EPOCH: u64 = 1_200;
+const WINDOW: u64 = 6 * 3_600;
+
+/// A world in which an operator has served calls.
+struct Served {
+    world: World,
+    node: Operator,
+    honest: Vec<Recorded>,
+    falsely: Recorded,
+}
+
+impl Served {
+    async fn start() -> Self {
+        let world = World::open(EPOCH).await;
+        let store = Arc::new(MemoryStore::default());
+        let node = Operator::start(&world.market, store, &world.blobs()).await;
+        let serving = world.serving(&node);
+        let head = node.registry.head().timestamp;
+        world.market.anvil.pass(EPOCH - head % EPOCH).await;
+        node.indexer.sync().await.unwrap();
+        let (time, mut honest) = (node.registry.head().timestamp, Vec::new());
+        for seed in 0..3 {
+            let body = world.body("function transfer");
+            let voucher = world.voucher(&body, seed, time, 1_000_000_000);
+            honest.push(serve_honestly(&serving, &body, voucher).await);
+        }
+        let body = world.body("function deposit");
+        let voucher = world.voucher(&body, 9, time, 1_000_000_001);
+        let falsely = serve_falsely(&world, &node, &body, voucher).await;
+        Self { world, node, honest, falsely }
+    }
+
+    fn checker(&self) -> Checker {
+        let kzg = Kzg::new(anvil::srs(), PAGE_SIZE).unwrap();
+        let layer = self.world.market.layer(&self.world.blobs());
+        let reruns = Some(self.world.reruns.clone());
+        Checker::new(self.node.registry.clone(), reruns, Some((layer, kzg)))
+    }
+
+    fn explained(&self, digest: B256) -> Explanation {
+        let (store, registry) = (&*self.node.store, &self.node.registry);
+        let found = recorded(store, digest).unwrap().unwrap();
+        let model = self.world.catalog.find(&self.world.model.to_string()).unwrap();
+        let index = model.adapter.as_ref().map(|adapter| &adapter.index);
+        explain(Sources { store, registry, index }, &found, 4, true).unwrap()
+    }
+
+    async fn checked(&self, said: &Explanation) -> Report {
+        let text = said.text.as_ref().unwrap();
+        let request = text.request.as_deref().map(str::as_bytes);
+        let claimed = Claimed { explanation: said, request, answer: Some(text.answer.as_bytes()) };
+        self.checker().check(claimed).await.unwrap()
+    }
+
+    /// Seals, posts and makes final what was served.
+    async fn settle(&self) {
+        self.world.market.anvil.pass(EPOCH + MAX_SKEW).await;
+        self.node.drain().await.unwrap();
+    }
+
+    async fn finalise(&self) {
+        self.world.market.anvil.pass(WINDOW).await;
+        self.node.drain().await.unwrap();
+    }
+
+    fn graph(&self) -> Graph {
+        Graph::new(self.node.earnings.ledgers(), Arc::clone(&self.world.catalog))
+    }
+
+    async fn earned_from(&self, subject: Subject) -> GraphAnswer {
+        self.graph().earned_from(subject, Page::default()).await.unwrap().unwrap()
+    }
+}
+
+fn verdict(report: &Report, what: &str) -> Verdict {
+    report.of(what).unwrap_or_else(|| panic!("no {what} in {report:#?}")).verdict
+}
+
+/// Changes the record in the store, as damage or an operator would.
+fn change(served: &Served, digest: B256, change: impl Fn(&mut CallRecord)) -> CallRecord {
+    let calls: Vec<(Vec<u8>, CallRecord)> = rows(&*served.node.store, Table::Calls, &[]).unwrap();
+    let (key, original) = calls.into_iter().find(|(_, call)| call.digest() == digest).unwrap();
+    let mut changed = original.clone();
+    change(&mut changed);
+    let mut batch = WriteBatch::default();
+    batch.put_row(Table::Calls, key, &changed);
+    served.node.store.write(batch).unwrap();
+    original
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_agrees_with_its_batch_and_a_false_one_does_not() {
+    let served = Served::start().await;
+    let digest = served.honest[1].call.digest();
+    let report = served.checked(&served.explained(digest)).await;
+    assert!(report.agrees(), "{report:#?}");
+    assert_eq!(verdict(&report, "batch"), Verdict::Unchecked);
+
+    served.settle().await;
+    let said = served.explained(digest);
+    assert_eq!(said.batch.as_ref().unwrap().status, "posted");
+    let report = served.checked(&said).await;
+    assert!(report.agrees(), "{report:#?}");
+    for what in ["batch", "inclusion", "paid", "answer again", "sketch again", "credits", "rows"] {
+        assert_eq!(verdict(&report, what), Verdict::Agrees, "{what}");
+    }
+    let batch = said.batch.unwrap();
+    assert_eq!(batch.calls, 4);
+
+    // The operator that recorded a sketch of its own making: everything fits but the sketch.
+    let falsely = served.checked(&served.explained(served.falsely.call.digest())).await;
+    assert_eq!(verdict(&falsely, "sketch again"), Verdict::Differs, "{falsely:#?}");
+    assert_eq!(verdict(&falsely, "inclusion"), Verdict::Agrees);
+    assert_eq!(verdict(&falsely, "scores"), Verdict::Agrees);
+
+    served.finalise().await;
+    let said = served.explained(digest);
+    assert_eq!(said.batch.as_ref().unwrap().status, "final");
+    let mut changed = said.clone();
+    changed.batch.as_mut().unwrap().paid[0].amount.0 += 1;
+    assert_eq!(verdict(&served.checked(&changed).await, "paid"), Verdict::Differs);
+    let mut changed = said.clone();
+    changed.batch.as_mut().unwrap().id = B256::ZERO;
+    assert_eq!(verdict(&served.checked(&changed).await, "batch"), Verdict::Differs);
+
+    // A record that was changed after it was settled is not what the chain committed to.
+    let original = change(&served, digest, |call| call.sketch[3] ^= 1);
+    let report = served.checked(&served.explained(digest)).await;
+    assert_eq!(verdict(&report, "inclusion"), Verdict::Differs, "{report:#?}");
+    assert_eq!(verdict(&report, "record"), Verdict::Differs);
+    change(&served, digest, |call| *call = original.clone());
+    assert!(served.checked(&served.explained(digest)).await.agrees());
+    // So is a ledger on data availability that is not there any more: that says nothing.
+    std::fs::remove_dir_all(served.world.blobs()).unwrap();
+    let report = served.checked(&said).await;
+    assert_eq!(verdict(&report, "inclusion"), Verdict::Unchecked, "{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_graph_adds_up_to_the_ledger_and_to_what_the_chain_paid() {
+    let served = Served::start().await;
+    let call = served.earned_from(Subject::Call(served.honest[0].call.digest())).await;
+    let fee = i128::from(served.honest[0].receipt.fee);
+    let paid: i128 = call.edges.iter().filter_map(|edge| Some(edge.gwei?.0)).sum();
+    assert_eq!(paid, fee, "{call:#?}");
+    assert!(call.batches.is_empty());
+
+    served.settle().await;
+    let model = Subject::Model(served.world.model);
+    assert_eq!(served.earned_from(model).await.total.0, 0, "nothing is final");
+    let open = Page { has_open: true, ..Page::default() };
+    let open = served.graph().earned_from(model, open).await.unwrap().unwrap();
+    let fees = served.honest.iter().chain([&served.falsely]).map(|one| one.receipt.fee);
+    let fees: i128 = fees.map(i128::from).sum();
+    assert_eq!(open.total.0, fees);
+
+    served.finalise().await;
+    let of_model = served.earned_from(model).await;
+    assert_eq!((of_model.total.0, of_model.batches.len()), (fees, 1));
+    assert_eq!(of_model.batches[0].status, "final");
+
+    // What each account earned is what the chain's earnings say.
+    let registry = &served.node.registry;
+    let all = served.node.earnings.all().await.unwrap();
+    let mut sum = 0;
+    for earner in registry.earners().unwrap() {
+        let known = all.iter().find(|one| one.earner == earner.earner).unwrap();
+        let from = served.earned_from(Subject::Account(earner.account)).await;
+        let earned = from.earned.iter().find(|one| one.earner == earner.earner.0);
+        let gwei = earned.map_or(0, |one| one.gwei.0);
+        assert_eq!(gwei, i128::from(known.cumulative), "{earner:?}");
+        sum += gwei;
+    }
+    assert_eq!(sum, fees);
+
+    // Rows sum to their Datanet version, and that to what contributors are paid.
+    let view = registry.model(served.world.model).unwrap().unwrap();
+    let datanet = view.datanets[0];
+    let of_datanet = served.earned_from(Subject::Datanet(datanet.id, datanet.version)).await;
+    let contributors: i128 = all
+        .iter()
+        .filter(|one| one.role == Role::Contributor)
+        .map(|one| i128::from(one.cumulative))
+        .sum();
+    assert!(contributors > 0);
+    assert_eq!(of_datanet.total.0 + of_datanet.unplaced.0, contributors, "{of_datanet:#?}");
+    assert!(of_datanet.left_out.is_empty());
+    let model = served.world.catalog.find(&served.world.model.to_string()).unwrap();
+    let index = &model.adapter.as_ref().unwrap().index;
+    let mut rows = 0;
+    for row in index.rows() {
+        let of_row = served.earned_from(Subject::Row(row.source.hash.into())).await;
+        assert!(of_row.earned.iter().all(|one| one.earner == row.source.earner.0));
+        rows += of_row.total.0;
+    }
+    assert_eq!(rows, of_datanet.total.0);
+
+    // A node that has only the chain and data availability says the same.
+    let fresh = Arc::new(MemoryStore::default());
+    let other = Operator::start(&served.world.market, fresh, &served.world.blobs()).await;
+    let graph = Graph::new(other.earnings.ledgers(), Arc::clone(&served.world.catalog));
+    for subject in [
+        Subject::Model(served.world.model),
+        Subject::Datanet(datanet.id, datanet.version),
+        Subject::Row(index.rows()[0].source.hash.into()),
+    ] {
+        let theirs = graph.earned_from(subject, Page::default()).await.unwrap().unwrap();
+        assert_eq!(theirs, served.earned_from(subject).await);
+    }
+    let page = Page::default();
+    for unknown in [
+        Subject::Call(B256::ZERO),
+        Subject::Model(B256::ZERO),
+        Subject::Datanet(datanet.id, 9),
+        Subject::Row(B256::ZERO),
+    ] {
+        assert_eq!(graph.earned_from(unknown, page).await.unwrap(), None);
+    }
+}
+
+const SECRET: &str = "a secret of ana's";
+/// SHA-256 of the secret, by sha256sum.
+const SECRET_HASH: &str = "451c5b3e25cffe0f01e1b2c0c35b25b264e80b20c71bcbec997e8f785eb7e1ca";
+
+/// Runs the program; what it says, and whether it succeeds.
+fn openledger(folder: &Path, arguments: &[&str]) -> (String, bool) {
+    let output = Command::new(env!("CARGO_BIN_EXE_openledger"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("RUST_LOG")
+        .env_remove("OPENLEDGER_API_KEY")
+        .env_remove("OPENLEDGER_KEY")
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (said + &String::from_utf8_lossy(&output.stderr), output.status.success())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_explains_an_answer_by_the_node_and_by_its_store() {
+    let anvil = Anvil::start(anvil::free_port()).await;
+    let deployment = anvil.deploy(EPOCH, WINDOW);
+    let operator: alloy::signers::local::PrivateKeySigner = KEYS[1].parse().unwrap();
+    let client = anvil.client(Some(operator.clone()));
+    let contracts = client.contracts(deployment.clone()).await.unwrap();
+    let register = IStaking::registerOperatorCall {};
+    client.send(deployment.staking, &register, coins(1_000)).await.unwrap();
+    let mut market = Market { anvil, contracts, operator, model: B256::ZERO, channels: Vec::new() };
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = folder.path().join("blobs");
+    let kzg = Kzg::new(anvil::srs(), PAGE_SIZE).unwrap();
+    let layer = market.layer(&blobs);
+    market.model = publish(&market, folder.path(), layer, kzg, WINDOW).await;
+    write_key(&folder.path().join("payer.hex"), &KEYS[3].parse().unwrap());
+    let settings = format!(
+        "[[keys]]\nname = \"ana\"\nsha256 = \"{SECRET_HASH}\"\npayer_key_file = \"../payer.hex\"\n\
+         deposit_gwei = 20_000_000_000\n[da]\nattestor_key_file = \"attestor.hex\"\n"
+    );
+    let (home, model) = (folder.path().join("node"), folder.path().join("model"));
+    let files =
+        Files::write(&home, &market.anvil, &market.operator, &model, Some(&blobs), &settings);
+    std::fs::write(home.join("ana.key"), SECRET).unwrap();
+    let node = files.start();
+    let body = json!({
+        "model": market.model,
+        "messages": [{ "role": "user", "content": "function transfer" }],
+        "max_tokens": 12,
+    });
+    let answer = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+    let answer = answer
+        .post(format!("{}/v1/chat/completions", node.url))
+        .header("authorization", format!("Bearer {SECRET}"))
+        .header("content-type", "application/json")
+        .body(body.to_string());
+    let answer: Value =
+        serde_json::from_slice(&answer.send().await.unwrap().bytes().await.unwrap()).unwrap();
+    let id = answer["id"].as_str().unwrap().to_owned();
+    let text = answer["choices"][0]["message"]["content"].as_str().unwrap();
+    let (url, here) = (node.url.clone(), home.clone());
+
+    let run = async |arguments: Vec<String>| {
+        let here = here.clone();
+        tokio::task::spawn_blocking(move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            openledger(&here, &arguments)
+        })
+        .await
+        .unwrap()
+    };
+    let to =
+        |arguments: &[&str]| arguments.iter().map(|one| (*one).to_owned()).collect::<Vec<String>>();
+    // Anyone sees scores and money, and checks them without the text.
+    let (said, is_right) = run(to(&["attribute", &id, "--node-url", &url])).await;
+    assert!(is_right, "{said}");
+    assert!(said.contains("the answer's text is the payer's"), "{said}");
+    let config = ["--config", "openledger.toml"];
+    let open = [&["attribute", &id, "--node-url", &url][..], &config].concat();
+    let (said, is_right) = run(to(&open)).await;
+    assert!(is_right && said.contains("AGREES"), "{said}");
+    assert!(said.contains("the request is not here"), "{said}");
+    // Whoever paid runs it again.
+    let paid = [&open[..], &["--api-key", "ana.key"]].concat();
+    let (said, is_right) = run(to(&paid)).await;
+    assert!(is_right && said.contains("AGREES"), "{said}");
+    assert!(said.contains("the same text"), "{said}");
+    assert!(text.lines().all(|line| said.contains(line)), "{text:?} {said}");
+    let payer = ["--payer", "--key", "../payer.hex", "--deployment", "deployment.json", "--rpc"];
+    let payer = [&open[..], &payer, &[market.anvil.url.as_str()]].concat();
+    let (said, is_right) = run(to(&payer)).await;
+    assert!(is_right && said.contains("the same text"), "{said}");
+    let (said, is_right) = run(to(&["graph", "call", &id, "--node-url", &url])).await;
+    assert!(is_right && said.contains("answered by model:"), "{said}");
+
+    // The operator's store tells it while the node runs and after, and JSON says the same.
+    let offline = [&["attribute", &id][..], &config].concat();
+    let (said, is_right) = run(to(&offline)).await;
+    assert!(is_right && said.contains("the same text"), "{said}");
+    node.stop();
+    let (said, is_right) = run(to(&[&offline[..], &["--json"]].concat())).await;
+    assert!(is_right, "{said}");
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["agrees"], true);
+    assert_eq!(said["explanation"]["text"]["answer"], text);
+    let request = said["explanation"]["text"]["request"].as_str().unwrap();
+    let hash = said["explanation"]["record"]["promptHash"].as_str().unwrap();
+    assert_eq!(keccak256(request.as_bytes()).to_string(), hash);
+
+    // Indexes are checked against the chain; one byte is found.
+    let verify =
+        ["index", "verify", "../model", "--datanet", "../datanet", "--rows", "2", "--base"];
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/openledger-tiny");
+    let chain = ["--deployment", "deployment.json", "--rpc", market.anvil.url.as_str()];
+    let verify = [&verify[..], &[base.to_str().unwrap()], &chain].concat();
+    let (said, is_right) = run(to(&verify)).await;
+    assert!(is_right && said.contains("2 rows recomputed"), "{said}");
+    for what in ["registration", "publication", "datanets", "rows", "sketches"] {
+        let line = said.lines().find(|line| line.contains(what)).unwrap();
+        assert!(line.starts_with("ok"), "{said}");
+    }
+    let path = model.join("index.olx");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let (said, is_right) = run(to(&verify)).await;
+    assert!(!is_right && said.contains("DIFFERS index.olx"), "{said}");
+    let (said, is_right) = run(to(&offline)).await;
+    assert!(!is_right && said.contains("no model can be served"), "{said}");
+}
