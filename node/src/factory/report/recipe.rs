@@ -38,7 +38,7 @@ pub(super) struct Recipe {
     /// Commitment of the training log.
     pub(super) log: [u8; 32],
     pub(super) datanets: Vec<LoggedDatanet>,
-    pub(super) configuration: serde_json::Value,
+    pub(super) configuration: String,
     pub(super) lora: LoraConfig,
     /// Of a run on half of the rows.
     pub(super) halved: Settings,
@@ -63,9 +63,7 @@ impl Recipe {
         let SignedLog { log, .. } = SignedLog::load(dir)?;
         check(&log, base, dir, datanets)?;
         let unfit = |e: serde_json::Error| refused(dir, format!("training log: {e}"));
-        let configuration: serde_json::Value =
-            serde_json::from_str(&log.configuration).map_err(unfit)?;
-        let read: Configuration = serde_json::from_value(configuration.clone()).map_err(unfit)?;
+        let read: Configuration = serde_json::from_str(&log.configuration).map_err(unfit)?;
         // Half of the rows in half of the steps: each row is seen as often as it was.
         let steps = read.schedule.steps.div_ceil(2);
         let warmup = (read.schedule.warmup / 2).min(steps.saturating_sub(1));
@@ -82,7 +80,7 @@ impl Recipe {
             adapter: log.adapter,
             log: commitment,
             datanets: log.datanets,
-            configuration,
+            configuration: log.configuration,
             lora: read.lora,
             halved,
             rows: log.rows,
