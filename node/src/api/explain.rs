@@ -31,7 +31,7 @@ pub(super) struct Selection {
 
 /// Who may read what was asked and answered.
 #[derive(Debug)]
-struct Readers {
+pub(super) struct Readers {
     is_operator: bool,
     payers: Vec<Address>,
 }
@@ -39,7 +39,7 @@ struct Readers {
 impl Readers {
     /// Who the headers name: administrators read for the operator; a key reads what its payer paid
     /// for, unless other keys have the same payer; and payers sign that they read a call.
-    fn of(api: &Api, headers: &HeaderMap, call: B256) -> Result<Self, ApiError> {
+    pub(super) fn of(api: &Api, headers: &HeaderMap, call: B256) -> Result<Self, ApiError> {
         let caller = auth::caller(api, headers)?;
         let mut readers = Self { is_operator: false, payers: Vec::new() };
         if let Some(key) = caller.key() {
@@ -67,7 +67,7 @@ impl Readers {
         Ok(readers)
     }
 
-    fn may_read(&self, payer: Option<Address>) -> bool {
+    pub(super) fn may_read(&self, payer: Option<Address>) -> bool {
         self.is_operator || payer.is_some_and(|payer| self.payers.contains(&payer))
     }
 }

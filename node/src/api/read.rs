@@ -18,6 +18,7 @@ use super::{
     answer::{AdapterWeight, Statement},
     auth,
     error::ApiError,
+    explain::Readers,
     openapi::ErrorBody,
     sources::RetrievalJson,
 };
@@ -100,18 +101,26 @@ pub(super) async fn record(
 ) -> Answer {
     let granted = auth::caller(&api, &headers)?.granted();
     let digest = hash(&text)?;
+    let readers = Readers::of(&api, &headers, digest)?;
     let found = read(&api, move |store| recorder::recorded(store, digest)).await?;
     let recorded =
         found.ok_or_else(|| ApiError::not_found("record_not_found", "record is unknown"))?;
+    let channel = api.serving.parts().registry.channel(recorded.call.voucher.channelId)?;
+    let may_read = readers.may_read(channel.map(|channel| channel.payer));
     let epoch_seconds = api.serving.parts().registry.contracts().epoch_seconds;
     let model = B256::new(recorded.call.record.call().model.0);
     let served = api.serving.parts().catalog.models().iter().find(|served| served.id == model);
     let set = served.map_or_else(AdapterSet::base, |served| served.adapter_set());
     let adapters = api.serving.parts().engine.store().credits(&set);
-    let spans = serving::StoredAnswer::from_bytes(&recorded.answer)?.spans;
+    let mut spans = serving::StoredAnswer::from_bytes(&recorded.answer)?.spans;
+    let mut retrieval = sources(&api, &recorded, &granted);
+    if !may_read {
+        // What was answered is its payer's and this operator's; which rows are paid is everybody's.
+        spans.iter_mut().for_each(|span| span.text.clear());
+        retrieval = None;
+    }
     let adapters = AdapterWeight::list(adapters);
     let statement = serving::statement(&recorded, &spans, epoch_seconds, adapters);
-    let retrieval = sources(&api, &recorded, &granted);
     let statement = Statement { retrieval, ..statement };
     let shares = recorded.call.record.shares().iter().map(|share| {
         json!({

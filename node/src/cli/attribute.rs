@@ -1,5 +1,6 @@
 //! `openledger attribute`
 
+mod audit;
 mod fetch;
 mod paint;
 mod render;
@@ -9,10 +10,9 @@ use std::{io::IsTerminal, path::PathBuf};
 use alloy::primitives::B256;
 use clap::{Args, ValueEnum};
 use eyre::{WrapErr, bail, eyre};
-use inference::tokenizer::Tokenizer;
 use node::{
     config::Config,
-    explain::{CheckSettings, Claimed, Explanation, Report, open_checker, open_registry},
+    explain::{CheckSettings, Claimed, Report, open_checker, open_registry},
 };
 use serde_json::json;
 
@@ -48,7 +48,8 @@ pub(crate) struct AttributeArguments {
     /// File with the request's body as it was sent, instead of asking the node for it.
     #[arg(long, value_name = "FILE")]
     request: Option<PathBuf>,
-    /// File with the answer's text, instead of asking the node for it.
+    /// File with the answer's text, or with its document of text and sources, instead of asking the
+    /// node for it.
     #[arg(long, value_name = "FILE")]
     answer: Option<PathBuf>,
     /// Rows to show.
@@ -57,6 +58,10 @@ pub(crate) struct AttributeArguments {
     /// Do not load models: neither scores nor the answer are computed again.
     #[arg(long)]
     no_recompute: bool,
+    /// Leave sources of the answer out, one set after the other, and compare what each adds with what
+    /// it is paid by. Takes forty passes of the model; reads the store of the configuration.
+    #[arg(long, conflicts_with_all = ["node_url", "no_recompute"])]
+    ablate: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -104,10 +109,11 @@ pub(crate) async fn run(arguments: AttributeArguments) -> eyre::Result<()> {
     };
     let answer = match &arguments.answer {
         Some(path) => Some(read(path)?),
-        None => told.map(|text| text.answer.clone().into_bytes()),
+        None => told.map(|text| text.output.as_ref().unwrap_or(&text.answer).clone().into_bytes()),
     };
-    let report = match (&config, known) {
-        (Some(config), Some((_, registry))) => {
+    let mut audit = None;
+    let report = match (&config, known.clone()) {
+        (Some(config), Some((store, registry))) => {
             let settings = CheckSettings { recomputes: !arguments.no_recompute };
             let checker = open_checker(config, registry, settings).await?;
             let claimed = Claimed {
@@ -115,15 +121,19 @@ pub(crate) async fn run(arguments: AttributeArguments) -> eyre::Result<()> {
                 request: request.as_deref(),
                 answer: answer.as_deref(),
             };
-            Some(checker.check(claimed).await?)
+            let report = checker.check(claimed).await?;
+            if arguments.ablate {
+                let request = request.as_deref().unwrap_or_default();
+                audit = Some(audit::audit(config, &checker, &store, digest, request)?);
+            }
+            Some(report)
         }
         _ => None,
     };
-    let pieces = pieces(&explanation, config.as_ref(), answer.as_deref());
-    print(&arguments, Shown { explanation, answer, texts, pieces, report })
+    print(&arguments, &Shown { explanation, texts, report, audit })
 }
 
-fn print(arguments: &AttributeArguments, shown: Shown) -> eyre::Result<()> {
+fn print(arguments: &AttributeArguments, shown: &Shown) -> eyre::Result<()> {
     if arguments.json {
         let rows: Vec<_> = shown.texts.iter().map(RowText::json).collect();
         let body = json!({
@@ -131,10 +141,11 @@ fn print(arguments: &AttributeArguments, shown: Shown) -> eyre::Result<()> {
             "rows": rows,
             "agrees": shown.report.as_ref().map(Report::agrees),
             "report": shown.report,
+            "ablation": shown.audit.as_ref().map(audit::json),
         });
         println!("{}", serde_json::to_string_pretty(&body)?);
     } else {
-        print!("{}", render(&shown, arguments.colour.paint()));
+        print!("{}", render(shown, arguments.colour.paint()));
     }
     match &shown.report {
         Some(report) if !report.agrees() => Err(eyre!("the record is not what was computed")),
@@ -147,26 +158,6 @@ fn digest_of(text: &str) -> eyre::Result<B256> {
     let hex = text.rsplit_once('-').map_or(text, |(_, hex)| hex);
     let wrong = || eyre!("{text:?} is neither 32 bytes of hex nor the id of an answer");
     hex.parse().map_err(|_| wrong())
-}
-
-/// The texts of the answer's tokens, if encoding the answer gives as many as were generated: the
-/// tokens themselves are not recorded.
-fn pieces(
-    explanation: &Explanation,
-    config: Option<&Config>,
-    answer: Option<&[u8]>,
-) -> Option<Vec<String>> {
-    explanation.sections.iter().find(|section| section.kind == "span")?;
-    let tokenizer = Tokenizer::load(&config?.model.base).ok()?;
-    let tokens = tokenizer.encode(std::str::from_utf8(answer?).ok()?).ok()?;
-    let generated = explanation.record.tokens_out;
-    // The token that ends an answer stands for no text.
-    let count = tokens.len() as u64;
-    if count != generated && count + 1 != generated {
-        return None;
-    }
-    let text = |id: &u32| String::from_utf8_lossy(tokenizer.token_bytes(*id)).into_owned();
-    Some(tokens.iter().map(text).collect())
 }
 
 #[cfg(test)]

@@ -17,7 +17,10 @@ use super::statement::{
 };
 use crate::{
     Error, Result,
-    api::answer::{Decimal, PriceJson},
+    api::{
+        answer::{Decimal, PriceJson},
+        sources::RetrievalJson,
+    },
     batcher::{SealedBatch, ledger_blob},
     graph::Book,
     recorder::Recorded,
@@ -114,10 +117,16 @@ impl Builder<'_> {
         let digest = self.recorded.call.digest();
         let request = self.sources.store.get(Table::Requests, digest.as_slice())?;
         let stored = StoredAnswer::from_bytes(&self.recorded.answer)?;
+        let record = &self.recorded.call.record;
+        let output = stored.retrieval.as_ref().map(|_| stored.output());
+        let spans = statement(self.recorded, &stored.spans, 1, Vec::new()).spans;
         Ok(TextPart {
             request: request.and_then(|body| String::from_utf8(body).ok()),
-            answer: stored.text,
+            output: output.and_then(|output| String::from_utf8(output).ok()),
             finish: stored.finish.reason().to_owned(),
+            spans,
+            retrieval: stored.retrieval.map(|grounding| RetrievalJson::of(&grounding, record)),
+            answer: stored.text,
         })
     }
 

@@ -6,7 +6,11 @@ use std::{
 };
 
 use alloy::primitives::{Address, B256};
-use attribution::{estimate::InfluenceIndex, settle::EarnerIndex};
+use attribution::{
+    estimate::InfluenceIndex,
+    settle::EarnerIndex,
+    spans::{Check, SpanIndex},
+};
 use inference::{
     adapter::Adapter, gradient::row_gradient, model::Decoder, tokenizer::Tokenizer,
     train::TrainableLora,
@@ -17,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use super::finding::Report;
 use crate::{
     Error, Result,
-    catalog::{INDEX_FILE, ModelManifest, adapter_hash, file_hash},
+    catalog::{INDEX_FILE, ModelManifest, SPANS_FOLDER, adapter_hash, file_hash},
     chain::{
         ChainClient, Deployment,
         bindings::{
@@ -160,7 +164,8 @@ impl ChainIndex {
 ///
 /// Findings: `model.json`, `adapter`, `index.olx` (the file's hash), `index` (its content: checksum,
 /// lengths, numbers, order), `contributor sums` (the root that they give), `registration`,
-/// `publication`, `datanets`, `rows`, `excluded rows`, `shapes`, `sketches`.
+/// `publication`, `span index`, `span rows`, `datanets`, `rows`, `excluded rows`, `shapes`,
+/// `sketches`.
 ///
 /// # Errors
 /// [`Error::Inference`] if the base model cannot be loaded.
@@ -190,6 +195,7 @@ pub fn verify_index(
     if let Some(manifest) = &manifest {
         report.compare("contributor sums", &manifest.index_root, &summary.root);
         registration(check.chain.as_ref(), manifest, hash, &index, &mut report);
+        spans(check.dir, manifest, &index, &mut report);
     }
     compare_rows(check, &index, &mut report);
     excluded(&index, &summary, &mut report);
@@ -261,6 +267,33 @@ fn publication(chain: &ChainIndex, index: &InfluenceIndex, report: &mut Report) 
         report.note("publication", false, "it was proven wrong and struck");
     } else {
         report.compare("publication", &text(said), &text(found));
+    }
+}
+
+/// The span index beside the influence index: every byte of it, what stands for it on the chain, and
+/// that it is of the same rows.
+fn spans(dir: &Path, manifest: &ModelManifest, index: &InfluenceIndex, report: &mut Report) {
+    let path = dir.join(SPANS_FOLDER);
+    let Some(hash) = manifest.span_hash else {
+        if path.is_dir() {
+            report.skip("span index", format!("model.json names none, {SPANS_FOLDER} is there"));
+        }
+        return;
+    };
+    let spans = match SpanIndex::open(&path, Check::Everything) {
+        Ok(spans) => spans,
+        Err(error) => return report.note("span index", false, error.to_string()),
+    };
+    let found = spans.commit(0).map(|shard| B256::from(shard.commitment().hash()));
+    report.compare("span index", &hash, &found.unwrap_or_default());
+    let known = index.rows().iter().map(|row| row.source);
+    let place = (0..).zip(known).find(|(place, source)| spans.row(*place) != Some(*source));
+    let rows = (spans.rows() as usize, index.rows().len());
+    match place {
+        Some((place, _)) => {
+            report.note("span rows", false, format!("row {place} is another in the span index"));
+        }
+        None => report.compare("span rows", &rows.0, &rows.1),
     }
 }
 

@@ -4,7 +4,10 @@ use alloy::primitives::{Address, B256, Bytes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::answer::{Decimal, PriceJson, ReceiptJson, RecordJson};
+use crate::api::{
+    answer::{Decimal, PriceJson, ReceiptJson, RecordJson, SpanCredit},
+    sources::RetrievalJson,
+};
 
 /// Who is owed what for an answer, and why: all that the record says, with everything that is needed
 /// to compute it again.
@@ -87,8 +90,18 @@ pub struct TextPart {
     pub request: Option<String>,
     /// The answer.
     pub answer: String,
+    /// What the answer's recorded hash is of, if it is not the answer alone: the answer with the
+    /// sources that it was given.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub output: Option<String>,
     /// Why it ended: `stop` or `length`.
     pub finish: String,
+    /// Spans that rows hold word for word, by place.
+    #[serde(default)]
+    pub spans: Vec<SpanCredit>,
+    /// What it was answered from, if it was given sources.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retrieval: Option<RetrievalJson>,
 }
 
 /// What a contributor is credited by influence.

@@ -38,6 +38,7 @@ pub use rerun::{Rerun, Reruns};
 pub use roll::Roll;
 pub use sample::Sampler;
 pub use shop::{Shopper, Shopping};
+pub(crate) use spans::differs as spans_differ;
 pub use verdict::{Outcome, is_false};
 pub use watch::Watcher;
 

@@ -36,7 +36,7 @@ pub(super) fn credited(rows: &Rows, record: usize) -> Option<Vec<Use>> {
 ///
 /// # Errors
 /// [`crate::Error::Store`], [`crate::Error::Settle`] if what was found breaks a rule of uses.
-pub(super) fn differs(
+pub(crate) fn differs(
     registry: &Registry,
     catalog: &Catalog,
     witness: &Witness,

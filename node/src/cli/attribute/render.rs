@@ -2,9 +2,13 @@
 
 use std::fmt::Write;
 
-use alloy::primitives::{Address, utils::format_units};
+use alloy::primitives::{Address, B256, utils::format_units};
 use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
-use node::explain::{Explanation, Report, SectionPart, Verdict};
+use node::{
+    api::sources::RetrievalJson,
+    explain::{Explanation, Report, SectionPart, TextPart, Verdict},
+    retrieval::Ablation,
+};
 
 use super::{fetch::RowText, paint::Paint};
 
@@ -15,12 +19,11 @@ const EXCERPT: usize = 56;
 #[derive(Debug)]
 pub(super) struct Shown {
     pub(super) explanation: Explanation,
-    pub(super) answer: Option<Vec<u8>>,
     /// Of each row of the explanation.
     pub(super) texts: Vec<RowText>,
-    /// Texts of the answer's tokens.
-    pub(super) pieces: Option<Vec<String>>,
     pub(super) report: Option<Report>,
+    /// What its sources add, if that was asked for.
+    pub(super) audit: Option<Ablation>,
 }
 
 /// The whole explanation.
@@ -33,6 +36,7 @@ pub(super) fn render(shown: &Shown, paint: Paint) -> String {
     for section in &shown.explanation.sections {
         page.section(section);
     }
+    page.audit();
     page.money();
     page.batch();
     page.report();
@@ -82,46 +86,76 @@ impl Page<'_> {
     }
 
     fn answer(&mut self) {
-        let Some(answer) = &self.shown.answer else {
+        let Some(told) = &self.shown.explanation.text else {
             let why = "the answer's text is the payer's and the operator's";
             let why = self.paint.faint(why);
             return self.line(format!("\n{why}"));
         };
         self.title("answer");
-        let text = match &self.shown.pieces {
-            Some(pieces) => self.marked(pieces),
-            None => clean(&String::from_utf8_lossy(answer)),
-        };
+        let text = self.marked(told);
         for line in text.lines() {
             self.line(format!("  {line}"));
+        }
+        if let Some(retrieval) = &told.retrieval {
+            self.sources(retrieval);
         }
     }
 
     /// The answer with its spans marked, each by its number.
-    fn marked(&self, pieces: &[String]) -> String {
-        let spans = self.spans();
-        let mut text = String::new();
-        let mut at = 0;
-        while at < pieces.len() {
-            let found = spans.iter().position(|&(start, length)| start == at && length > 0);
-            let Some(number) = found else {
-                text.push_str(&clean(&pieces[at]));
-                at += 1;
-                continue;
-            };
-            let end = (at + spans[number].1).min(pieces.len());
-            text.push_str(&self.paint.span(&clean(&pieces[at..end].concat()), number));
-            at = end;
+    fn marked(&self, told: &TextPart) -> String {
+        let (spans, mut text, mut at) = (self.spans(), String::new(), 0);
+        for span in told.spans.iter().filter(|span| !span.text.is_empty()) {
+            let place = (span.start, span.length);
+            // Only those that are paid for have a number.
+            let number = spans.iter().position(|of| *of == place);
+            let found = told.answer[at..].find(&span.text);
+            if let (Some(number), Some(before)) = (number, found) {
+                text.push_str(&clean(&told.answer[at..at + before]));
+                text.push_str(&self.paint.span(&clean(&span.text), number));
+                at += before + span.text.len();
+            }
         }
+        text.push_str(&clean(&told.answer[at..]));
         text
     }
 
+    /// What the answer was given, by the numbers that it cites.
+    fn sources(&mut self, retrieval: &RetrievalJson) {
+        if !retrieval.has_sources {
+            return self.line("nothing fitted the question: the answer rests on no sources");
+        }
+        self.title(&format!("sources ({} cited)", retrieval.citations.len()));
+        let head = ["source", "row", "from", "relevance", "uses", "credit (gwei)"];
+        let mut table = table(head, 3);
+        for source in &retrieval.sources {
+            let cited = retrieval.citations.iter().find(|one| one.source.mark == source.mark);
+            table.add_row([
+                Cell::new(format!("[{}]", source.mark)),
+                Cell::new(format!(
+                    "{} v{} #{}",
+                    shorter(source.datanet),
+                    source.version,
+                    source.row
+                )),
+                Cell::new(clean(&source.source)),
+                number(source.relevance),
+                number(cited.map_or(0, |one| one.uses)),
+                number(cited.map_or(0, |one| one.credit.0)),
+            ]);
+        }
+        self.line(table.to_string());
+        let unsupported = retrieval.unsupported.len();
+        if unsupported > 0 {
+            self.line(format!("{unsupported} sentences rest on no source that they cite"));
+        }
+    }
+
     /// Start and length of each span, in the order of the record.
-    fn spans(&self) -> Vec<(usize, usize)> {
+    fn spans(&self) -> Vec<(u16, u16)> {
         let uses = self.shown.explanation.sections.iter().flat_map(|section| &section.uses);
         let mut spans = Vec::new();
         for span in uses.filter_map(|part| part.span) {
-            let place = (usize::from(span.start), usize::from(span.length));
+            let place = (span.start, span.length);
             if !spans.contains(&place) {
                 spans.push(place);
             }
@@ -182,7 +216,7 @@ impl Page<'_> {
         for part in &section.uses {
             let what = match (part.span, part.citation) {
                 (Some(span), _) => {
-                    let place = (usize::from(span.start), usize::from(span.length));
+                    let place = (span.start, span.length);
                     let number = spans.iter().position(|of| *of == place).unwrap_or(0) + 1;
                     let (count, holders) = (span.count, span.holders);
                     let (holder, text) = (span.holder + 1, self.span_text(place));
@@ -190,7 +224,7 @@ impl Page<'_> {
                         "{number}: {text}tokens {} to {}, {count} times, holder {holder} of \
                          {holders}",
                         place.0,
-                        place.0 + place.1.saturating_sub(1)
+                        u32::from(place.0) + u32::from(place.1).saturating_sub(1)
                     )
                 }
                 (None, Some(citation)) => format!(
@@ -210,10 +244,30 @@ impl Page<'_> {
         self.line(table.to_string());
     }
 
-    fn span_text(&self, (start, length): (usize, usize)) -> String {
-        let pieces = self.shown.pieces.as_ref();
-        let text = pieces.and_then(|pieces| pieces.get(start..start + length));
-        text.map_or_else(String::new, |text| format!("{:?}, ", excerpt(&text.concat())))
+    /// What leaving sources out showed.
+    fn audit(&mut self) {
+        let Some(audit) = &self.shown.audit else { return };
+        self.title("what each source adds, by leaving them out");
+        let mut table = table(["source", "adds (nats)", "paid by"], 1);
+        for ((mark, adds), weight) in (1..).zip(&audit.surrogate.scores).zip(&audit.weights) {
+            let adds = format!("{adds:.3}");
+            table.add_row([Cell::new(format!("[{mark}]")), number(adds), number(*weight)]);
+        }
+        self.line(table.to_string());
+        let share = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2}"));
+        let (fit, order) = (share(audit.surrogate.lds), share(audit.agreement.spearman));
+        let top = share(audit.agreement.cited_in_top);
+        self.line(format!(
+            "rank correlation with pay {order}; {top} of the cited weight on sources that add the \
+             most; fit on held-out sets {fit}; {} passes",
+            audit.surrogate.passes
+        ));
+    }
+
+    fn span_text(&self, place: (u16, u16)) -> String {
+        let told = self.shown.explanation.text.iter().flat_map(|told| &told.spans);
+        let mut told = told.filter(|span| (span.start, span.length) == place);
+        told.next().map_or_else(String::new, |span| format!("{:?}, ", excerpt(&span.text)))
     }
 
     fn money(&mut self) {
@@ -343,6 +397,11 @@ fn number(value: impl std::fmt::Display) -> Cell {
     Cell::new(value)
 }
 
+fn shorter(hash: B256) -> String {
+    let text = hash.to_string();
+    format!("{}…{}", &text[..6], &text[62..])
+}
+
 fn short(account: Address) -> String {
     let text = account.to_string();
     format!("{}…{}", &text[..6], &text[38..])
@@ -367,7 +426,6 @@ fn excerpt(text: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    use alloy::primitives::B256;
     use node::explain::Finding;
     use serde_json::json;
 
@@ -375,7 +433,6 @@ mod tests {
 
     fn shown() -> Shown {
         let explanation: Explanation = serde_json::from_str(include_str!("fixture.json")).unwrap();
-        let answer = explanation.text.as_ref().map(|text| text.answer.clone().into_bytes());
         let text = |hash: B256, text: &str, source: &str| RowText {
             hash,
             text: Some(text.into()),
@@ -391,8 +448,6 @@ mod tests {
             text(B256::ZERO, "the same, copied", "b.sol"),
             RowText::default(),
         ];
-        let pieces =
-            ["function", " transfer", "(address", " to)", "\nhostile ", "\x1b[2J", " text"];
         let finding = |what: &str, verdict: &str, detail: &str| -> Finding {
             let finding = json!({ "what": what, "verdict": verdict, "detail": detail });
             serde_json::from_value(finding).unwrap()
@@ -402,8 +457,7 @@ mod tests {
             finding("sketch again", "differs", "3 of 64 coordinates differ, by up to 2"),
             finding("inclusion", "unchecked", "no data availability is configured"),
         ];
-        let pieces = Some(pieces.map(str::to_owned).to_vec());
-        Shown { explanation, answer, texts, pieces, report: Some(Report { findings }) }
+        Shown { explanation, texts, report: Some(Report { findings }), audit: None }
     }
 
     #[test]
@@ -434,7 +488,7 @@ mod tests {
         let expected = render(&shown, Paint::new(false))
             .replace("[ transfer(address to)]1", " transfer(address to)");
         assert_eq!(plain, expected);
-        shown.pieces = None;
+        shown.explanation.sections.clear();
         assert!(!render(&shown, Paint::new(false)).contains('\x1b'));
     }
 }

@@ -3,11 +3,11 @@
 use alloy::primitives::{B256, keccak256};
 use attribution::settle::Witness;
 
-use super::{Checker, Claimed};
+use super::{Checker, Claimed, uses};
 use crate::{
     Result,
     explain::finding::Report,
-    votes::{Outcome, Rerun, is_false},
+    votes::{Outcome, Rerun, is_false, spans_differ},
 };
 
 const WHAT: [&str; 3] = ["answer again", "tokens again", "sketch again"];
@@ -59,6 +59,29 @@ impl Checker {
         let said = (record.tokens_in, record.tokens_out);
         report.compare(WHAT[1], &tokens(said), &tokens((found.tokens_in, found.tokens_out)));
         sketch(report, &witness.sketch, &found);
+        self.spans(report, claimed, witness, &found)
+    }
+}
+
+impl Checker {
+    /// Spans that are paid for against those that the answer's tokens have in the model's span index.
+    fn spans(
+        &self,
+        report: &mut Report,
+        claimed: &Claimed<'_>,
+        witness: &Witness,
+        found: &Outcome,
+    ) -> Result<()> {
+        let mix = self.registry.mix_at(witness.model.0.into(), witness.time)?;
+        let Some(reruns) = self.reruns.as_ref().filter(|_| mix.spans_bps() > 0) else {
+            return Ok(());
+        };
+        // A claim that is none was told of with the credits.
+        let Ok(uses) = uses::claimed(claimed.explanation, mix) else { return Ok(()) };
+        let (said, catalog) = (&uses.spans, reruns.catalog());
+        let differs = spans_differ(&self.registry, catalog, witness, said, &found.spans)?;
+        let (paid, all) = (said.len(), found.spans.len());
+        report.note("spans again", !differs, format!("{paid} paid for of {all} that rows hold"));
         Ok(())
     }
 }

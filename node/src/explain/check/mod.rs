@@ -34,7 +34,7 @@ pub struct Claimed<'a> {
     pub explanation: &'a Explanation,
     /// Body of the request, exactly as it was sent; without it nothing is run again.
     pub request: Option<&'a [u8]>,
-    /// The answer that was given.
+    /// What the answer's hash is of: its text, or the document of text and sources.
     pub answer: Option<&'a [u8]>,
 }
 
@@ -52,6 +52,12 @@ impl Checker {
         Self { registry, reruns, availability }
     }
 
+    /// What runs calls again, if models were loaded.
+    #[must_use]
+    pub const fn reruns(&self) -> Option<&Reruns> {
+        self.reruns.as_ref()
+    }
+
     /// The chain that it goes by.
     #[must_use]
     pub const fn registry(&self) -> &Registry {
@@ -65,7 +71,8 @@ impl Checker {
     /// - `scores`, `rows`: dot products of the record's sketch with the index that is registered;
     /// - `fee`, `shares`, `credits`, `spans`, `citations`, `flat`: the record that price, split and
     ///   mix on the chain give, to the gwei;
-    /// - `answer again`, `tokens again`, `sketch again`: what running the model again gives;
+    /// - `answer again`, `tokens again`, `sketch again`, `spans again`: what running the model again
+    ///   gives;
     /// - `batch`, `inclusion`, `paid`: the ledger that the chain committed to.
     ///
     /// # Errors
@@ -237,4 +244,84 @@ fn rows(
     }
     differing(report, "rows", &said.rows, &found);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use attribution::settle::{Call, Mix, ModelOwner, Payees, Price, Split, Terms};
+
+    use super::*;
+    use crate::explain::Verdict;
+
+    /// An explanation with influence, a span and a citation, whose numbers were worked out by hand.
+    fn said() -> Explanation {
+        serde_json::from_str(include_str!("../../cli/attribute/fixture.json")).unwrap()
+    }
+
+    /// The record that its scores and uses give, under the mix that its pools were worked out with.
+    fn settled(said: &Explanation) -> std::result::Result<Record, String> {
+        let price = &said.money.price;
+        let price = Price {
+            input_rate: price.input_rate.0,
+            output_rate: price.output_rate.0,
+            platform_fee: price.platform_fee.0,
+        };
+        let terms = Terms { price, split: Split::default(), max_credits: 32 };
+        let owners = vec![ModelOwner { earner: EarnerIndex(3), weight: 1 }];
+        let payees = Payees { owners, stakers: EarnerIndex(2) };
+        let (tokens_in, tokens_out) = (9, 8);
+        let call = Call { tokens_in, tokens_out, ..Call::default() };
+        let scores: Vec<_> =
+            said.contributors.iter().map(|one| (EarnerIndex(one.earner), one.score.0)).collect();
+        let uses = uses::claimed(said, Mix::new(3_000, 2_000).unwrap())?;
+        Record::mixed(call, terms, payees, &scores, uses).map_err(|error| error.to_string())
+    }
+
+    fn looked_at(said: &Explanation, settled: &Record) -> Report {
+        let mut report = Report::default();
+        money(&mut report, said, settled);
+        report
+    }
+
+    #[test]
+    fn money_worked_out_by_hand_agrees_and_any_other_amount_differs() {
+        let said = said();
+        let record = settled(&said).unwrap();
+        let report = looked_at(&said, &record);
+        for what in ["fee", "shares", "credits", "spans", "citations", "flat"] {
+            assert_eq!(report.of(what).unwrap().verdict, Verdict::Agrees, "{what}: {report:#?}");
+        }
+        type Change = fn(&mut Explanation);
+        let changes: [(&str, Change); 8] = [
+            ("spans", |said| said.sections[0].uses[0].credit.0 += 1),
+            ("spans", |said| said.sections[0].pool.0 -= 1),
+            ("spans", |said| said.sections[0].uses[0].span.as_mut().unwrap().count = 3),
+            ("spans", |said| drop(said.sections.remove(0))),
+            ("citations", |said| said.sections[1].uses[0].earner = 5),
+            ("citations", |said| said.sections[1].uses.clear()),
+            ("shares", |said| said.money.shares.swap(0, 1)),
+            ("flat", |said| said.money.flat.0 = 0),
+        ];
+        for (what, change) in changes {
+            let mut changed = said.clone();
+            change(&mut changed);
+            let report = looked_at(&changed, &record);
+            assert_eq!(report.of(what).unwrap().verdict, Verdict::Differs, "{what}: {report:#?}");
+        }
+    }
+
+    #[test]
+    fn uses_that_are_none_are_told_of() {
+        let changes: [fn(&mut Explanation); 4] = [
+            |said| said.sections[0].kind = "citation".into(),
+            |said| said.sections[0].uses[0].span = None,
+            |said| said.sections[1].uses[0].score.0 += 1,
+            |said| said.sections[0].uses[0].span.as_mut().unwrap().length = 1,
+        ];
+        for change in changes {
+            let mut changed = said();
+            change(&mut changed);
+            assert!(settled(&changed).is_err());
+        }
+    }
 }
