@@ -131,6 +131,21 @@ interface ISpanIndexes {
         bytes32[] calldata datanetProof
     ) external;
 
+    /// @notice Strikes an index one of whose rows names a canonical row that has the text of an earlier one: of rows of
+    /// one text, in whatever Datanets, the first is the canonical one.
+    /// @param row number of the row in the index
+    /// @param cluster the row that it names
+    /// @param earlier number of a row before that one, which has the same text
+    function proveLaterCopy(
+        ModelId model,
+        SpanCommitment calldata commitment,
+        uint32 row,
+        LeafOpening calldata opening,
+        LeafOpening calldata cluster,
+        uint32 earlier,
+        LeafOpening calldata earlierOpening
+    ) external;
+
     /// @notice Asks for a leaf, with a deposit.
     function demand(ModelId model, SpanCommitment calldata commitment, Tree tree, uint64 number) external payable;
 

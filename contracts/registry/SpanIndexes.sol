@@ -134,6 +134,25 @@ contract SpanIndexes is ISpanIndexes, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc ISpanIndexes
+    function proveLaterCopy(
+        ModelId model,
+        SpanCommitment calldata commitment,
+        uint32 row,
+        LeafOpening calldata opening,
+        LeafOpening calldata cluster,
+        uint32 earlier,
+        LeafOpening calldata earlierOpening
+    ) external nonReentrant {
+        _checkDisputable(model, commitment);
+        uint32 canonical = SpanProofs.rowOf(commitment, row, opening).cluster;
+        bytes32 text = SpanProofs.rowOf(commitment, canonical, cluster).rowHash;
+
+        bool isLater = earlier < canonical && SpanProofs.rowOf(commitment, earlier, earlierOpening).rowHash == text;
+        require(isLater, NoFault());
+        _strike(model);
+    }
+
+    /// @inheritdoc ISpanIndexes
     function demand(ModelId model, SpanCommitment calldata commitment, Tree tree, uint64 number) external payable {
         Index storage index = _checkCommitment(model, commitment);
         require(block.timestamp < index.disputableUntil, WrongTime(index.disputableUntil));

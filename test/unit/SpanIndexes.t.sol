@@ -217,6 +217,37 @@ contract SpanIndexesTest is Test {
         }
     }
 
+    function test_proveLaterCopy_strikes_whenACopyIsItsOwnCluster() public {
+        (SpanCommitment memory commitment, LeafOpening[] memory openings) =
+            _indexOf(_row(0, 0, 0, "first", earner, 0), _row(0, 0, 1, "first", earner, 1));
+        _publish(commitment);
+        vm.prank(challenger);
+        indexes.proveLaterCopy(model, commitment, 1, openings[1], openings[1], 0, openings[0]);
+        _expectStruck();
+    }
+
+    function test_proveLaterCopy_reverts_forTheFirstOfATextAndForOtherTexts() public {
+        (SpanCommitment memory commitment, LeafOpening[] memory openings) =
+            _indexOf(_row(0, 0, 0, "first", earner, 0), _row(0, 0, 1, "first", earner, 0));
+        _publish(commitment);
+        bytes memory noFault = abi.encodeWithSelector(ISpanIndexes.NoFault.selector);
+        for (uint32 i; i < 2; ++i) {
+            vm.expectRevert(noFault);
+            indexes.proveLaterCopy(model, commitment, 1, openings[1], openings[0], i, openings[i]);
+        }
+        // Another row than the one that is named.
+        vm.expectRevert(abi.encodeWithSelector(SpanProofs.InvalidSpanProof.selector, SpanProofs.Rule.Committed));
+        indexes.proveLaterCopy(model, commitment, 1, openings[1], openings[1], 0, openings[0]);
+    }
+
+    function test_proveLaterCopy_reverts_whenTextsDiffer() public {
+        (SpanCommitment memory commitment, LeafOpening[] memory openings) =
+            _indexOf(_row(0, 0, 0, "first", earner, 0), _row(0, 0, 1, "second", earner, 1));
+        _publish(commitment);
+        vm.expectRevert(abi.encodeWithSelector(ISpanIndexes.NoFault.selector));
+        indexes.proveLaterCopy(model, commitment, 1, openings[1], openings[1], 0, openings[0]);
+    }
+
     // Demands.
 
     function test_answer_showsALeafAndEarnsTheDeposit() public {

@@ -74,7 +74,7 @@ pub struct Method {
 
 impl Method {
     /// That of a mix.
-    pub fn of(mix: Mix) -> Self {
+    pub const fn of(mix: Mix) -> Self {
         let (spans_bps, citations_bps) = (mix.spans_bps(), mix.citations_bps());
         let influence_bps = 10_000_u16.saturating_sub(spans_bps).saturating_sub(citations_bps);
         Self { influence_bps, spans_bps, citations_bps }

@@ -48,12 +48,20 @@ pub struct Corpora {
     /// Content hash of the base, once it was needed.
     base: Arc<OnceLock<B256>>,
     kept: Arc<Mutex<BTreeMap<B256, Arc<Corpus>>>>,
+    /// Held while an index is built: builders must not share a folder.
+    building: Arc<Mutex<()>>,
 }
 
 impl Corpora {
     /// Span indexes from these files.
     pub fn new(registry: Registry, files: SpanFiles) -> Self {
-        Self { registry, files: Arc::new(files), base: Arc::default(), kept: Arc::default() }
+        Self {
+            registry,
+            files: Arc::new(files),
+            base: Arc::default(),
+            kept: Arc::default(),
+            building: Arc::default(),
+        }
     }
 
     /// The index that a model has published; `None` if it has none, or nothing here is it or gives
@@ -119,6 +127,8 @@ impl Corpora {
         let rows = self.rows(&model)?;
         let Some(datanets) = rows.all() else { return Ok(None) };
         let path = self.files.folder.join(hex::encode(id));
+        // Files of an index that was read before stay readable when they are replaced.
+        let _turn = self.building.lock().unwrap_or_else(PoisonError::into_inner);
         std::fs::create_dir_all(&self.files.folder).map_err(Error::io(&self.files.folder))?;
         let index =
             write_spans(&Tokenizer::load(base)?, &path, &datanets, rows.earners(), &mut |_| {})?;

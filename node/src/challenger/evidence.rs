@@ -52,6 +52,7 @@ pub(super) fn prove(
     let ledger = facts.dossier.ledger.open_rows(kzg, &fault.rows)?;
     let calldata = match fault.rule {
         Rule::Span => span_evidence::calldata(fault, facts, ledger)?,
+        Rule::Citation => span_evidence::citation(fault, facts, ledger)?,
         _ => maker.calldata(&fault.evidence, ledger)?,
     };
     Ok(Proof { rule: fault.rule, to: contract(&fault.evidence, deployment), calldata })
@@ -121,10 +122,6 @@ impl Maker<'_> {
             | E::LeftOut { .. }
             | E::TooMany
             | E::Unpaid { .. } => self.credit(evidence, ledger)?,
-            E::CitationUnfounded { .. } | E::Citation { .. } => {
-                // `Facts` knows of no row, so the audit finds none of these.
-                return Err(Error::Dispute(format!("{evidence:?} needs rows that are not here")));
-            }
             E::Factor { model } => {
                 encoded(&Factor::proveFactorCall { batch, ledger, model: model.0.into() })
             }

@@ -10,13 +10,14 @@ use alloy::primitives::{Address, B256};
 use attribution::settle::{
     self, Account, BatchHeader, ChannelId, Draw, EarnerIndex, Hash, Info, Mix, ModelId, Price, Row,
     Split, Witness,
-    audit::{Audit, Batch, Contributor, Fault, Known, Rules, Sources, SpanCorpus},
+    audit::{Audit, Batch, CitedRow, Contributor, Fault, Known, Rules, Sources, SpanCorpus},
 };
 
 use super::{
     corpora::{Corpora, Corpus},
     dossier::{Dossier, PostedLedger},
     indexes::{Index, Indexes},
+    published::{Place, Rows},
 };
 use crate::{
     Error, Result,
@@ -37,6 +38,8 @@ pub(super) struct Facts {
     pub(super) indexes: BTreeMap<ModelId, Arc<Index>>,
     /// Published span indexes of the models that credits are for spans of, as far as they are here.
     pub(super) corpora: BTreeMap<ModelId, Arc<Corpus>>,
+    /// Rows of the models that credits are for citations of, as far as they are here.
+    pub(super) cited: BTreeMap<ModelId, Rows>,
     registry: Registry,
     draws: Vec<Draw>,
     earner_count: u32,
@@ -75,6 +78,7 @@ impl Facts {
             previous,
             indexes: BTreeMap::new(),
             corpora: BTreeMap::new(),
+            cited: BTreeMap::new(),
             registry: registry.clone(),
             earner_count,
             signed: BTreeSet::new(),
@@ -92,8 +96,22 @@ impl Facts {
                 }
             }
         }
+        if let Some(corpora) = corpora {
+            facts.find_cited(corpora).await?;
+        }
         facts.ask_payers(client).await?;
         Ok(facts)
+    }
+
+    /// Reads the rows of the models that are paid for citations.
+    async fn find_cited(&mut self, corpora: &Corpora) -> Result<()> {
+        for model in self.models_of(|row| matches!(row.info, Info::CitationCredit { .. }))? {
+            let Some(view) = self.registry.model(model.0.into())? else { continue };
+            let corpora = corpora.clone();
+            let rows = blocking(move || corpora.rows(&view)).await?;
+            self.cited.insert(model, rows);
+        }
+        Ok(())
     }
 
     /// Every fault that the audit finds.
@@ -234,6 +252,18 @@ impl Sources for Facts {
         let influence = self.known(self.registry.influence_at(model.0.into(), time).map(Some))?;
         let reputation = self.known(self.registry.reputation_at(earner, time).map(Some))?;
         Some(settle::factor(influence, reputation))
+    }
+
+    fn cited(&self, model: ModelId, datanet: u8, row: u64) -> Known<CitedRow> {
+        let Some(rows) = self.cited.get(&model) else { return Known::Unknown };
+        if !rows.has(datanet, row) {
+            return Known::Absent;
+        }
+        rows.get(Place::at(datanet, row)).map_or(Known::Unknown, |actual| {
+            let earner = rows.earner(actual.contributor).unwrap_or_default();
+            let is_canonical = actual.row_hash == actual.cluster_hash;
+            Known::Here(CitedRow { earner, is_canonical })
+        })
     }
 
     fn dim(&self, model: ModelId) -> usize {

@@ -96,7 +96,7 @@ impl Challenger {
     }
 
     /// Where influence and span indexes are found.
-    fn sources(&self) -> (&Indexes, Option<&Corpora>) {
+    const fn sources(&self) -> (&Indexes, Option<&Corpora>) {
         (&self.indexes, self.corpora.as_ref())
     }
 

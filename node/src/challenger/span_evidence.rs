@@ -1,4 +1,5 @@
-//! A fault of a credit for a span as the call that proves it: openings of the model's span index.
+//! A fault of a credit for a span or a citation as the call that proves it: openings of the model's
+//! span index, or a row of its Datanets.
 
 use alloy::{primitives::Bytes, sol_types::SolCall};
 use attribution::{
@@ -9,11 +10,11 @@ use attribution::{
     spans::proof,
 };
 
-use super::facts::Facts;
+use super::{facts::Facts, published::Place};
 use crate::{
     Error, Result,
     chain::bindings::{
-        CellOpening, Corpus, IUseFaults as Uses, LeafOpening, RowOpening, SuffixOpening,
+        CellOpening, CitedRow, Corpus, IUseFaults as Uses, LeafOpening, RowOpening, SuffixOpening,
     },
     factory::{leaf_opening, span_commitment},
 };
@@ -77,11 +78,46 @@ pub(super) fn calldata(fault: &Fault, facts: &Facts, ledger: CellOpening) -> Res
     })
 }
 
+/// The call that proves a fault of a citation: the row as its Datanet version has it.
+///
+/// # Errors
+/// [`Error::Dispute`] if the fault is none, or the row is not here.
+pub(super) fn citation(fault: &Fault, facts: &Facts, ledger: CellOpening) -> Result<Bytes> {
+    let batch = facts.id;
+    let of = match fault.evidence {
+        Evidence::CitationUnfounded { model } => {
+            let model = model.0.into();
+            return Ok(encoded(&Uses::proveCitationUnfoundedCall { batch, ledger, model }));
+        }
+        Evidence::Citation { model } => model,
+        ref other => return Err(Error::Dispute(format!("{other:?} is of no citation"))),
+    };
+    let cited = match info_of(fault, facts) {
+        Some(&Info::CitationCredit { citation, .. }) => citation,
+        other => return Err(Error::Dispute(format!("{other:?} cites nothing"))),
+    };
+    let missing = || Error::Dispute(format!("the rows of model {of} are not here"));
+    let rows = facts.cited.get(&of).ok_or_else(missing)?;
+    let proven = rows.proof(Place::at(cited.datanet, cited.row))?;
+    let row = CitedRow {
+        index: proven.row.index,
+        rowHash: proven.row.rowHash,
+        contributor: proven.row.contributor,
+        clusterHash: proven.row.clusterHash,
+    };
+    let (model, proof) = (of.0.into(), proven.proof);
+    Ok(encoded(&Uses::proveCitationCall { batch, ledger, model, row, proof }))
+}
+
+/// What the first row that a fault names says.
+fn info_of<'a>(fault: &Fault, facts: &'a Facts) -> Option<&'a Info> {
+    let rows = &facts.dossier.ledger.rows;
+    fault.rows.first().and_then(|&at| rows.get(at)).map(|row| &row.info)
+}
+
 /// The span of the credit that a fault names.
 fn span_of(fault: &Fault, facts: &Facts) -> Result<SpanUse> {
-    let rows = &facts.dossier.ledger.rows;
-    let info = fault.rows.first().and_then(|&at| rows.get(at)).map(|row| &row.info);
-    match info {
+    match info_of(fault, facts) {
         Some(&Info::SpanCredit { span, .. }) => Ok(span),
         other => Err(Error::Dispute(format!("{other:?} credits no span"))),
     }

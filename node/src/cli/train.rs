@@ -30,7 +30,7 @@ pub(crate) struct TrainArguments {
     /// Modules that get an adapter; every linear projection if none is named.
     #[arg(long, value_name = "MODULE", value_delimiter = ',')]
     modules: Vec<String>,
-    /// Optimiser steps.
+    /// Optimiser steps; 0 makes an adapter that changes no answer, to pay a base's Datanets by spans.
     #[arg(long, default_value_t = 300)]
     steps: u64,
     /// Rows per step.

@@ -24,7 +24,7 @@ use crate::{
 pub struct TrainSettings {
     /// Rank, scale and modules.
     pub lora: LoraConfig,
-    /// Optimiser steps.
+    /// Optimiser steps; with none the adapter changes no answer, and only ties Datanets to a base.
     pub steps: u64,
     /// Examples per step.
     pub batch: usize,
@@ -112,15 +112,17 @@ pub fn train(
     };
     let loss_before = loss(&lora)?;
     let started = Instant::now();
-    let mut trainer = Trainer::new(lora.variables(), trainer_settings(settings))?;
     let mut used = Vec::new();
-    trainer.run(&decoder, &lora, &examples, |trainer, step| {
-        let (batch, seed) = (trainer.settings().batch, trainer.settings().seed);
-        used.push(batch_at(examples.len(), batch, seed, step.step - 1));
-        let inference::train::Progress { step, steps, loss, tokens_per_second, .. } = step;
-        progress(TrainProgress { step, steps, loss, tokens_per_second });
-        Ok(())
-    })?;
+    if settings.steps > 0 {
+        let mut trainer = Trainer::new(lora.variables(), trainer_settings(settings))?;
+        trainer.run(&decoder, &lora, &examples, |trainer, step| {
+            let (batch, seed) = (trainer.settings().batch, trainer.settings().seed);
+            used.push(batch_at(examples.len(), batch, seed, step.step - 1));
+            let inference::train::Progress { step, steps, loss, tokens_per_second, .. } = step;
+            progress(TrainProgress { step, steps, loss, tokens_per_second });
+            Ok(())
+        })?;
+    }
     let seconds = started.elapsed().as_secs_f64();
     let name = base.file_name().map(|name| name.to_string_lossy().into_owned());
     lora.save(out, &settings.lora, &name.unwrap_or_default())?;
@@ -272,6 +274,22 @@ mod tests {
         let (before, after) = (report.loss_before.unwrap(), report.loss_after.unwrap());
         assert!(after < before - 0.1, "{before} -> {after}");
         assert!(run().1 == weights, "the same inputs gave other weights");
+    }
+
+    #[test]
+    fn an_adapter_that_is_not_trained_changes_nothing() {
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/openledger-tiny");
+        let settings = TrainSettings {
+            lora: LoraConfig { rank: 2, alpha: 4.0, ..LoraConfig::default() },
+            steps: 0,
+            max_tokens: 48,
+            held_out_every: 4,
+            ..TrainSettings::default()
+        };
+        let out = tempfile::tempdir().unwrap();
+        let report = train(&base, &datanet(), out.path(), &settings, &mut |_| {}).unwrap();
+        assert_eq!(report.loss_before, report.loss_after);
+        assert!(report.loss_before.is_some() && report.log.steps.is_empty());
     }
 
     #[test]

@@ -51,7 +51,7 @@ enum Command {
     },
     Record {
         reservation: Reservation,
-        served: ServedCall,
+        served: Box<ServedCall>,
         reply: oneshot::Sender<Result<Recorded>>,
     },
     Charged {
@@ -130,6 +130,7 @@ impl RecorderHandle {
     /// [`Error::Store`] if it cannot be written; then the call was not charged and its reservation
     /// is released.
     pub async fn record(&self, reservation: Reservation, served: ServedCall) -> Result<Recorded> {
+        let served = Box::new(served);
         self.ask(|reply| Command::Record { reservation, served, reply }).await?
     }
 

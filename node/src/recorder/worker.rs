@@ -110,7 +110,7 @@ impl Worker {
                     let _ = reply.send(self.admit(*voucher, max_fee));
                 }
                 Command::Record { reservation, served, reply } => {
-                    let _ = reply.send(self.record(reservation, served));
+                    let _ = reply.send(self.record(reservation, *served));
                 }
                 Command::Charged { channel, reply } => {
                     let _ = reply.send(self.account(channel));

@@ -1,13 +1,15 @@
 //! The audit of an answer: which of its sources it came from, whatever it cites.
 
 use alloy::primitives::B256;
-use attribution::retrieval::{AblationConfig, Agreement, Row, Surrogate, agreement, prompt_text};
+use attribution::retrieval::{
+    AblationConfig, Agreement, Hit, Row, Surrogate, agreement, prompt_text,
+};
 use inference::{
     model::{AdapterDelta, NoAdapter},
     train::{Example, held_out_loss},
 };
 
-use super::{DatanetRows, Grounding, Shown, with_sources};
+use super::{DatanetRows, Grounding, Unread, with_sources};
 use crate::{
     Error, Result,
     api::request::{CallRequest, Endpoint, Prompt},
@@ -58,11 +60,11 @@ pub fn ablate(
     let asked = request.retrieval.as_ref().ok_or_else(|| refused("it asked for no sources"))?;
     let sources = match rows.sources(model, asked, &grounding.document(&answer.text))? {
         Ok(sources) => sources,
-        Err(Shown::Unknown(of)) => {
+        Err(Unread::Unknown(of)) => {
             let why = format!("rows of version {} of {} are not here", of.version, of.id);
             return Err(Error::Attribution(why));
         }
-        Err(shown) => return Err(Error::Attribution(format!("{shown:?}"))),
+        Err(Unread::Impossible(why)) => return Err(Error::Attribution(why)),
     };
     let tokens = catalog.tokenizer().encode(&answer.text)?;
     let read = Reading { catalog, served, prompt: &request.prompt, sources, tokens };
@@ -90,14 +92,14 @@ struct Reading<'a> {
     catalog: &'a Catalog,
     served: &'a ServedModel,
     prompt: &'a Prompt,
-    sources: Vec<Row>,
+    sources: Vec<Hit>,
     tokens: Vec<u32>,
 }
 
 impl Reading<'_> {
     /// Natural logarithm of the answer's probability behind the prompt with these sources.
     fn log_likelihood(&self, kept: &[bool]) -> Result<f64> {
-        let numbered = (1..).zip(&self.sources).zip(kept);
+        let numbered = (1..).zip(self.sources.iter().map(|source| &source.row)).zip(kept);
         let shown: Vec<(usize, &Row)> =
             numbered.filter_map(|(source, kept)| kept.then_some(source)).collect();
         let prompt = with_sources(self.prompt, &prompt_text(shown));

@@ -26,6 +26,6 @@ pub use self::{
     grounding::{Cited, Grounding, Source, Unsupported, Why},
     librarian::Librarian,
     prompt::{question, with_sources},
-    rows::{DatanetRows, Shown},
+    rows::{DatanetRows, Unread, shown},
     search::{Retrieval, RetrievalSettings, Scope},
 };

@@ -6,14 +6,17 @@ use std::{
 };
 
 use alloy::primitives::B256;
-use attribution::retrieval::{Row, prompt_text};
+use attribution::{
+    retrieval::{Hit, Row, prompt_text},
+    settle::Use,
+};
 
-use super::Document;
+use super::{Document, Grounding, search::named};
 use crate::{
     Result,
     api::request::RetrievalChoice,
     datanet::{self, Datanet, Manifest},
-    registry::{DatanetRef, Registry},
+    registry::{DatanetRef, Registry, Role},
 };
 
 /// Versions that are kept in memory after they were asked for.
@@ -27,11 +30,9 @@ pub struct DatanetRows {
     kept: Arc<Mutex<Vec<Arc<Datanet>>>>,
 }
 
-/// The text with an answer's sources, as the model saw it.
+/// Why the rows of an answer's sources cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shown {
-    /// The sources, to be set before the question; none if the answer had none.
-    Sources(Option<String>),
+pub enum Unread {
     /// No node can have shown these, for this reason.
     Impossible(String),
     /// This node has not the rows of this version.
@@ -84,7 +85,7 @@ impl DatanetRows {
         Ok(None)
     }
 
-    /// The rows of an answer's sources, in their order.
+    /// The rows of an answer's sources, in their order, with the relevance that the document says.
     ///
     /// # Errors
     /// [`crate::Error::Store`]. The inner error says why the sources cannot be read: they are not what
@@ -94,9 +95,9 @@ impl DatanetRows {
         model: B256,
         asked: &RetrievalChoice,
         document: &Document,
-    ) -> Result<std::result::Result<Vec<Row>, Shown>> {
+    ) -> Result<std::result::Result<Vec<Hit>, Unread>> {
         let versions = self.registry.model(model)?.map(|view| view.datanets).unwrap_or_default();
-        let refused = |why: String| Ok(Err(Shown::Impossible(why)));
+        let refused = |why: String| Ok(Err(Unread::Impossible(why)));
         if versions.is_empty() {
             return refused("the model has no Datanets to retrieve from".into());
         }
@@ -114,14 +115,14 @@ impl DatanetRows {
             if document.sources[..at].iter().any(|other| other.row_hash == source.row_hash) {
                 return refused(format!("row {} is there twice", source.row_hash));
             }
-            let Some(datanet) = self.version(&of)? else { return Ok(Err(Shown::Unknown(of))) };
+            let Some(datanet) = self.version(&of)? else { return Ok(Err(Unread::Unknown(of))) };
             let row = usize::try_from(source.row).ok().and_then(|at| datanet.rows.get(at));
             let is_first = |row: &&datanet::Row| {
                 let first = datanet.rows.iter().find(|other| other.row_hash == source.row_hash);
                 first == Some(*row) && is_canonical(row)
             };
             match row.filter(is_first) {
-                Some(row) => rows.push(indexed(row)),
+                Some(row) => rows.push(hit(&of, indexed(row), source.relevance)),
                 None => {
                     let (row, hash) = (source.row, source.row_hash);
                     let (id, version) = (of.id, of.version);
@@ -133,21 +134,26 @@ impl DatanetRows {
         Ok(Ok(rows))
     }
 
-    /// What a call's model was shown before the question.
+    /// What a record is to credit the rows for that an answer with these sources cites.
     ///
     /// # Errors
     /// [`crate::Error::Store`].
-    pub fn shown(
-        &self,
-        model: B256,
-        asked: &RetrievalChoice,
-        document: &Document,
-    ) -> Result<Shown> {
-        Ok(match self.sources(model, asked, document)? {
-            Ok(rows) => Shown::Sources((!rows.is_empty()).then(|| prompt_text((1..).zip(&rows)))),
-            Err(shown) => shown,
-        })
+    pub fn citations(&self, model: B256, text: &str, sources: &[Hit]) -> Result<Vec<Use>> {
+        let versions = self.registry.model(model)?.map(|view| view.datanets).unwrap_or_default();
+        let grounding = Grounding::of(text, sources, &versions);
+        grounding.uses(|account| self.registry.earner_of(account, Role::Contributor))
     }
+}
+
+/// What a call's model was shown before the question; nothing if its answer has no sources.
+pub fn shown(sources: &[Hit]) -> Option<String> {
+    let rows = (1..).zip(sources.iter().map(|source| &source.row));
+    (!sources.is_empty()).then(|| prompt_text(rows))
+}
+
+fn hit(of: &DatanetRef, row: Row, relevance: u32) -> Hit {
+    let dot = i32::try_from(relevance).unwrap_or(i32::MAX);
+    Hit { version: named(of), row, vector: Vec::new(), relevance, dot, bm25_milli: 0, fused: 0 }
 }
 
 /// Whether a row is the one that its duplicates' pay goes to, or an exact repeat of it.

@@ -65,7 +65,7 @@ struct Shared {
     library: Library,
     encoder: Encoder,
     settings: RetrievalSettings,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     waiting: Semaphore,
     free: Limit,
     metrics: RetrievalMetrics,
@@ -94,7 +94,7 @@ impl Retrieval {
             ))
         })?;
         let free = Limit::per_second(settings.free_per_second);
-        let (turns, waiting) = (Semaphore::new(AT_ONCE), Semaphore::new(MAX_WAITING));
+        let (turns, waiting) = (Arc::new(Semaphore::new(AT_ONCE)), Semaphore::new(MAX_WAITING));
         let shared = Shared { library, encoder, settings, turns, waiting, free, metrics };
         let retrieval = Self { shared: Arc::new(shared) };
         retrieval.uncover()?;
@@ -168,9 +168,12 @@ impl Retrieval {
         let text = cut(question).to_owned();
         let caller = retrieval::Caller { granted: granted.iter().map(|id| id.0).collect() };
         let shared = Arc::clone(&self.shared);
-        let turn = self.shared.turns.acquire().await.map_err(|error| ApiError::internal(&error))?;
+        let turn = Arc::clone(&self.shared.turns).acquire_owned().await;
+        let turn = turn.map_err(|error| ApiError::internal(&error))?;
         let started = Instant::now();
         let search = move || {
+            // Kept to the end, also if nobody waits for it any more.
+            let _turn = turn;
             let vector = shared.encoder.encode_int8(&[&text])?.swap_remove(0);
             let question =
                 Question { text: &text, vector: &vector, versions: Some(&versions), limit };
@@ -180,7 +183,6 @@ impl Retrieval {
             Ok(hits)
         };
         let hits = blocking(search).await.map_err(ApiError::from)?;
-        drop(turn);
         self.shared.metrics.searched(started.elapsed(), hits.len());
         Ok(hits)
     }

@@ -7,7 +7,8 @@ use attribution::settle::{CELLS_PER_ROW, Info, Witness};
 use tracing::{error, info, warn};
 
 use super::{
-    Outcome, Purchase, PurchaseState, Rerun, Reruns, Round, is_false, purchase, purchases, spans,
+    Outcome, Purchase, PurchaseState, Rerun, Reruns, Round, citations, is_false, purchase,
+    purchases, spans,
 };
 use crate::{
     Error, Result,
@@ -142,11 +143,12 @@ impl Auditor {
             tokens_out: found.tokens_out.into(),
             sketch: found.witness.sketch.clone(),
             spans: Vec::new(),
+            citations: None,
         };
         match self.reruns.run(&found.witness, &purchase.request, &purchase.answer).await? {
             Rerun::Ran(outcome)
                 if !is_false(&claimed, &outcome)
-                    && !self.pays_other_spans(dossier, &found, &outcome)? =>
+                    && !self.pays_other_uses(dossier, &found, &outcome)? =>
             {
                 Ok(PurchaseState::Right)
             }
@@ -156,16 +158,15 @@ impl Auditor {
         }
     }
 
-    /// Whether a record credits other spans than were found.
-    fn pays_other_spans(
-        &self,
-        dossier: &Dossier,
-        found: &Found,
-        outcome: &Outcome,
-    ) -> Result<bool> {
-        let credited = spans::credited(&dossier.ledger.rows, found.row as usize);
-        let Some(credited) = credited else { return Ok(false) };
+    /// Whether a record credits other spans or citations than were found.
+    fn pays_other_uses(&self, dossier: &Dossier, found: &Found, outcome: &Outcome) -> Result<bool> {
+        let (rows, row) = (&dossier.ledger.rows, found.row as usize);
         let (registry, catalog) = (&self.challenger.registry, self.reruns.catalog());
+        if citations::differs(registry, found.witness.time, rows, row, outcome)? {
+            return Ok(true);
+        }
+        let credited = spans::credited(rows, row);
+        let Some(credited) = credited else { return Ok(false) };
         spans::differs(registry, catalog, &found.witness, &credited, &outcome.spans)
     }
 

@@ -14,7 +14,8 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use tracing::{error, info, warn};
 
 use super::{
-    Answer, Context, Outcome, Rerun, Reruns, Round, VoteRow, is_false, number, spans, votes,
+    Answer, Context, Outcome, Rerun, Reruns, Round, VoteRow, citations, is_false, number, spans,
+    votes,
 };
 use crate::{
     Error, Result,
@@ -190,16 +191,17 @@ impl Judge {
             tokens_out: row.tokens_out.into(),
             sketch: witness.sketch.clone(),
             spans: Vec::new(),
+            citations: None,
         };
         let is_false =
-            is_false(&claimed, &found) || self.pays_other_spans(row, &witness, &found).await?;
+            is_false(&claimed, &found) || self.pays_other_uses(row, &witness, &found).await?;
         info!(target: "node::votes", vote, batch = %row.batch, row = row.row, is_false, "judged");
         Ok(Some(is_false))
     }
 
-    /// Whether the record credits other spans than were found. A batch that cannot be seen is judged
+    /// Whether the record credits other spans or citations than were found. A batch that cannot be seen is judged
     /// without them: silence would cost the stake.
-    async fn pays_other_spans(
+    async fn pays_other_uses(
         &self,
         row: &VoteRow,
         witness: &Witness,
@@ -210,14 +212,18 @@ impl Judge {
         let dossier = match challenger.dossier(row.batch, &batch).await {
             Ok(dossier) => dossier,
             Err(Error::Availability(why)) => {
-                warn!(target: "node::votes", batch = %row.batch, why, "judged without its span credits");
+                warn!(target: "node::votes", batch = %row.batch, why, "judged without its credits for uses");
                 return Ok(false);
             }
             Err(error) => return Err(error),
         };
-        let credited = spans::credited(&dossier.ledger.rows, row.row as usize);
-        let Some(credited) = credited else { return Ok(false) };
         let (registry, catalog) = (&self.context.registry, self.reruns.catalog());
+        let (rows, at) = (&dossier.ledger.rows, row.row as usize);
+        if citations::differs(registry, witness.time, rows, at, found)? {
+            return Ok(true);
+        }
+        let credited = spans::credited(rows, at);
+        let Some(credited) = credited else { return Ok(false) };
         spans::differs(registry, catalog, witness, &credited, &found.spans)
     }
 

@@ -8,6 +8,7 @@
 
 mod answer;
 mod audit;
+mod citations;
 mod close;
 mod context;
 mod judge;

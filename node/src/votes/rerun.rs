@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy::primitives::B256;
-use attribution::settle::Witness;
+use attribution::{retrieval::Hit, settle::Witness};
 use inference::engine::EngineHandle;
 
 use super::Outcome;
@@ -16,7 +16,7 @@ use crate::{
     attributor::AttributorHandle,
     catalog::{Catalog, ServedModel},
     registry::DatanetRef,
-    retrieval::{DatanetRows, Document, Shown, SourceRef, with_sources},
+    retrieval::{DatanetRows, Document, SourceRef, Unread, shown, with_sources},
     serving::{
         Asked, Bought, Generated, Generation, Piece, embedding_text, embedding_tokens, understand,
     },
@@ -123,8 +123,9 @@ impl Reruns {
         let generation = Generation::start(&self.engine, asked)?;
         let generated = whole(generation).await?;
         let mut outcome = self.attribute(model, prompt, generated).await?;
-        if let Some(sources) = sourced.sources {
+        if let Some((sources, rows)) = sourced.sources {
             let text = String::from_utf8_lossy(&outcome.text).into_owned();
+            outcome.citations = Some(rows.of.citations(id, &text, &rows.hits)?);
             outcome.text = Document { text, sources }.to_bytes();
         }
         Ok(Rerun::Ran(outcome))
@@ -153,15 +154,18 @@ impl Reruns {
         let Some(rows) = self.rows.clone() else {
             return Err(Error::Attribution("rows of Datanets are not at hand".into()));
         };
-        let (id, of) = (model.id, document.clone());
-        let shown = blocking(move || rows.shown(id, &asked, &of)).await?;
-        let prompt = match shown {
-            Shown::Sources(Some(text)) => with_sources(&request.prompt, &text),
-            Shown::Sources(None) => request.prompt.clone(),
-            Shown::Impossible(why) => return Ok(Err(Rerun::Impossible(why))),
-            Shown::Unknown(version) => return Ok(Err(Rerun::UnknownRows(version))),
+        let (id, of, from) = (model.id, document.clone(), rows.clone());
+        let hits = match blocking(move || from.sources(id, &asked, &of)).await? {
+            Ok(hits) => hits,
+            Err(Unread::Impossible(why)) => return Ok(Err(Rerun::Impossible(why))),
+            Err(Unread::Unknown(version)) => return Ok(Err(Rerun::UnknownRows(version))),
         };
-        Ok(Ok((request, Sourced { prompt, sources: Some(document.sources) })))
+        let prompt = match shown(&hits) {
+            Some(text) => with_sources(&request.prompt, &text),
+            None => request.prompt.clone(),
+        };
+        let sources = Some((document.sources, SourceRows { of: rows, hits }));
+        Ok(Ok((request, Sourced { prompt, sources })))
     }
 
     /// Embeddings are of the base model, and generate nothing.
@@ -186,7 +190,14 @@ impl Reruns {
         }
         let tokens_in = tokens.iter().map(|tokens| tokens.len() as u64).sum();
         let text = embedding_text(&self.engine, tokens).await?.into_bytes();
-        Ok(Rerun::Ran(Outcome { text, tokens_in, tokens_out: 0, sketch: vec![], spans: vec![] }))
+        Ok(Rerun::Ran(Outcome {
+            text,
+            tokens_in,
+            tokens_out: 0,
+            sketch: vec![],
+            spans: vec![],
+            citations: None,
+        }))
     }
 
     async fn attribute(
@@ -204,6 +215,7 @@ impl Reruns {
             tokens_out: generated.tokens.len() as u64,
             sketch: attributed.sketch,
             spans: attributed.spans.into_iter().flat_map(|found| found.uses).collect(),
+            citations: None,
         })
     }
 }
@@ -212,7 +224,13 @@ impl Reruns {
 struct Sourced {
     prompt: Prompt,
     /// Of a call that asks for sources.
-    sources: Option<Vec<SourceRef>>,
+    sources: Option<(Vec<SourceRef>, SourceRows)>,
+}
+
+/// The rows of an answer's sources, and what they are read from.
+struct SourceRows {
+    of: DatanetRows,
+    hits: Vec<Hit>,
 }
 
 /// A request for the model.

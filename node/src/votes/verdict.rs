@@ -16,6 +16,8 @@ pub struct Outcome {
     /// Every use of a span of the answer. A claim's are compared on their own, since a record keeps
     /// only so many.
     pub spans: Vec<Use>,
+    /// The citations of an answer that was given sources, which are compared on their own too.
+    pub citations: Option<Vec<Use>>,
 }
 
 /// Whether a claim is False by `ISketchVotes`: another answer, other token counts, or a sketch of
@@ -39,7 +41,14 @@ mod tests {
     use super::*;
 
     fn outcome(sketch: Vec<i8>) -> Outcome {
-        Outcome { text: b"text".to_vec(), tokens_in: 3, tokens_out: 4, sketch, spans: vec![] }
+        Outcome {
+            text: b"text".to_vec(),
+            tokens_in: 3,
+            tokens_out: 4,
+            sketch,
+            spans: vec![],
+            citations: None,
+        }
     }
 
     /// A sketch of 300 dimensions with `count` coordinates off by `distance`.

@@ -415,7 +415,8 @@ async fn a_damaged_or_foreign_span_index_is_refused() {
     let (registry, _) = follow(&world.market, Arc::new(MemoryStore::default())).await;
     let dir = world.folder.path().join("model");
     let refused = || {
-        let error = Catalog::load(&world.engine, &tiny(), &[dir.clone()], &registry).unwrap_err();
+        let error = Catalog::load(&world.engine, &tiny(), std::slice::from_ref(&dir), &registry)
+            .unwrap_err();
         error.to_string()
     };
     let part = dir.join(SPANS_FOLDER).join("0.suffixes");

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use attribution::{
     retrieval::{
-        Caller, Hit, Library, MarkReader, Question, Support, assemble, check_support,
-        citations_root, cited_rows, contributors, sentences, shares,
+        Caller, Hit, Library, MarkReader, Question, Row, Support, assemble, check_support,
+        citations_root, cited_rows, contributors, prompt_text, sentences, shares,
     },
     settle::keccak,
 };
@@ -65,6 +65,13 @@ fn a_prompt_numbers_what_fits_and_leaves_out_the_rest_whole() {
     assert_eq!(short.sources, [1]);
     assert!(short.text.contains("[1] https://rows.example/1\nBlobs"), "{}", short.text);
     assert!(assemble(&hits, rules - 1, &words).is_err());
+
+    // Whoever knows the sources writes the same; those left out keep their numbers free.
+    let rows: Vec<&Row> = hits.iter().map(|hit| &hit.row).collect();
+    assert_eq!(prompt_text((1..).zip(rows.iter().copied())), whole.text);
+    assert_eq!(prompt_text([(1, rows[1])]), short.text);
+    let second = prompt_text([(2, rows[1])]);
+    assert_eq!(second, short.text.replace("[1] https", "[2] https"));
 }
 
 #[test]

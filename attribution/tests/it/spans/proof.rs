@@ -5,7 +5,7 @@ use attribution::{
     settle::keccak,
     spans::{
         Check, Cuts, SpanIndex, SpanRules,
-        proof::{CountProof, LeafOpening, OrderProof, ShardCommitment},
+        proof::{ArrayFault, CountProof, LeafOpening, OrderProof, ShardCommitment},
     },
 };
 use proptest::prelude::*;
@@ -65,7 +65,13 @@ proptest! {
             for rank in 0..commitment.tokens {
                 let refused = commitment.disproves_order(&shard.prove_order(rank));
                 prop_assert!(matches!(refused, Err(Error::SpanProof(_))));
+                // Leaves alone are those of the proofs.
+                let opening = shard.open_suffix(rank, 1);
+                let position = commitment.position(rank, &opening).unwrap();
+                prop_assert_eq!(shard.open_suffix_leaf(rank / 32), opening.pointer);
+                prop_assert_eq!(shard.open_text_leaf(position / 64), opening.text[0].clone());
             }
+            prop_assert_eq!(shard.array_fault(), None);
             let mut ends = 0;
             for position in 0..commitment.positions {
                 let proof = shard.prove_missing(position);
@@ -263,6 +269,7 @@ fn an_array_that_lacks_a_suffix_is_disproved_by_its_neighbours() {
         let shard = index.commit(0).unwrap();
         let commitment = shard.commitment();
         assert_eq!(commitment.tokens, tokens - 1);
+        assert_eq!(shard.array_fault(), Some(ArrayFault::Missing { position: missing }));
         let proof = shard.prove_missing(missing);
         assert_eq!((proof.rank, commitment.disproves_completeness(&proof)), (rank, Ok(())));
         for other in 0..commitment.tokens {
@@ -286,7 +293,10 @@ fn disproofs(corpus: &Corpus, change: impl Fn(&mut [u8])) -> (ShardCommitment, V
     let shard = index.commit(0).unwrap();
     let commitment = shard.commitment();
     let proofs = (0..commitment.tokens).map(|rank| shard.prove_order(rank));
-    let proofs = proofs.filter(|proof| commitment.disproves_order(proof).is_ok()).collect();
+    let proofs: Vec<OrderProof> =
+        proofs.filter(|proof| commitment.disproves_order(proof).is_ok()).collect();
+    let first = proofs.first().map(|proof| ArrayFault::Disorder { rank: proof.rank });
+    assert_eq!(shard.array_fault(), first);
     (commitment, proofs)
 }
 

@@ -208,6 +208,7 @@ async fn whoever_has_the_rows_runs_an_answer_again_and_sees_changed_sources() {
         tokens_out: call.tokens_out.into(),
         sketch: kept.call.sketch.clone(),
         spans: Vec::new(),
+        citations: Some(kept.call.record.uses().citations.clone()),
     };
     assert_eq!(found, expected);
 
@@ -319,11 +320,10 @@ async fn what_cannot_be_answered_from_rows_is_refused_by_name() {
             "{body}"
         );
     }
-    let mut statuses = Vec::new();
-    for _ in 0..6 {
-        statuses.push(world.retrieve(json!({}), None).await.0);
-    }
-    assert!(statuses[..3].iter().all(|status| *status == 200), "{statuses:?}");
+    // At once, so that a slow machine does not spread them.
+    let asked = futures::future::join_all((0..12).map(|_| world.retrieve(json!({}), None))).await;
+    let statuses: Vec<u16> = asked.into_iter().map(|(status, _)| status).collect();
+    assert!(statuses.iter().filter(|status| **status == 200).count() >= 3, "{statuses:?}");
     assert!(statuses.contains(&429), "{statuses:?}");
 
     let world = World::start().await;

@@ -531,6 +531,15 @@ sol! {
             CitedRow calldata datanetRow,
             bytes32[] calldata datanetProof
         ) external;
+        function proveLaterCopy(
+            bytes32 model,
+            SpanCommitment calldata commitment,
+            uint32 row,
+            LeafOpening calldata opening,
+            LeafOpening calldata cluster,
+            uint32 earlier,
+            LeafOpening calldata earlierOpening
+        ) external;
         function demand(bytes32 model, SpanCommitment calldata commitment, Tree tree, uint64 number)
             external payable;
         function answer(

@@ -1,5 +1,7 @@
 //! What is wrong with published files of a span index, as the call that proves it.
 
+use std::collections::HashMap;
+
 use alloy::{
     primitives::{B256, Bytes},
     sol_types::SolCall,
@@ -21,7 +23,7 @@ use crate::{
     factory::{leaf_opening, span_commitment},
 };
 
-/// The proof of the first fault: of a row, or else of the array. Whether the text is what the
+/// The proof of the first fault: of a row, of its canonical row, or else of the array. Whether the text is what the
 /// tokenizer makes of the rows, and whether rows are left out, nothing shows.
 pub(super) fn proof(model: B256, files: &Corpus, rows: &Rows) -> Result<Option<Bytes>> {
     let missing = || Error::Dispute("a span index without a shard".into());
@@ -40,6 +42,19 @@ pub(super) fn proof(model: B256, files: &Corpus, rows: &Rows) -> Result<Option<B
             cluster,
             datanetRow: datanet_row,
             datanetProof: proof,
+        };
+        return Ok(Some(call.abi_encode().into()));
+    }
+    if let Some((row, cluster, earlier)) = later_copy(files) {
+        let open = |row| leaf_opening(shard.open_row(row));
+        let call = Indexes::proveLaterCopyCall {
+            model,
+            commitment,
+            row,
+            opening: open(row),
+            cluster: open(cluster),
+            earlier,
+            earlierOpening: open(earlier),
         };
         return Ok(Some(call.abi_encode().into()));
     }
@@ -68,6 +83,21 @@ fn wrong_row(files: &Corpus, rows: &Rows) -> Option<(u32, RowSource)> {
         actual.row_hash.0 != of.hash
             || earner != of.earner
             || cluster != Some(actual.cluster_hash.0)
+    })
+}
+
+/// The first row that names a canonical row which has the text of an earlier one: the row, the one
+/// that it names, and the earlier one.
+fn later_copy(files: &Corpus) -> Option<(u32, u32, u32)> {
+    let mut first = HashMap::new();
+    let rows = || (0..files.index.rows()).filter_map(|n| Some((n, files.index.row(n)?)));
+    for (n, row) in rows() {
+        first.entry(row.hash).or_insert(n);
+    }
+    rows().find_map(|(n, row)| {
+        let named = files.index.row(row.cluster)?;
+        let earlier = *first.get(&named.hash)?;
+        (earlier < row.cluster).then_some((n, row.cluster, earlier))
     })
 }
 

@@ -156,7 +156,7 @@ impl SpanChallenger {
     ) -> Result<Option<SpanExamination>> {
         let now = self.registry.head().timestamp;
         if let Some(SpanExamination::Demanded { tree, number, until }) = known {
-            return self.after_demand(model, view, (tree, number), now >= until).await;
+            return self.after_demand(model, (tree, number), now >= until).await;
         }
         if view.struck || now >= view.accepted_at {
             return Ok(Some(SpanExamination::Late));
@@ -255,19 +255,21 @@ impl SpanChallenger {
         Ok(SpanExamination::Demanded { tree: tree as u8, number, until })
     }
 
-    /// Strikes an index whose leaf was not shown in time. `None` while there is time.
+    /// Strikes an index whose leaf was not shown in time. `None` while there is time. The chain is
+    /// asked, because the view may be of a block before the demand.
     async fn after_demand(
         &self,
         model: B256,
-        view: &SpanIndexView,
         (tree, number): (u8, u64),
         is_due: bool,
     ) -> Result<Option<SpanExamination>> {
-        if view.struck {
+        let index = ISpanIndexes::indexOfCall { model };
+        let index = self.client.call(self.contract(), &index).await?;
+        if index.struck {
             let (transaction, gas) = (B256::ZERO, 0);
             return Ok(Some(SpanExamination::Struck { transaction, gas }));
         }
-        if view.demands == 0 {
+        if index.demands == 0 {
             return Ok(Some(SpanExamination::Unproven));
         }
         if !is_due {

@@ -33,7 +33,7 @@ pub struct Report {
     pub ceiling: Correlation,
     /// The same as the chain takes them.
     pub bps: FigureBps,
-    /// Losses in nats per token, by half, seed and query.
+    /// Losses in nats per token, by half, seed and query, to nine decimals.
     pub losses: Vec<Vec<Vec<f64>>>,
 }
 
@@ -69,8 +69,8 @@ pub struct Protocol {
     pub queries: Vec<B256>,
     /// Resamples of queries and halves.
     pub resamples: usize,
-    /// The model's configuration, as its training log has it.
-    pub configuration: serde_json::Value,
+    /// The model's configuration: the JSON text of its training log.
+    pub configuration: String,
 }
 
 /// A mean over queries of rank correlations over halves, with its 95% interval.
@@ -104,7 +104,8 @@ pub struct FigureBps {
 impl From<Interval> for Correlation {
     /// Percentiles of resamples need not hold the mean; an interval does.
     fn from(Interval { value, low, high }: Interval) -> Self {
-        Self { mean: value, low: low.min(value), high: high.max(value) }
+        let [mean, low, high] = [value, low.min(value), high.max(value)].map(rounded);
+        Self { mean, low, high }
     }
 }
 
@@ -119,6 +120,11 @@ impl FigureBps {
             influence: Measured { lds: low, ceiling }.influence_bps(),
         }
     }
+}
+
+/// To nine decimals. Numbers of more digits are not read from JSON as they were written.
+pub(super) fn rounded(number: f64) -> f64 {
+    (number * 1e9).round() / 1e9
 }
 
 /// From 0 to 10 000; what is no number is 0.

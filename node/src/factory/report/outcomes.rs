@@ -11,11 +11,12 @@ use inference::{
 
 use super::{
     ReportProgress, SEEDS,
+    file::rounded,
     recipe::{Recipe, Sets},
 };
 use crate::{Error, Result};
 
-/// Losses in nats per token, by half, seed and query.
+/// Losses in nats per token to nine decimals, by half, seed and query.
 pub(super) type Outcomes = Vec<[Vec<f64>; SEEDS]>;
 
 /// Retrainings of one model.
@@ -89,7 +90,7 @@ impl Runs<'_> {
             Ok(())
         })?;
         let loss = |(_, example): &(_, inference::train::Example)| {
-            Ok(held_out_loss(self.decoder, &lora, std::slice::from_ref(example))?)
+            Ok(rounded(held_out_loss(self.decoder, &lora, std::slice::from_ref(example))?))
         };
         self.sets.queries.iter().map(loss).collect()
     }

@@ -99,7 +99,7 @@ impl Registrar {
     }
 }
 
-fn published(figure: U256, known: &Figure, bond: U256, is_new: bool) -> PublishedReport {
+const fn published(figure: U256, known: &Figure, bond: U256, is_new: bool) -> PublishedReport {
     let (influence, in_force_from) = (known.bps, known.inForceFrom);
     PublishedReport { figure, influence, in_force_from, bond, is_new }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, path::Path};
 
 use alloy::primitives::B256;
-use attribution::provenance::{LoggedDatanet, LoggedRow};
+use attribution::provenance::{LoggedDatanet, LoggedRow, TrainingLog};
 use inference::{
     model::Decoder,
     tokenizer::Tokenizer,
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::{Protocol, ReportSettings, ReportedModel, SEEDS, refused};
 use crate::{
     Error, Result,
+    catalog::{adapter_hash, base_hash},
     datanet::Datanet,
     factory::{SignedLog, row_example},
 };
@@ -37,7 +38,7 @@ pub(super) struct Recipe {
     /// Commitment of the training log.
     pub(super) log: [u8; 32],
     pub(super) datanets: Vec<LoggedDatanet>,
-    pub(super) configuration: serde_json::Value,
+    pub(super) configuration: String,
     pub(super) lora: LoraConfig,
     /// Of a run on half of the rows.
     pub(super) halved: Settings,
@@ -56,15 +57,13 @@ pub(super) struct Sets {
 }
 
 impl Recipe {
-    /// Reads the log of the adapter in `dir` and holds it against base, adapter and Datanets.
+    /// Reads the log of the adapter in `dir` and holds it against base, adapter and Datanets. These
+    /// may have been published since, which changes their ids and no row.
     pub(super) fn read(base: &Path, dir: &Path, datanets: &[Datanet]) -> Result<Self> {
-        let signed = SignedLog::load(dir)?;
-        signed.verify(dir, base, datanets, signed.signer()?)?;
-        let log = signed.log;
+        let SignedLog { log, .. } = SignedLog::load(dir)?;
+        check(&log, base, dir, datanets)?;
         let unfit = |e: serde_json::Error| refused(dir, format!("training log: {e}"));
-        let configuration: serde_json::Value =
-            serde_json::from_str(&log.configuration).map_err(unfit)?;
-        let read: Configuration = serde_json::from_value(configuration.clone()).map_err(unfit)?;
+        let read: Configuration = serde_json::from_str(&log.configuration).map_err(unfit)?;
         // Half of the rows in half of the steps: each row is seen as often as it was.
         let steps = read.schedule.steps.div_ceil(2);
         let warmup = (read.schedule.warmup / 2).min(steps.saturating_sub(1));
@@ -81,7 +80,7 @@ impl Recipe {
             adapter: log.adapter,
             log: commitment,
             datanets: log.datanets,
-            configuration,
+            configuration: log.configuration,
             lora: read.lora,
             halved,
             rows: log.rows,
@@ -160,4 +159,24 @@ impl Recipe {
         }
         Ok(sets)
     }
+}
+
+/// The log is of the adapter in `dir`, the base and these rows.
+fn check(log: &TrainingLog, base: &Path, dir: &Path, datanets: &[Datanet]) -> Result<()> {
+    let is = |same: bool, what: &str| match same {
+        true => Ok(()),
+        false => Err(refused(dir, format!("training log: {what} differs"))),
+    };
+    is(adapter_hash(dir)? == log.adapter, "the adapter")?;
+    is(base_hash(base)? == log.base, "the base model")?;
+    let given = datanets.iter().map(|datanet| datanet.manifest.rows_root.0);
+    is(given.eq(log.datanets.iter().map(|datanet| datanet.rows_root)), "a Datanet version")?;
+    for (place, datanet) in (0u8..).zip(datanets) {
+        let hash_of = |index: u64| {
+            let row = datanet.rows.get(usize::try_from(index).ok()?)?;
+            Some(row.row_hash.0)
+        };
+        is(log.check_rows(place, hash_of).is_ok(), "a row")?;
+    }
+    Ok(())
 }

@@ -130,7 +130,7 @@ fn what_cannot_be_measured_is_refused() {
     let mut other = datanet.clone();
     other.rows.pop();
     let error = measure(&settings, &[other]);
-    assert!(error.contains("Datanet"), "{error}");
+    assert!(error.contains("a row differs"), "{error}");
     std::fs::remove_file(dir.path().join(crate::factory::LOG_FILE)).unwrap();
     let error = measure(&settings, datanets);
     assert!(error.contains(crate::factory::LOG_FILE), "{error}");

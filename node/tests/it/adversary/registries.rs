@@ -18,13 +18,14 @@ use node::{
         },
     },
     da::{Attestor, LocalAvailability, SharedAvailability},
+    datanet::Datanet,
     registry::Role,
 };
 
 use super::{
     belief::{Belief, Served},
     index::{FIRST, Published, contributors, publish},
-    spans::{Indexed, mix},
+    spans::{self, Indexed, mix},
 };
 use crate::{
     anvil::{self, Anvil, KEYS},
@@ -178,9 +179,14 @@ impl Registries {
             metadataHash: B256::ZERO,
         };
         let datanet = self.send(at.datanet_registry, &create).await;
-        let rows_root = keccak256("rows");
-        let publish = IDatanetRegistry::publishCall { datanet, rowsRoot: rows_root, rowCount: 99 };
+        let Datanet { manifest, rows } = spans::datanet();
+        let publish = IDatanetRegistry::publishCall {
+            datanet,
+            rowsRoot: manifest.rows_root,
+            rowCount: u32::try_from(rows.len()).unwrap(),
+        };
         self.send(at.datanet_registry, &publish).await;
+        self.indexed.save_rows(datanet);
         let price = Price { inputRate: 7_000, outputRate: 11_000, platformFee: 5_000 };
         let call = IModelRegistry::registerBaseCall {
             contentHash: keccak256("base"),

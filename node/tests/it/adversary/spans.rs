@@ -1,17 +1,20 @@
-//! Credits for spans: what operators may write of them, each a fault, and an honest one.
+//! Credits for spans and citations: what operators may write of them, each a fault, and an honest one.
 
 use std::path::PathBuf;
 
 use alloy::primitives::{B256, U256};
 use attribution::{
     estimate::RowSource,
-    settle::{Carries, EarnerIndex, Ground, Mix, ModelId, SpanUse, Use, Uses, audit::Rule},
+    settle::{
+        Carries, Citation, EarnerIndex, Ground, Mix, ModelId, SpanUse, Use, Uses, audit::Rule,
+    },
     spans::{Check, Cuts, SpanBuilder, SpanConfig, SpanIndex, SpanRules, proof::ShardCommitment},
 };
 use node::{
     catalog::{ModelManifest, SPANS_FOLDER},
     chain::bindings::{IModelMixes, ISpanIndexes},
     challenger::{Corpora, SpanFiles},
+    datanet::{Contribution, Datanet, assemble},
     factory::span_commitment,
 };
 
@@ -22,10 +25,11 @@ use super::{
     registries::{BARE, MIXED, Registries, calls},
     watch::Watch,
 };
-use crate::anvil::KEYS;
+use crate::{anvil::KEYS, world::key};
 
 /// Basis points of the contributors' share for spans.
 const SPANS_BPS: u16 = 4_000;
+const CITATIONS_BPS: u16 = 2_000;
 /// The answer of every call of the mixed model.
 const ANSWER: [u32; 18] = [3, 4, 5, 6, 7, 8, 9, 10, 90, 45, 46, 47, 48, 49, 50, 51, 52, 91];
 const ANSWERED: u32 = ANSWER.len() as u32;
@@ -80,6 +84,17 @@ impl Indexed {
         manifest.save(self.folder.path()).unwrap();
     }
 
+    /// Writes the Datanet down as the chain has it.
+    pub(super) fn save_rows(&self, id: B256) {
+        let mut rows = datanet();
+        (rows.manifest.id, rows.manifest.version) = (id, 1);
+        rows.save(&self.rows()).unwrap();
+    }
+
+    pub(super) fn rows(&self) -> PathBuf {
+        self.folder.path().join("datanet")
+    }
+
     pub(super) fn dir(&self) -> PathBuf {
         self.folder.path().into()
     }
@@ -89,19 +104,36 @@ impl Indexed {
         let rules = SpanRules { keep_bps: 10_000, ..SpanRules::default() };
         let spans = self.index.spans(&ANSWER, &rules, &Cuts::none()).unwrap();
         let uses = self.index.uses(&ANSWER, &spans);
-        Uses { mix: mix(), spans: uses, ..Uses::default() }
+        Uses { mix: mix(), spans: uses, citations: vec![cited(1, FIRST + 1), cited(3, FIRST + 3)] }
     }
+}
+
+/// A citation of a row of the Datanet, whose number `k` is of contributor `FIRST + k`.
+fn cited(row: u64, earner: u32) -> Use {
+    let citation = Citation { datanet: 0, row, relevance: 500, uses: 2 };
+    let ground = Ground::Citation(citation);
+    Use { earner: EarnerIndex(earner), score: citation.score(), ground }
+}
+
+/// The rows of the models' Datanet; the last is a copy of the first.
+pub(super) fn datanet() -> Datanet {
+    let contribution = |k: u32| Contribution {
+        contributor: key(u64::from(FIRST + k)).address(),
+        text: format!("row {k}"),
+        source: String::new(),
+    };
+    Datanet::new("rows", "MIT", assemble((0..6).map(contribution).collect(), &[0, 1, 2, 3, 4, 0]))
 }
 
 /// The mix of both models that pay for spans.
 pub(super) fn mix() -> Mix {
-    Mix::new(SPANS_BPS, 0).unwrap()
+    Mix::new(SPANS_BPS, CITATIONS_BPS).unwrap()
 }
 
 impl Registries {
     /// Gives a model its mix.
     pub(super) async fn set_mix(&self, number: u8) {
-        let mix = IModelMixes::Mix { spansBps: SPANS_BPS, citationsBps: 0 };
+        let mix = IModelMixes::Mix { spansBps: SPANS_BPS, citationsBps: CITATIONS_BPS };
         let call = IModelMixes::setMixCall { model: self.models[&number].0.into(), mix };
         let to = self.contracts.deployment.model_mixes;
         self.client(&self.owner).send(to, &call, U256::ZERO).await.unwrap();
@@ -137,23 +169,28 @@ fn keep(belief: &mut Belief, holds: impl Fn(&SpanUse) -> bool) {
     uses.retain(|of| matches!(of.ground, Ground::Span(span) if holds(&span)));
 }
 
+/// Changes the first citation of an answer.
+fn recite(belief: &mut Belief, of: Use) {
+    belief.uses.get_mut(&MIXED).unwrap().citations[0] = of;
+}
+
 /// A fault of an operator that believes something of spans, or serves something else.
-type Plant = (&'static str, fn(&mut Belief, &mut Vec<Served>));
+type Plant = (&'static str, Rule, fn(&mut Belief, &mut Vec<Served>));
 
 /// The span at the answer's start is held thrice by two clusters, the other twice by two.
-const PLANTS: [Plant; 9] = [
-    ("spans without an index", |belief, served| {
+const PLANTS: [Plant; 12] = [
+    ("spans without an index", Rule::Span, |belief, served| {
         let uses = belief.uses[&MIXED].clone();
         belief.uses.insert(BARE, uses);
         served.last_mut().unwrap().model = BARE;
     }),
-    ("ranks beyond the index", |belief, _| {
+    ("ranks beyond the index", Rule::Span, |belief, _| {
         change(belief, |_, span| span.low += 1_000);
     }),
-    ("ranks of another text", |belief, _| {
+    ("ranks of another text", Rule::Span, |belief, _| {
         change(belief, |_, span| span.low -= u64::from(span.start == 0));
     }),
-    ("an occurrence too few", |belief, _| {
+    ("an occurrence too few", Rule::Span, |belief, _| {
         keep(belief, |span| span.start == 9 && span.holder == 0);
         let tokens = tokens();
         change(belief, |of, span| {
@@ -161,21 +198,21 @@ const PLANTS: [Plant; 9] = [
             of.score = span.score(tokens);
         });
     }),
-    ("the holder of another row", |belief, _| {
+    ("the holder of another row", Rule::Span, |belief, _| {
         change(belief, |of, span| {
             if span.start == 0 && span.holder == 0 {
                 of.earner = EarnerIndex(FIRST + 4);
             }
         });
     }),
-    ("a cluster credited twice", |belief, _| {
+    ("a cluster credited twice", Rule::Span, |belief, _| {
         change(belief, |of, span| {
             if span.start == 0 && span.holder == 1 {
                 (span.occurrence, of.earner) = (1, EarnerIndex(FIRST));
             }
         });
     }),
-    ("a holder left out", |belief, _| {
+    ("a holder left out", Rule::Span, |belief, _| {
         keep(belief, |span| span.start == 0 && span.holder == 0);
         let tokens = tokens();
         change(belief, |of, span| {
@@ -183,11 +220,16 @@ const PLANTS: [Plant; 9] = [
             of.score = span.score(tokens);
         });
     }),
-    ("another score", |belief, _| {
+    ("another score", Rule::Span, |belief, _| {
         change(belief, |of, span| of.score += u64::from(span.start == 0));
     }),
-    ("a span behind the answer", |_, served| {
+    ("a span behind the answer", Rule::Span, |_, served| {
         served.last_mut().unwrap().tokens.1 = ANSWERED - 2;
+    }),
+    ("a row that is not there", Rule::Citation, |belief, _| recite(belief, cited(6, FIRST + 1))),
+    ("a copy that is cited", Rule::Citation, |belief, _| recite(belief, cited(5, FIRST + 5))),
+    ("a citation of somebody else's row", Rule::Citation, |belief, _| {
+        recite(belief, cited(1, FIRST + 2));
     }),
 ];
 
@@ -205,12 +247,12 @@ async fn every_planted_fault_of_a_span_is_struck_and_honest_credits_are_paid() {
 
     let payers = [KEYS[2], KEYS[3]].map(|key| key.parse().unwrap());
     let mut cases = Vec::new();
-    for (number, (name, plant)) in PLANTS.into_iter().enumerate() {
+    for (number, (name, rule, plant)) in PLANTS.into_iter().enumerate() {
         let operator = Operator::enter(&on, number, &payers).await;
         let (mut belief, mut served) = (on.truth(operator.stakers), served());
         plant(&mut belief, &mut served);
         let batch = operator.batch(&on, &belief, &served, None, &Carries::new());
-        let false_at = Some((0, Rule::Span));
+        let false_at = Some((0, rule));
         cases.push(Case::post(&on, operator, name, vec![batch], false_at).await);
     }
     let operator = Operator::enter(&on, 100, &payers).await;
@@ -221,7 +263,11 @@ async fn every_planted_fault_of_a_span_is_struck_and_honest_credits_are_paid() {
     let watch = Watch::start(&on).await;
     // Who has no index proves what shows without one, and takes the rest to be right.
     watch.caught_up().await;
-    let files = SpanFiles { models: vec![on.indexed.dir()], ..SpanFiles::default() };
+    let files = SpanFiles {
+        models: vec![on.indexed.dir()],
+        datanets: vec![on.indexed.rows()],
+        ..SpanFiles::default()
+    };
     let corpora = Corpora::new(watch.registry.clone(), files);
     let challenger = watch.challenger(std::sync::Arc::clone(&watch.store)).with_spans(corpora);
     while challenger.step().await.unwrap() {

@@ -6,7 +6,7 @@ use alloy::{
     primitives::{Address, B256, U256},
     signers::local::PrivateKeySigner,
 };
-use attribution::settle::{Ground, Info};
+use attribution::settle::{Ground, Info, Use, Uses};
 use node::{
     api::request::Endpoint,
     chain::bindings::{
@@ -14,11 +14,13 @@ use node::{
         ISketchVotes::{self, Choice, Stage},
     },
     metrics::RetrievalMetrics,
-    recorder::Recorded,
+    recorder::{Admission, Recorded, ServedCall},
     registry::{BatchStatus, Role},
     retrieval::{DatanetRows, Librarian, Retrieval, RetrievalSettings, ablate},
     serving::{Serving, StoredAnswer},
     store::{MemoryStore, SharedStore, Table},
+    votes::PurchaseState,
+    voucher::SignedVoucher,
 };
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio_util::sync::CancellationToken;
@@ -234,4 +236,66 @@ async fn a_cited_contributor_is_paid_and_validators_agree() {
         .sum();
     let share = recorded.call.record.pool() + credit;
     assert!(others <= share - credit, "{others} of {share}, {credit} for the citation");
+}
+
+/// A call recorded like another, but for the row that it credits: the one that was shown and not cited.
+async fn serve_crediting_another(
+    world: &World,
+    node: &Operator,
+    honest: &Recorded,
+    voucher: SignedVoucher,
+) -> Recorded {
+    let fee = honest.call.record.fee();
+    let admission = node.recorder.admit(voucher, fee).await.unwrap();
+    let Admission::New(reservation) = admission else { panic!("{admission:?}") };
+    let answer = StoredAnswer::from_bytes(&honest.answer).unwrap();
+    let source = answer.retrieval.as_ref().unwrap().source(2).unwrap();
+    let earner = node.registry.earner_of(source.contributor, Role::Contributor).unwrap().unwrap();
+    let citation = source.citation(1);
+    let used = Use { earner, score: citation.score(), ground: Ground::Citation(citation) };
+    let model = world.catalog.find(&world.model.to_string()).unwrap();
+    let index = &model.adapter.as_ref().unwrap().index;
+    let scores = index.score_contributors(&honest.call.sketch).unwrap();
+    let call = honest.call.record.call();
+    let served = ServedCall {
+        tokens_in: call.tokens_in.into(),
+        tokens_out: call.tokens_out.into(),
+        output_hash: honest.call.output_hash,
+        sketch: honest.call.sketch.clone(),
+        scores: index.contributors().iter().map(|c| c.earner).zip(scores).collect(),
+        uses: Uses { citations: vec![used], ..Uses::default() },
+        request: body(world.model),
+        answer: honest.answer.clone(),
+    };
+    node.recorder.record(reservation, served).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credit_for_a_row_that_was_not_cited_is_challenged() {
+    let world = World::open(EPOCH).await;
+    let market = &world.market;
+    world.set_mix(5_000).await;
+    let store: SharedStore = Arc::new(MemoryStore::default());
+    let node = Operator::start(market, store, &world.blobs()).await;
+    let auditor = funded(market, 800, 100).await;
+    let auditor = Peer::new(market, &auditor, Arc::new(MemoryStore::default())).await;
+    let retrieval = world.librarian(&node).await;
+    let serving = world.serving_with(&node, Some(retrieval));
+
+    let time = begin_epoch(&world, &node).await;
+    let epoch = node.registry.epoch_of(time);
+    let body = body(world.model);
+    let voucher = world.voucher_for(&body, 5, time, 90_000_000, 60);
+    let honest = serve_honestly(&serving, &body, voucher).await;
+    // The answer does not depend on the seed: the likeliest token is taken.
+    let voucher = world.voucher_for(&body, 6, time, 180_000_000, 60);
+    let forged = serve_crediting_another(&world, &node, &honest, voucher).await;
+    assert_ne!(forged.call.record.sections(), honest.call.record.sections());
+    post(&world, &node).await;
+
+    let digests = [&honest, &forged].map(|one| auditor.bought_with(&world, one, body.clone()));
+    auditor.sync().await;
+    assert!(auditor.auditor(&world).step().await.unwrap());
+    assert_eq!(auditor.state(&world, epoch, digests[0]), PurchaseState::Right);
+    assert_eq!(auditor.state(&world, epoch, digests[1]), PurchaseState::Challenged);
 }

@@ -139,19 +139,24 @@ impl Peer {
 
     /// Keeps a call as if this node had bought it.
     pub(super) fn bought(&self, world: &World, recorded: &Recorded) -> B256 {
+        self.bought_with(world, recorded, world.body("function transfer"))
+    }
+
+    /// Keeps a call with this body as if this node had bought it.
+    pub(super) fn bought_with(&self, world: &World, recorded: &Recorded, body: Vec<u8>) -> B256 {
         let voucher = &recorded.call.voucher;
         let (operator, epoch) =
             (world.market.operator.address(), self.registry.epoch_of(voucher.call.time));
         let digest = recorded.call.digest();
         let requests = Arc::clone(&self.store);
-        let text = StoredAnswer::from_bytes(&recorded.answer).unwrap().text;
+        let answer = StoredAnswer::from_bytes(&recorded.answer).unwrap().output();
         let row = Purchase {
             voucher: voucher.clone(),
             signature: recorded.call.signature.to_vec(),
             receipt: recorded.receipt.clone(),
             receipt_signature: recorded.signature.clone(),
-            request: world.body("function transfer"),
-            answer: text.into_bytes(),
+            request: body,
+            answer,
             state: PurchaseState::Open,
         };
         assert_eq!(keccak256(&row.request), voucher.call.promptHash);
