@@ -193,9 +193,9 @@ mod tests {
             let parts = apportion(amount, &weights);
             prop_assert_eq!(parts.iter().map(|&part| u128::from(part)).sum::<u128>(), amount.into());
             let whole: u128 = weights.iter().map(|&weight| u128::from(weight)).sum();
-            if whole > 0 {
-                for (&part, &weight) in parts.iter().zip(&weights) {
-                    let share = u128::from(amount) * u128::from(weight) / whole;
+            for (&part, &weight) in parts.iter().zip(&weights) {
+                let product = u128::from(amount) * u128::from(weight);
+                if let Some(share) = product.checked_div(whole) {
                     prop_assert!(u128::from(part).abs_diff(share) <= 1, "{} {}", part, share);
                 }
             }
