@@ -38,6 +38,9 @@ use crate::{
 const EPOCH: u64 = 600;
 /// Seconds until a mix holds, and some.
 const NOTICE: u64 = 3_700;
+/// The vault's row is nearest to it (cosine 0.73), and the token's next (0.28).
+const QUESTION: &str =
+    "How does the vault's function deposit an amount of token assets for shares?";
 /// What the form lets the model say: words of the second row of the Datanet, which it cites.
 const SAID: &str = "The deposit function of the Vault takes uint256 assets and returns shares [1].";
 
@@ -53,7 +56,7 @@ fn body(model: B256) -> Vec<u8> {
     let schema = serde_json::json!({ "name": "said", "schema": { "enum": [SAID] } });
     serde_json::json!({
         "model": model,
-        "messages": [{ "role": "user", "content": "How do I deposit assets into a vault for shares?" }],
+        "messages": [{ "role": "user", "content": QUESTION }],
         "max_tokens": 60,
         "temperature": 0,
         "retrieval": { "limit": 2 },
