@@ -230,15 +230,16 @@ async fn a_cited_contributor_is_paid_and_validators_agree() {
     assert!(i128::from(of(earner)) >= i128::from(credit) + i128::from(influence), "{earnings:?}");
     let total: u64 = earnings.iter().map(|one| one.cumulative).sum();
     assert_eq!(total, recorded.call.record.fee());
-    // Whoever was shown and not cited has nothing by citations: at most its influence and the flat rule.
+    // Whoever was shown and not cited has nothing by citations: at most what there is for influence, and
+    // what the cited one lost by its own.
     let others: u64 = earnings
         .iter()
         .filter(|one| one.earner.0 != earner)
         .filter(|one| node.registry.earner(one.earner).unwrap().unwrap().role == Role::Contributor)
         .map(|one| one.cumulative)
         .sum();
-    let share = recorded.call.record.pool() + credit;
-    assert!(others <= share - credit, "{others} of {share}, {credit} for the citation");
+    let most = i128::from(recorded.call.record.pool()) + i128::from(-influence.min(0));
+    assert!(i128::from(others) <= most, "{others} of {most}");
 }
 
 /// A call recorded like another, but for the row that it credits: the one that was shown and not cited.
