@@ -52,6 +52,7 @@ pub(super) fn routes(api: &Api) -> Router {
     let graph = Graph::new(api.earnings.ledgers(), catalog);
     let questions = Questions { graph, gate: Arc::new(Semaphore::new(AT_ONCE)) };
     Router::new()
+        .route("/v1/graph/all", get(all))
         .route("/v1/graph/calls/{digest}", get(call))
         .route("/v1/graph/models/{id}", get(model))
         .route("/v1/graph/datanets/{id}/{version}", get(datanet))
@@ -77,6 +78,28 @@ impl Questions {
 fn address(field: &str, text: &str) -> Result<Address, ApiError> {
     let wrong = |_| ApiError::invalid(field, format!("{field} is not 20 bytes of hex"));
     text.parse().map_err(wrong)
+}
+
+/// Who earned the most, and which models were called the most.
+#[utoipa::path(
+    get,
+    path = "/v1/graph/all",
+    tag = "graph",
+    params(
+        ("after" = Option<String>, Query, description = "`next` of the page before"),
+        ("operator" = Option<String>, Query, description = "Only batches of this operator"),
+        ("open" = Option<bool>, Query, description = "Also batches that are not final"),
+    ),
+    responses(
+        (status = 200, description = "What batches paid by all models", body = GraphAnswer),
+        (status = 429, description = "Too many questions", body = ErrorBody),
+    )
+)]
+pub(super) async fn all(
+    State(questions): State<Questions>,
+    Query(selection): Query<Selection>,
+) -> Answer {
+    questions.ask(Subject::All, &selection).await
 }
 
 /// Who earned from a call of this node.

@@ -67,6 +67,7 @@ pub struct PaymentRequired {
         super::admin::list,
         super::earnings::list,
         super::earnings::one,
+        super::graph::all,
         super::graph::call,
         super::graph::model,
         super::graph::datanet,

@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct GraphArguments {
     /// What is asked about.
     kind: Kind,
-    /// Its id: a voucher's digest, a model's id, DATANET/VERSION, a row's hash, an address.
+    /// Its id: a voucher's digest, a model's id, DATANET/VERSION, a row's hash, an address; none of all.
+    #[arg(default_value = "")]
     id: String,
     /// The node that is asked.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
@@ -39,6 +40,8 @@ enum Kind {
     Datanet,
     Row,
     Account,
+    /// Everything: who earned the most, which models were called the most.
+    All,
 }
 
 pub(crate) async fn run(arguments: GraphArguments) -> eyre::Result<()> {
@@ -52,6 +55,7 @@ pub(crate) async fn run(arguments: GraphArguments) -> eyre::Result<()> {
         Kind::Datanet => format!("datanets/{id}"),
         Kind::Row => format!("rows/{id}"),
         Kind::Account => format!("accounts/{id}"),
+        Kind::All => "all".to_owned(),
     };
     let mut whole: Option<GraphAnswer> = None;
     let mut after: Option<String> = None;
@@ -95,6 +99,11 @@ fn tree(graph: &GraphAnswer) -> String {
         text += &format!("├─ {} {}{score}\n", edge.why, named(&edge.to, &nodes));
     }
     let mut branches = BTreeMap::<&str, (i128, Vec<String>)>::new();
+    let mut models: Vec<_> = graph.nodes.iter().filter(|node| node.calls > 0).collect();
+    models.sort_by_key(|node| (std::cmp::Reverse(node.calls), node.id.as_str()));
+    for model in models {
+        text += &format!("├─ {} calls of {}\n", model.calls, named(&model.id, &nodes));
+    }
     for edge in &graph.edges {
         let Some(gwei) = edge.gwei else { continue };
         let other = if is_account { &edge.from } else { &edge.to };

@@ -378,6 +378,6 @@ pub(super) const fn status_name(status: Option<BatchStatus>) -> &'static str {
 }
 
 /// The bytes of a hash that a ledger's cell holds.
-pub(super) fn leading(hash: &[u8; 32]) -> [u8; CELL_BYTES] {
+pub(super) const fn leading(hash: &[u8; 32]) -> [u8; CELL_BYTES] {
     *hash.first_chunk().expect("31 of 32 bytes")
 }

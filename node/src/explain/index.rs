@@ -408,6 +408,10 @@ fn sketches(
         report.skip("sketches", "no Datanet folder is given");
         return Ok(());
     }
+    if silent(index).len() == index.rows().len() {
+        report.skip("sketches", "all are zero: the model does not pay by influence");
+        return Ok(());
+    }
     recompute(check, index, (&decoder, &lora, &Tokenizer::load(base)?), report, progress)
 }
 

@@ -54,6 +54,9 @@ pub struct Node {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<String>)]
     pub account: Option<Address>,
+    /// Of a model: its calls in the batches that were read.
+    #[serde(skip_serializing_if = "is_nothing", default)]
+    pub calls: u64,
     /// Of an account: its role, `treasury`, `contributor`, `model_owner` or `stakers`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub role: Option<String>,
@@ -121,6 +124,10 @@ pub struct LeftOut {
     pub reason: String,
 }
 
+const fn is_nothing(calls: &u64) -> bool {
+    *calls == 0
+}
+
 /// A role's name.
 pub(super) const fn role_name(role: Role) -> &'static str {
     match role {
@@ -166,10 +173,18 @@ impl Draft {
                 name: String::new(),
                 account: view.map(|view| view.account),
                 role: view.map(|view| role_name(view.role).to_owned()),
+                calls: 0,
             };
             self.nodes.insert(id.clone(), node);
         }
         Ok(id)
+    }
+
+    /// Counts calls of a model's node.
+    pub(super) fn called(&mut self, id: &str, calls: u64) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.calls += calls;
+        }
     }
 
     /// An edge that is no payment.
@@ -251,8 +266,9 @@ impl GraphAnswer {
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         for node in other.nodes {
-            if !self.nodes.iter().any(|known| known.id == node.id) {
-                self.nodes.push(node);
+            match self.nodes.iter_mut().find(|known| known.id == node.id) {
+                Some(known) => known.calls += node.calls,
+                None => self.nodes.push(node),
             }
         }
         for edge in other.edges {

@@ -172,7 +172,7 @@ impl BookRecord {
 
     /// The account of its model's pool.
     #[must_use]
-    pub fn key(&self) -> ModelKey {
+    pub const fn key(&self) -> ModelKey {
         ModelKey(*self.model.first_chunk().expect("25 of 31 bytes"))
     }
 

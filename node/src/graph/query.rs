@@ -43,6 +43,8 @@ pub enum Subject {
     Row(B256),
     /// An account in all its roles.
     Account(Address),
+    /// All models: who earned the most, and which models were used the most.
+    All,
 }
 
 /// A place among batches: an operator and an epoch.
@@ -167,6 +169,7 @@ impl Graph {
             },
             Subject::Row(hash) => self.row_node(&mut draft, hash)?,
             Subject::Account(account) => Some(draft.node("account", format!("{account:?}"), "")),
+            Subject::All => Some(draft.node("all", "models", "")),
         };
         let catalog = &*self.catalog;
         Ok(node.map(|subject| Sheet { registry, catalog, subject, draft }))
@@ -219,6 +222,10 @@ impl Graph {
                     sheet.model(&batch, model, &only)?;
                 }
                 Ok(())
+            }
+            Subject::All => {
+                let mut models = models_of(&batch).into_iter();
+                models.try_for_each(|model| sheet.model(&batch, model, &EarnerFilter::Everybody))
             }
             Subject::Datanet(..) | Subject::Row(_) => {
                 // All models before any is added, so that a batch is counted whole or not at all.
@@ -390,6 +397,8 @@ impl Sheet<'_> {
             Some(view) => model_node(self.registry, &mut self.draft, &view)?,
             None => self.draft.node("model", alloy::hex::encode_prefixed(key.0), ""),
         };
+        let calls = book.records.iter().filter(|record| record.is_of(key)).count();
+        self.draft.called(&from, calls as u64);
         for (earner, why, gwei) in paid {
             self.draft.pay(self.registry, &from, earner, why, gwei.into())?;
         }

@@ -196,6 +196,13 @@ async fn the_graph_adds_up_to_the_ledger_and_to_what_the_chain_paid() {
     }
     assert_eq!(sum, fees);
 
+    // So are all models' together, the most first, with how often each was called.
+    let everything = served.earned_from(Subject::All).await;
+    assert_eq!((everything.total.0, &everything.earned), (fees, &of_model.earned));
+    assert!(everything.earned.is_sorted_by(|a, b| a.gwei >= b.gwei));
+    let called = everything.nodes.iter().find(|node| node.calls > 0).unwrap();
+    assert_eq!((called.kind.as_str(), called.calls), ("model", 4));
+
     // Rows sum to their Datanet version, and that to what contributors are paid.
     let view = registry.model(served.world.model).unwrap().unwrap();
     let datanet = view.datanets[0];
@@ -369,5 +376,6 @@ async fn the_program_explains_an_answer_by_the_node_and_by_its_store() {
     let (said, is_right) = run(to(&verify)).await;
     assert!(!is_right && said.contains("DIFFERS index.olx"), "{said}");
     let (said, is_right) = run(to(&offline)).await;
-    assert!(!is_right && said.contains("no model can be served"), "{said}");
+    assert!(!is_right && said.contains("index.olx"), "{said}");
+    assert!(said.contains("checksum differs"), "{said}");
 }

@@ -134,7 +134,9 @@ impl Whence<'_> {
 fn index_of(config: &Config, model: B256) -> eyre::Result<Option<InfluenceIndex>> {
     for dir in &config.model.models {
         if ModelManifest::load(dir).is_ok_and(|manifest| manifest.model_id == model) {
-            return Ok(Some(InfluenceIndex::read(&dir.join(INDEX_FILE))?));
+            let path = dir.join(INDEX_FILE);
+            let index = InfluenceIndex::read(&path);
+            return index.map(Some).wrap_err_with(|| path.display().to_string());
         }
     }
     Ok(None)

@@ -26,8 +26,8 @@ impl Checker {
         settled: Option<&Record>,
     ) -> Result<()> {
         let epoch = self.registry.epoch_of(witness.time);
-        let posted = self.registry.batches_of(said.operator, epoch)?.into_iter();
-        let posted = posted.filter(|(_, batch)| batch.epoch == epoch).next_back();
+        let mut posted = self.registry.batches_of(said.operator, epoch)?.into_iter();
+        let posted = posted.rfind(|(_, batch)| batch.epoch == epoch);
         let Some((id, batch)) = posted else {
             let is_said = said.batch.as_ref().is_some_and(|batch| batch.status != "sealed");
             if is_said {
