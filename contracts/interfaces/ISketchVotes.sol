@@ -6,7 +6,7 @@ import {BatchId} from "../types/Ids.sol";
 import {IValidatorRoll} from "./IValidatorRoll.sol";
 
 /// @notice Votes of staked validators on what only re-execution shows: that a record's answer, token counts, query
-/// sketch and credits for spans are what its model gives for the payer's request.
+/// sketch and credits for spans and citations are what its model gives for the payer's request.
 /// @dev A vote goes: challenge with a bond, answer by the accused operator, commitments, reveals, resolution. The bond
 /// leaves in exactly one way, and the batch is held, so that it cannot become final, from challenge to resolution.
 ///
@@ -14,8 +14,9 @@ import {IValidatorRoll} from "./IValidatorRoll.sol";
 /// bound on tokens. A record is False if the answer is another, if the record's row counts other tokens, or if more
 /// than 1% of the sketch's coordinates differ from theirs, or one by more than 1. If the model's published span index
 /// pays for the call, a record that has a section for spans is False too if it credits other spans of the answer than
-/// that index gives; it may credit none for an hour after the index was accepted. Else it Holds. Everything else that a
-/// witness or row says has a proof of its own in Disputes and is no reason for False.
+/// that index gives; it may credit none for an hour after the index was accepted. So is one that has a section for
+/// citations and credits others than the answer has. Else it Holds. Everything else that a witness or row says has a
+/// proof of its own in Disputes and is no reason for False.
 ///
 /// Who votes: a challenge fixes its panel at once, the whole roll of IValidatorRoll but the accused and the challenger,
 /// each with its stake of that moment. Nothing is drawn, so there is nothing to bias. Whoever leaves the roll, or

@@ -1,6 +1,7 @@
 //! The read view over what the indexer has put into the store: what the chain says, as of the head.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use attribution::settle::{FULL_BPS, Factors, ModelId, ModelKey};
 use borsh::{BorshDeserialize, BorshSerialize};
 use tokio::sync::watch;
 
-use crate::indexer::figures::{contributor, subject_key};
+use crate::indexer::figures::{contributor, contributor_of, subject_key};
 pub use crate::indexer::views::*;
 use crate::{
     Error, Result,
@@ -176,9 +177,13 @@ impl Registry {
         let Some(&(_, figure)) = figures.iter().rfind(|(key, _)| *key <= last) else {
             return Ok(None);
         };
+        Ok(Some((figure, self.figure(figure)?)))
+    }
+
+    /// A figure that a table names.
+    fn figure(&self, figure: u64) -> Result<FigureView> {
         let view = get_row(&*self.store, Table::Figures, &figure.to_be_bytes())?;
-        let missing = || Error::Store(format!("figure {figure} is not indexed"));
-        Ok(Some((figure, view.ok_or_else(missing)?)))
+        view.ok_or_else(|| Error::Store(format!("figure {figure} is not indexed")))
     }
 
     /// Share of positive nets with the model that influence pays at `time` (seconds), bps. The whole
@@ -209,16 +214,18 @@ impl Registry {
             let influence = self.influence_at(model.0.into(), time)?;
             factors.influence.insert(ModelKey::from(model), influence);
         }
+        let mut last = BTreeMap::new();
         let prefix = [FigureKind::Reputation as u8];
-        let figures: Vec<(Vec<u8>, u64)> = rows(&*self.store, Table::FiguresInForce, &prefix)?;
-        for (key, _) in figures {
-            // Kind, the index in 32 bytes, the time.
-            let earner = key.get(29..33).and_then(|index| index.try_into().ok());
+        for (key, figure) in rows::<u64>(&*self.store, Table::FiguresInForce, &prefix)? {
             let damaged = || Error::Store("table figures_in_force: damaged key".into());
-            let earner = EarnerIndex(u32::from_be_bytes(earner.ok_or_else(damaged)?));
-            if !factors.reputation.contains_key(&earner) {
-                factors.reputation.insert(earner, self.reputation_at(earner, time)?);
+            let (earner, from) = contributor_of(&key).ok_or_else(damaged)?;
+            // Ascending, so the last one stays.
+            if from <= time {
+                last.insert(earner, figure);
             }
+        }
+        for (earner, figure) in last {
+            factors.reputation.insert(earner, self.figure(figure)?.bps);
         }
         Ok(factors)
     }

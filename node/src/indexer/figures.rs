@@ -72,6 +72,14 @@ pub(crate) fn subject_key(kind: FigureKind, subject: B256) -> Vec<u8> {
     [&[kind as u8], subject.as_slice()].concat()
 }
 
+/// The contributor of a key of [`Table::FiguresInForce`], and the time; `None` for what is none.
+pub(crate) fn contributor_of(key: &[u8]) -> Option<(EarnerIndex, u64)> {
+    // The kind, the index in 32 bytes, the time.
+    let (subject, time) = key.get(1..)?.split_first_chunk::<32>()?;
+    let index = u32::try_from(U256::from_be_bytes(*subject)).ok()?;
+    Some((EarnerIndex(index), u64::from_be_bytes(time.try_into().ok()?)))
+}
+
 fn in_force_key(view: &FigureView, from: u64) -> Vec<u8> {
     [&subject_key(view.kind, view.subject)[..], &from.to_be_bytes()].concat()
 }

@@ -21,6 +21,7 @@ use node::{
         ChainClient, Contracts,
         bindings::{
             DatanetVersion as ChainVersion, IModelRegistry, ISpanIndexes, Price, SpanCommitment,
+            SpanIndexEntry,
         },
     },
     challenger::{
@@ -183,7 +184,7 @@ impl World {
         self.owner.send(to, &call, bond).await.unwrap();
     }
 
-    async fn index(&self, model: B256) -> ISpanIndexes::Index {
+    async fn index(&self, model: B256) -> SpanIndexEntry {
         let call = ISpanIndexes::indexOfCall { model };
         self.owner.call(self.contracts.deployment.span_indexes, &call).await.unwrap()
     }

@@ -493,19 +493,20 @@ sol! {
         SuffixOpening[] afterwards;
     }
 
+    /// `Index` in Solidity, where that of influence is another.
+    struct SpanIndexEntry {
+        bytes32 commitmentHash;
+        address publisher;
+        uint64 disputableUntil;
+        uint64 acceptedAt;
+        uint32 demands;
+        bool struck;
+        uint256 bond;
+    }
+
     #[sol(rpc, abi)]
     interface ISpanIndexes {
         enum Tree { Text, Suffixes, Rows }
-        struct Index {
-            bytes32 commitmentHash;
-            address publisher;
-            uint64 disputableUntil;
-            uint64 acceptedAt;
-            uint32 demands;
-            bool struck;
-            uint256 bond;
-        }
-
         event SpanIndexPublished(
             bytes32 indexed model, address indexed publisher, SpanCommitment commitment, uint64 acceptedAt
         );
@@ -517,7 +518,7 @@ sol! {
         function demandDeposit() external view returns (uint256);
         function window() external view returns (uint64);
         function answerPeriod() external view returns (uint64);
-        function indexOf(bytes32 model) external view returns (Index memory);
+        function indexOf(bytes32 model) external view returns (SpanIndexEntry memory);
         function isPaying(bytes32 model, uint64 time) external view returns (bool);
         function publish(bytes32 model, SpanCommitment calldata commitment) external payable;
         function proveDisorder(bytes32 model, SpanCommitment calldata commitment, OrderProof calldata proof) external;

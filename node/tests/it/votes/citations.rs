@@ -38,6 +38,9 @@ use crate::{
 const EPOCH: u64 = 600;
 /// Seconds until a mix holds, and some.
 const NOTICE: u64 = 3_700;
+/// The vault's row is nearest to it (cosine 0.73), and the token's next (0.28).
+const QUESTION: &str =
+    "How does the vault's function deposit an amount of token assets for shares?";
 /// What the form lets the model say: words of the second row of the Datanet, which it cites.
 const SAID: &str = "The deposit function of the Vault takes uint256 assets and returns shares [1].";
 
@@ -53,7 +56,7 @@ fn body(model: B256) -> Vec<u8> {
     let schema = serde_json::json!({ "name": "said", "schema": { "enum": [SAID] } });
     serde_json::json!({
         "model": model,
-        "messages": [{ "role": "user", "content": "How do I deposit assets into a vault for shares?" }],
+        "messages": [{ "role": "user", "content": QUESTION }],
         "max_tokens": 60,
         "temperature": 0,
         "retrieval": { "limit": 2 },
@@ -227,15 +230,16 @@ async fn a_cited_contributor_is_paid_and_validators_agree() {
     assert!(i128::from(of(earner)) >= i128::from(credit) + i128::from(influence), "{earnings:?}");
     let total: u64 = earnings.iter().map(|one| one.cumulative).sum();
     assert_eq!(total, recorded.call.record.fee());
-    // Whoever was shown and not cited has nothing by citations: at most its influence and the flat rule.
+    // Whoever was shown and not cited has nothing by citations: at most what there is for influence, and
+    // what the cited one lost by its own.
     let others: u64 = earnings
         .iter()
         .filter(|one| one.earner.0 != earner)
         .filter(|one| node.registry.earner(one.earner).unwrap().unwrap().role == Role::Contributor)
         .map(|one| one.cumulative)
         .sum();
-    let share = recorded.call.record.pool() + credit;
-    assert!(others <= share - credit, "{others} of {share}, {credit} for the citation");
+    let most = i128::from(recorded.call.record.pool()) + i128::from(-influence.min(0));
+    assert!(i128::from(others) <= most, "{others} of {most}");
 }
 
 /// A call recorded like another, but for the row that it credits: the one that was shown and not cited.
@@ -275,6 +279,10 @@ async fn a_credit_for_a_row_that_was_not_cited_is_challenged() {
     let world = World::open(EPOCH).await;
     let market = &world.market;
     world.set_mix(5_000).await;
+    // Nobody can challenge where there is no panel.
+    for number in 700..703 {
+        validator(market, number, Arc::new(MemoryStore::default())).await;
+    }
     let store: SharedStore = Arc::new(MemoryStore::default());
     let node = Operator::start(market, store, &world.blobs()).await;
     let auditor = funded(market, 800, 100).await;
