@@ -72,7 +72,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Sheet, Failure> {
 fn held_out() -> Result<Vec<Example>, Failure> {
     let folder = Path::new("node_modules/@layerzerolabs/toolbox-foundry/lib/forge-std");
     let mut files = Vec::new();
-    solidity(&folder, &mut files)?;
+    solidity(folder, &mut files)?;
     files.sort_by_key(|file| file.to_string_lossy().into_owned());
     let tokenizer = Tokenizer::load(model())?;
     let missing = "<s> or </s> is missing";

@@ -6,9 +6,7 @@ use inference::{sampler::TokenMask, tokenizer::Tokenizer};
 use llguidance::{
     Matcher, ParserFactory,
     api::TopLevelGrammar,
-    toktrie::{
-        ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokRxInfo, TokTrie,
-    },
+    toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokRxInfo, TokTrie},
 };
 use serde_json::{Value, json};
 

@@ -125,12 +125,16 @@ async fn rows_that_an_answer_cites_are_named_and_paid() {
     assert_eq!((citation.datanet, citation.row, citation.uses), (0, cited.source.row, 1));
     assert_eq!(citation.relevance, cited.source.relevance);
 
-    // The row can be looked up by its hash, and the record tells the same.
+    // The row can be looked up by its hash, and the record tells the same, to whom it may.
     let (status, row) = world.get(&format!("/v1/rows/{}", cited.source.row_hash)).await;
     let row: Value = serde_json::from_str(&row).unwrap();
     assert_eq!((status, row["index"].as_u64()), (200, Some(cited.source.row)));
     let path = format!("/v1/records/{}", statement.record.voucher_digest);
     let kept: Value = serde_json::from_str(&world.get(&path).await.1).unwrap();
+    assert_eq!(kept["retrieval"], Value::Null);
+    let request = world.http.get(format!("{}{path}", world.url));
+    let response = request.header("authorization", bearer("root")).send().await.unwrap();
+    let kept: Value = response.json().await.unwrap();
     assert_eq!(kept["retrieval"], answer["openledger"]["retrieval"]);
 }
 
