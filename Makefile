@@ -27,7 +27,7 @@ demo: build ## run a paid, attributed, settled job end to end
 test: setup test-solidity test-rust test-e2e ## run every test
 
 test-solidity: setup
-	FORGE_SNAPSHOT_CHECK=true tools/forge-test.sh
+	tools/forge-test.sh --check
 	tools/abi.sh --check
 
 test-rust: setup eigenda
