@@ -19,6 +19,7 @@ pub mod telemetry;
 pub mod batcher;
 pub mod chain;
 pub mod challenger;
+mod checkpoint;
 pub mod committer;
 pub mod da;
 pub mod earnings;

@@ -10,6 +10,7 @@ use axum::{
 };
 use serde::Deserialize;
 use tokio::sync::Semaphore;
+use utoipa::IntoParams;
 
 use super::{Api, error::ApiError, openapi::ErrorBody, read::hash};
 use crate::graph::{Cursor, Graph, GraphAnswer, Page, Subject};
@@ -18,11 +19,16 @@ use crate::graph::{Cursor, Graph, GraphAnswer, Page, Subject};
 const AT_ONCE: usize = 2;
 
 /// `?after=PLACE&operator=ADDRESS&open=BOOL`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Selection {
+    /// `next` of the page before
     after: Option<String>,
+    /// Only batches of this operator
     operator: Option<String>,
+    /// Also batches that are not final
+    #[param(value_type = Option<bool>)]
     open: bool,
 }
 
@@ -85,11 +91,7 @@ fn address(field: &str, text: &str) -> Result<Address, ApiError> {
     get,
     path = "/v1/graph/all",
     tag = "graph",
-    params(
-        ("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("operator" = Option<String>, Query, description = "Only batches of this operator"),
-        ("open" = Option<bool>, Query, description = "Also batches that are not final"),
-    ),
+    params(Selection),
     responses(
         (status = 200, description = "What batches paid by all models", body = GraphAnswer),
         (status = 429, description = "Too many questions", body = ErrorBody),
@@ -125,9 +127,7 @@ pub(super) async fn call(State(questions): State<Questions>, Path(text): Path<St
     tag = "graph",
     params(
         ("id" = String, Path, description = "32 bytes of hex"),
-        ("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("operator" = Option<String>, Query, description = "Only batches of this operator"),
-        ("open" = Option<bool>, Query, description = "Also batches that are not final"),
+        Selection,
     ),
     responses(
         (status = 200, description = "What batches paid by the model", body = GraphAnswer),
@@ -151,9 +151,7 @@ pub(super) async fn model(
     params(
         ("id" = String, Path, description = "32 bytes of hex"),
         ("version" = u32, Path, description = "From 1"),
-        ("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("operator" = Option<String>, Query, description = "Only batches of this operator"),
-        ("open" = Option<bool>, Query, description = "Also batches that are not final"),
+        Selection,
     ),
     responses(
         (status = 200, description = "What batches paid for the version's rows", body = GraphAnswer),
@@ -180,9 +178,7 @@ pub(super) async fn datanet(
     tag = "graph",
     params(
         ("hash" = String, Path, description = "32 bytes of hex"),
-        ("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("operator" = Option<String>, Query, description = "Only batches of this operator"),
-        ("open" = Option<bool>, Query, description = "Also batches that are not final"),
+        Selection,
     ),
     responses(
         (status = 200, description = "What batches paid for the row", body = GraphAnswer),
@@ -205,9 +201,7 @@ pub(super) async fn row(
     tag = "graph",
     params(
         ("address" = String, Path, description = "20 bytes of hex"),
-        ("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("operator" = Option<String>, Query, description = "Only batches of this operator"),
-        ("open" = Option<bool>, Query, description = "Also batches that are not final"),
+        Selection,
     ),
     responses(
         (status = 200, description = "What batches paid the account by each model, in all its roles", body = GraphAnswer),

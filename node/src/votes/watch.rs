@@ -10,15 +10,12 @@ use super::{Answer, Context, GWEI, VoteRow};
 use crate::{
     Result,
     chain::bindings::ISketchVotes::ISketchVotesEvents as Event,
+    checkpoint::{Blocks, Checkpoint},
     store::{Table, WriteBatch, get_row},
 };
 
-/// Blocks that are read again, because a reorganisation may have changed what they hold.
-const OVERLAP: u64 = 64;
-/// Most blocks in one request.
-const RANGE_BLOCKS: u64 = 1_000;
 /// The last block that was read.
-const CHECKPOINT: &[u8] = b"votes/block";
+const CHECKPOINT: Checkpoint = Checkpoint(b"votes/block");
 
 /// The stage from SketchVotes' events to [`Table::Votes`].
 ///
@@ -40,21 +37,15 @@ impl Watcher {
     /// # Errors
     /// [`crate::Error::Chain`], [`crate::Error::Store`].
     pub async fn step(&self) -> Result<bool> {
-        let start = self.context.registry.contracts().deployment.block;
-        let done = get_row(&*self.context.store, Table::Meta, CHECKPOINT)?.unwrap_or(start);
-        let head = self.context.registry.head().number;
-        if head == done {
-            return Ok(false);
-        }
-        // The head may be behind after a reorganisation.
-        let from = done.min(head).saturating_sub(OVERLAP).max(start);
-        let to = head.min(from + RANGE_BLOCKS);
+        let Context { store, registry, client, .. } = &self.context;
+        let Some(blocks) = CHECKPOINT.next(&**store, registry)? else { return Ok(false) };
+        let Blocks { from, to, .. } = blocks;
         let filter = Filter::new().address(self.context.contract()).from_block(from).to_block(to);
-        let logs = self.context.client.logs(&filter).await?;
+        let logs = client.logs(&filter).await?;
         let mut batch = self.take(&logs)?;
-        batch.put_row(Table::Meta, CHECKPOINT, &to);
-        self.context.store.write(batch)?;
-        Ok(to != done)
+        let progress = CHECKPOINT.read(blocks, &mut batch);
+        store.write(batch)?;
+        Ok(progress)
     }
 
     fn take(&self, logs: &[Log]) -> Result<WriteBatch> {

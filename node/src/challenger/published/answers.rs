@@ -32,17 +32,14 @@ use crate::{
             IndexRow,
         },
     },
+    checkpoint::Checkpoint,
     registry::Registry,
-    store::{SharedStore, Table, WriteBatch, get_row, read_sol, rows as table, write_sol},
+    store::{SharedStore, Table, WriteBatch, read_sol, rows as table, write_sol},
     worker::blocking,
 };
 
-/// Blocks that are read again, because a reorganisation may have changed what they hold.
-const OVERLAP: u64 = 64;
-/// Most blocks in one request.
-const RANGE_BLOCKS: u64 = 1_000;
 /// The last block that was read.
-const CHECKPOINT: &[u8] = b"index-claims/block";
+const CHECKPOINT: Checkpoint = Checkpoint(b"index-claims/block");
 /// Before a claim: one that still wants an answer.
 const WAITING: &[u8] = b"index-claims/waiting/";
 
@@ -95,20 +92,14 @@ impl IndexAnswerer {
 
     /// Reads the next blocks. False if there are none.
     async fn read(&self) -> Result<bool> {
-        let start = self.registry.contracts().deployment.block;
-        let done = get_row(&*self.store, Table::Meta, CHECKPOINT)?.unwrap_or(start);
-        let head = self.registry.head().number;
-        if head == done {
+        let Some(blocks) = CHECKPOINT.next(&*self.store, &self.registry)? else {
             return Ok(false);
-        }
-        // The head may be behind after a reorganisation.
-        let from = done.min(head).saturating_sub(OVERLAP).max(start);
-        let to = head.min(from + RANGE_BLOCKS);
+        };
         let filter = Filter::new()
             .address(self.contract())
             .event_signature(vec![LeftOutClaimed::SIGNATURE_HASH, OrdinalClaimed::SIGNATURE_HASH])
-            .from_block(from)
-            .to_block(to);
+            .from_block(blocks.from)
+            .to_block(blocks.to);
         let mut batch = WriteBatch::default();
         for log in self.client.logs(&filter).await? {
             if let Ok(decoded) = log.log_decode::<OrdinalClaimed>() {
@@ -118,9 +109,9 @@ impl IndexAnswerer {
                 self.judge(&log).await?;
             }
         }
-        batch.put_row(Table::Meta, CHECKPOINT, &to);
+        let progress = CHECKPOINT.read(blocks, &mut batch);
         self.store.write(batch)?;
-        Ok(to != done)
+        Ok(progress)
     }
 
     async fn judge(&self, log: &Log) -> Result<()> {

@@ -30,16 +30,15 @@ use crate::{
         ChainClient, Sent,
         bindings::{IIndexDisputes as Disputes, IInfluenceIndexes},
     },
+    checkpoint::Checkpoint,
     factory::IndexPublisher,
     registry::{IndexView, ModelView, Registry},
     store::{SharedStore, Table, WriteBatch, get_row, read_sol, write_sol},
     worker::blocking,
 };
 
-/// Blocks that are looked at again, because a reorganisation may have changed what they hold.
-const OVERLAP: u64 = 64;
 /// The block before which every index is done with.
-const CHECKPOINT: &[u8] = b"index-challenger/block";
+const CHECKPOINT: Checkpoint = Checkpoint(b"index-challenger/block");
 
 /// What became of the examination of an index.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -117,7 +116,7 @@ impl IndexChallenger {
     /// [`Error::Store`].
     pub async fn step(&self) -> Result<bool> {
         let (mut progress, mut first_open) = (false, None);
-        let from = get_row(&*self.store, Table::Meta, CHECKPOINT)?.unwrap_or(0);
+        let from = CHECKPOINT.passed(&*self.store)?;
         for (block, model) in self.registry.indexes_from(from)? {
             if self.is_done(model)? {
                 continue;
@@ -141,7 +140,7 @@ impl IndexChallenger {
                 }
             }
         }
-        self.pass(from, first_open)?;
+        CHECKPOINT.pass(&*self.store, &self.registry, from, first_open)?;
         Ok(progress)
     }
 
@@ -149,19 +148,6 @@ impl IndexChallenger {
     fn is_done(&self, model: B256) -> Result<bool> {
         let found = index_examination(&self.store, model)?;
         Ok(found.is_some_and(|found| !matches!(found, IndexExamination::Claimed { .. })))
-    }
-
-    /// Passes over the blocks before the first index that is open, for good; those that a
-    /// reorganisation may still change are looked at again.
-    fn pass(&self, from: u64, first_open: Option<u64>) -> Result<()> {
-        let settled = self.registry.head().number.saturating_sub(OVERLAP);
-        let next = first_open.map_or(settled, |open| open.min(settled));
-        if next <= from {
-            return Ok(());
-        }
-        let mut rows = WriteBatch::default();
-        rows.put_row(Table::Meta, CHECKPOINT, &next);
-        self.store.write(rows)
     }
 
     fn note(&self, model: B256, found: &IndexExamination) -> Result<()> {

@@ -17,18 +17,15 @@ use crate::{
         ChainClient,
         bindings::ISpanIndexes::{self, LeafDemanded, Tree},
     },
+    checkpoint::Checkpoint,
     factory::leaf_opening,
     registry::Registry,
-    store::{SharedStore, Table, WriteBatch, get_row, read_sol, rows as table, write_sol},
+    store::{SharedStore, Table, WriteBatch, read_sol, rows as table, write_sol},
     worker::blocking,
 };
 
-/// Blocks that are read again, because a reorganisation may have changed what they hold.
-const OVERLAP: u64 = 64;
-/// Most blocks in one request.
-const RANGE_BLOCKS: u64 = 1_000;
 /// The last block that was read.
-const CHECKPOINT: &[u8] = b"span-demands/block";
+const CHECKPOINT: Checkpoint = Checkpoint(b"span-demands/block");
 /// Before a demand that is not met yet.
 const WAITING: &[u8] = b"span-demands/waiting/";
 
@@ -74,20 +71,14 @@ impl SpanAnswerer {
     }
 
     async fn read(&self) -> Result<bool> {
-        let start = self.registry.contracts().deployment.block;
-        let done = get_row(&*self.store, Table::Meta, CHECKPOINT)?.unwrap_or(start);
-        let head = self.registry.head().number;
-        if head == done {
+        let Some(blocks) = CHECKPOINT.next(&*self.store, &self.registry)? else {
             return Ok(false);
-        }
-        // The head may be behind after a reorganisation.
-        let from = done.min(head).saturating_sub(OVERLAP).max(start);
-        let to = head.min(from + RANGE_BLOCKS);
+        };
         let filter = Filter::new()
             .address(self.registry.contracts().deployment.span_indexes)
             .event_signature(LeafDemanded::SIGNATURE_HASH)
-            .from_block(from)
-            .to_block(to);
+            .from_block(blocks.from)
+            .to_block(blocks.to);
         let mut batch = WriteBatch::default();
         for log in self.client.logs(&filter).await? {
             let Ok(decoded) = log.log_decode::<LeafDemanded>() else { continue };
@@ -98,9 +89,9 @@ impl SpanAnswerer {
                 batch.put_row(Table::Meta, waiting.key(), &waiting);
             }
         }
-        batch.put_row(Table::Meta, CHECKPOINT, &to);
+        let progress = CHECKPOINT.read(blocks, &mut batch);
         self.store.write(batch)?;
-        Ok(to != done)
+        Ok(progress)
     }
 
     /// Shows what is demanded. True if a demand is no longer open.

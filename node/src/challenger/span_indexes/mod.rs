@@ -25,15 +25,14 @@ use crate::{
         ChainClient, Sent,
         bindings::ISpanIndexes::{self, Tree},
     },
+    checkpoint::Checkpoint,
     registry::{Registry, SpanIndexView},
     store::{SharedStore, Table, WriteBatch, get_row, read_sol, write_sol},
     worker::blocking,
 };
 
-/// Blocks that are looked at again, because a reorganisation may have changed what they hold.
-const OVERLAP: u64 = 64;
 /// The block before which every index is done with.
-const CHECKPOINT: &[u8] = b"span-challenger/block";
+const CHECKPOINT: Checkpoint = Checkpoint(b"span-challenger/block");
 
 /// What became of the examination of a span index.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -94,7 +93,7 @@ impl SpanChallenger {
     /// [`Error::Store`].
     pub async fn step(&self) -> Result<bool> {
         let (mut progress, mut first_open) = (false, None);
-        let from = get_row(&*self.store, Table::Meta, CHECKPOINT)?.unwrap_or(0);
+        let from = CHECKPOINT.passed(&*self.store)?;
         for (block, model) in self.registry.span_indexes_from(from)? {
             let known = span_examination(&self.store, model)?;
             if known
@@ -122,20 +121,8 @@ impl SpanChallenger {
                 }
             }
         }
-        self.pass(from, first_open)?;
+        CHECKPOINT.pass(&*self.store, &self.registry, from, first_open)?;
         Ok(progress)
-    }
-
-    /// Passes over the blocks before the first index that is open, for good.
-    fn pass(&self, from: u64, first_open: Option<u64>) -> Result<()> {
-        let settled = self.registry.head().number.saturating_sub(OVERLAP);
-        let next = first_open.map_or(settled, |open| open.min(settled));
-        if next <= from {
-            return Ok(());
-        }
-        let mut rows = WriteBatch::default();
-        rows.put_row(Table::Meta, CHECKPOINT, &next);
-        self.store.write(rows)
     }
 
     fn note(&self, model: B256, found: &SpanExamination) -> Result<()> {
