@@ -212,6 +212,17 @@ impl IndexBuilder {
         Ok(self.raw.push_known(&source.hash).then(|| self.add(source)))
     }
 
+    /// Puts the sketch of a row that may come later into the store, if there is one.
+    ///
+    /// # Errors
+    /// Those of [`SketchStore::add`].
+    pub fn keep(&mut self, row: Hash, sketch: &[f32]) -> Result<()> {
+        match &mut self.raw {
+            Raw::Memory(_) => Ok(()),
+            Raw::Stored(stored) => stored.store.add(row, sketch),
+        }
+    }
+
     /// Whether a row with this text hash needs no gradient.
     #[must_use]
     pub fn knows(&self, row: &Hash) -> bool {

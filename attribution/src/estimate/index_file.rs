@@ -165,7 +165,10 @@ fn write_header(index: &InfluenceIndex, out: &mut impl Write) -> std::io::Result
         word(shape.d_in, out)?;
         word(shape.d_out, out)?;
     }
-    basis::write(projector.basis(), out)?;
+    match projector.basis() {
+        None => out.write_all(&[0])?,
+        Some(basis) => out.write_all(&[1]).and_then(|()| out.write_all(&basis.to_bytes()))?,
+    }
     for x in [index.damping(), index.trace(), whitening.lambda()] {
         out.write_all(&x.to_be_bytes())?;
     }

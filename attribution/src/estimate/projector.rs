@@ -10,7 +10,10 @@ use self::{
     maps::{Target, stream},
     sides::Sides,
 };
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    settle::{Hash, keccak},
+};
 
 /// Smallest and largest sketch dimension `d`. Below 256 a sketch ranks worse than the gradients it
 /// came from; the small ones are for models whose gradients have few numbers.
@@ -135,7 +138,7 @@ impl Projector {
         rows: impl IntoIterator<Item = Vec<SiteGradient<'a>>>,
     ) -> Result<Self> {
         let plain = Self::new(shapes, config)?;
-        if matches!(plain.last, Last::Whole) {
+        if plain.copies() {
             return Ok(plain);
         }
         let mut builder = BasisBuilder::new(shapes, config)?;
@@ -160,6 +163,12 @@ impl Projector {
         self.sides.shapes()
     }
 
+    /// Whether sketches are the gradients, unchanged but for their long sides.
+    #[must_use]
+    pub const fn copies(&self) -> bool {
+        matches!(self.last, Last::Whole)
+    }
+
     /// The directions it keeps, if it was given them.
     #[must_use]
     pub const fn basis(&self) -> Option<&Basis> {
@@ -167,6 +176,17 @@ impl Projector {
             Last::Chosen(basis) => Some(basis),
             Last::Whole | Last::Hashed(_) => None,
         }
+    }
+
+    /// keccak256 of all that a sketch depends on besides the gradient: configuration, shapes and basis.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        let ProjectorConfig { seed, dim, side } = self.config();
+        let shape = |s: &SiteShape| [s.rank, s.d_in, s.d_out];
+        let counts = [*dim, *side].into_iter().chain(self.shapes().iter().flat_map(shape));
+        let counts: Vec<u8> = counts.flat_map(|count| (count as u64).to_be_bytes()).collect();
+        let basis = self.basis().map_or_else(Vec::new, Basis::to_bytes);
+        keccak(&[seed, &counts, &basis])
     }
 
     /// The raw sketch of one row or query, `(d,)`. A zero gradient gives a zero sketch.

@@ -1,29 +1,12 @@
-//! A projector's basis in the file.
+//! Reads a projector's basis.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
-use super::{stream::Input, write_floats};
+use super::stream::Input;
 use crate::{
     Error, Result,
     estimate::projector::{Basis, Directions, ProjectorConfig, SiteShape},
 };
-
-pub(super) fn write(basis: Option<&Basis>, out: &mut impl Write) -> std::io::Result<()> {
-    let Some(basis) = basis else { return out.write_all(&[0]) };
-    out.write_all(&[1])?;
-    let count = |n: usize| u16::try_from(n).expect("directions are at most 8192").to_be_bytes();
-    for tensor in &basis.tensors {
-        out.write_all(&count(tensor.kept.len()))?;
-        out.write_all(&count(tensor.sides()))?;
-        write_floats(out, &tensor.rank)?;
-        write_floats(out, &tensor.side)?;
-        for kept in &tensor.kept {
-            out.write_all(&count(kept.len()))?;
-            kept.iter().try_for_each(|at| out.write_all(&at.to_be_bytes()))?;
-        }
-    }
-    Ok(())
-}
 
 /// Memory is bounded by the bytes that are left.
 pub(super) fn read<R: Read>(

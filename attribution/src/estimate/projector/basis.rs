@@ -78,11 +78,23 @@ impl Basis {
         self.tensors.iter().map(Directions::len).sum()
     }
 
-    /// Bytes that its numbers take.
+    /// Its bytes in an index's file: per tensor the numbers of rank and side directions, u16 each, the
+    /// directions, f32, and per rank direction the number of kept pairs and their side directions, u16
+    /// each; big-endian.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        let floats = |tensor: &Directions| tensor.rank.len() + tensor.side.len();
-        self.tensors.iter().map(|tensor| 4 * floats(tensor) + 2 * tensor.len()).sum()
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let count = |n: usize| u16::try_from(n).expect("directions are at most 8192").to_be_bytes();
+        for tensor in &self.tensors {
+            bytes.extend(count(tensor.kept.len()));
+            bytes.extend(count(tensor.sides()));
+            bytes.extend(tensor.rank.iter().chain(&tensor.side).flat_map(|x| x.to_be_bytes()));
+            for kept in &tensor.kept {
+                bytes.extend(count(kept.len()));
+                bytes.extend(kept.iter().flat_map(|at| at.to_be_bytes()));
+            }
+        }
+        bytes
     }
 
     /// Whether it is one of sketches of `config` for these shapes.
