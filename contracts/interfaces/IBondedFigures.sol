@@ -36,6 +36,7 @@ import {IValidatorRoll} from "./IValidatorRoll.sol";
 /// file that cannot be had is False.
 /// @dev Warning: the owner of a model whose influence is worse than `defaultInfluenceAt` gains nothing by reporting it.
 /// The default is what unmeasured influence is worth, so governance should keep it low enough that measuring pays.
+/// @dev Ballots, rewards and penalties are events of PanelVote, with the figure's number for the vote's.
 /// @dev Amounts are wei of native OPEN, times seconds, figures basis points.
 interface IBondedFigures {
     enum Kind {
@@ -187,13 +188,9 @@ interface IBondedFigures {
         address[] panel,
         uint256[] stakes
     );
-    event Committed(uint256 indexed figure, address indexed validator, bytes32 commitment);
-    event Revealed(uint256 indexed figure, address indexed validator, ISketchVotes.Choice choice, uint256 stake);
     /// @param inForceFrom 0 unless the figure was confirmed
     /// @param burned wei of the loser's bond and of slashed stake
     event FigureResolved(uint256 indexed figure, Stage stage, uint64 inForceFrom, uint256 burned);
-    event Rewarded(uint256 indexed figure, address indexed validator, uint256 amount);
-    event Penalised(uint256 indexed figure, address indexed validator, uint256 amount);
     event BondReclaimed(uint256 indexed figure, address indexed poster, uint256 amount);
     event Withdrawn(address indexed account, uint256 amount);
     event DefaultInfluenceSet(uint16 influenceBps, uint64 from);
