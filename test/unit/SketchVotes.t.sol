@@ -671,6 +671,25 @@ contract SketchVotesTest is SketchVotesBase {
         votes.reveal(vote, HOLDS, SALT);
     }
 
+    function test_ballots_revert_onceTheVoteIsClosed() public {
+        uint256 vote = _voted(HOLDS, HOLDS, FALSE);
+        votes.resolve(vote);
+
+        _revertStage(vote, ISketchVotes.Stage.Upheld);
+        vm.prank(small);
+        votes.commit(vote, "commitment");
+        _revertStage(vote, ISketchVotes.Stage.Upheld);
+        vm.prank(small);
+        votes.reveal(vote, FALSE, SALT);
+        _revertStage(vote, ISketchVotes.Stage.Upheld);
+        votes.resolve(vote);
+        _revertStage(vote, ISketchVotes.Stage.Upheld);
+        votes.abandon(vote);
+
+        _assertSlashed(small, 1000 ether, true);
+        assertEq(votes.owed(large) + votes.owed(middle), BOND / 2, "rewarded once");
+    }
+
     function test_commitmentOf_isBoundToEverything() public view {
         bytes32 commitment = votes.commitmentOf(1, large, HOLDS, SALT);
 
@@ -1327,14 +1346,23 @@ contract SketchVotesTest is SketchVotesBase {
         _reveal(vote, large, FALSE);
         _reveal(vote, middle, FALSE);
         _toEnd(vote);
-        caller.onPayment(abi.encodeCall(votes.resolve, (vote)));
+        bytes[3] memory calls = [
+            abi.encodeCall(votes.resolve, (vote)),
+            abi.encodeCall(votes.withdraw, (address(caller))),
+            abi.encodeCall(votes.abandon, (vote))
+        ];
+        for (uint256 i; i < calls.length; ++i) {
+            uint256 state = vm.snapshotState();
+            caller.onPayment(calls[i]);
+            votes.resolve(vote);
 
-        votes.resolve(vote);
-
-        assertTrue(caller.called());
-        assertFalse(caller.succeeded());
-        _assertClosed(vote, ISketchVotes.Stage.Struck);
-        assertEq(address(votes).balance, BOND);
+            assertTrue(caller.called());
+            assertFalse(caller.succeeded());
+            _assertClosed(vote, ISketchVotes.Stage.Struck);
+            assertEq(votes.owed(address(caller)), BOND);
+            assertEq(address(votes).balance, BOND);
+            vm.revertToState(state);
+        }
     }
 
     function _challengeByContract() internal returns (Caller caller, uint256 vote) {
