@@ -11,7 +11,7 @@ import {IValidatorRoll} from "./IValidatorRoll.sol";
 /// @notice Numbers that pay depends on and that only recomputation shows: how true a model's influence was measured to
 /// be, and how a contributor's data fared.
 /// @dev A figure is posted with a bond. For `window` anybody may challenge it with the same bond, which puts it to a
-/// vote of the staked validators (`PanelVote`: the whole roll but poster and challenger). It is in force from the end
+/// vote of the staked validators (`PanelVote`: the whole roll but poster and challenger; its events say the figure). It is in force from the end
 /// of its window, or from a later vote for it, until another figure of the same subject is. A subject has one figure at
 /// a time that is neither in force nor out.
 ///
@@ -36,7 +36,6 @@ import {IValidatorRoll} from "./IValidatorRoll.sol";
 /// file that cannot be had is False.
 /// @dev Warning: the owner of a model whose influence is worse than `defaultInfluenceAt` gains nothing by reporting it.
 /// The default is what unmeasured influence is worth, so governance should keep it low enough that measuring pays.
-/// @dev Ballots, rewards and penalties are events of PanelVote, with the figure's number for the vote's.
 /// @dev Amounts are wei of native OPEN, times seconds, figures basis points.
 interface IBondedFigures {
     enum Kind {
