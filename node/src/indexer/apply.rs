@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// The tables that events write.
-const TABLES: [Table; 26] = [
+const TABLES: [Table; 27] = [
     Table::Earners,
     Table::EarnerIndices,
     Table::Datanets,
@@ -62,6 +62,7 @@ const TABLES: [Table; 26] = [
     Table::Figures,
     Table::FiguresInForce,
     Table::DefaultInfluence,
+    Table::FigureVotes,
 ];
 
 /// Seconds between the transfer of a model's token and the first call that pays the new owner, as
