@@ -250,8 +250,18 @@ async fn the_registry_and_the_contract_say_the_same_of_every_time() {
         world.registry.figure_at(FigureKind::Influence, world.model, now).unwrap().unwrap();
     assert_eq!((number, view.bps), (1, 7_200), "what was in force stays");
 
+    let votes = world.registry.figure_votes().unwrap();
+    assert_eq!(votes.iter().map(|(figure, _)| *figure).collect::<Vec<_>>(), [2, 3]);
+    for (_, vote) in &votes {
+        assert!(vote.is_closed);
+        assert_eq!(vote.panel, [signer(VALIDATOR).address()]);
+        assert_eq!(vote.challenger, signer(CONTRIBUTOR).address());
+        assert_eq!(vote.reveal_ends_at, vote.commit_ends_at + VOTE_PERIOD);
+    }
+
     // Whoever indexes all of it at once says the same.
     let (again, indexer) = indexed(&world.anvil, &world.contracts);
     indexer.sync().await.unwrap();
     world.compare(&again).await;
+    assert_eq!(again.figure_votes().unwrap(), votes);
 }
