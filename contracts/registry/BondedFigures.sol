@@ -10,6 +10,7 @@ import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol
 
 import {IBondedFigures} from "../interfaces/IBondedFigures.sol";
 import {IEarnerRegistry} from "../interfaces/IEarnerRegistry.sol";
+import {IModelMixes} from "../interfaces/IModelMixes.sol";
 import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
 import {ISketchVotes} from "../interfaces/ISketchVotes.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
@@ -31,12 +32,24 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
     /// @notice Seconds after the time to reveal, after which a vote that nobody could resolve may be abandoned.
     uint256 public constant ABANDON_DELAY = 7 days;
 
+    /// @inheritdoc IBondedFigures
+    uint64 public constant OWNER_WINDOWS = 2;
+
+    /// @inheritdoc IBondedFigures
+    uint32 public constant MIN_OTHERS_RETRAININGS = 16;
+
     uint16 private constant FULL_BPS = 10_000;
+
+    /// @dev Of what `_inForce` keeps.
+    uint256 private constant BPS_BITS = 16;
 
     address private constant BURN = 0x000000000000000000000000000000000000dEaD;
 
     /// @inheritdoc IBondedFigures
     IModelRegistry public immutable models;
+
+    /// @inheritdoc IBondedFigures
+    IModelMixes public immutable mixes;
 
     /// @inheritdoc IBondedFigures
     IEarnerRegistry public immutable earners;
@@ -78,14 +91,14 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
 
     mapping(uint256 figure => PanelVote.Panel) private _panels;
 
-    /// @dev Bps plus 1 by the time from which they are in force; 0 where nothing is.
+    /// @dev retrainings * 2^16 + bps + 1 by the time from which they are in force; 0 where nothing is.
     mapping(Kind kind => mapping(bytes32 subject => Checkpoints.Trace208)) private _inForce;
 
     Checkpoints.Trace208 private _defaults;
 
     constructor(
         address owner_,
-        IModelRegistry models_,
+        IModelMixes mixes_,
         IEarnerRegistry earners_,
         IValidatorRoll roll_,
         Parameters memory parameters
@@ -102,7 +115,8 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
             commit_ != 0 && reveal_ != 0 && uint256(commit_) + reveal_ < unbonding, PeriodOutOfRange(commit_, reveal_)
         );
 
-        (models, earners, roll, staking) = (models_, earners_, roll_, roll_.staking());
+        (models, mixes) = (mixes_.models(), mixes_);
+        (earners, roll, staking) = (earners_, roll_, roll_.staking());
         (bond, minPanelStake, penaltyWad) = (parameters.bond, parameters.minPanelStake, parameters.penaltyWad);
         (window, commitPeriod, revealPeriod) = (parameters.window, commit_, reveal_);
         _setDefaultInfluence(parameters.defaultInfluenceBps, 0);
@@ -152,31 +166,55 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
     /// @inheritdoc IBondedFigures
     function influenceAt(ModelId model, uint64 time) public view returns (uint16) {
         uint208 found = _inForce[Kind.Influence][ModelId.unwrap(model)].upperLookupRecent(_key(time));
-        return found == 0 ? defaultInfluenceAt(time) : uint16(found - 1);
+        return found == 0 ? defaultInfluenceAt(time) : uint16(found) - 1;
+    }
+
+    /// @inheritdoc IBondedFigures
+    function retrainingsAt(ModelId model, uint64 time) public view returns (uint32) {
+        return uint32(_inForce[Kind.Influence][ModelId.unwrap(model)].upperLookupRecent(_key(time)) >> BPS_BITS);
+    }
+
+    /// @inheritdoc IBondedFigures
+    function othersFrom(ModelId model) public view returns (uint64) {
+        uint256 number = lastFigureOf[Kind.Influence][ModelId.unwrap(model)];
+        Figure storage last = _figures[number];
+        uint64 ownerPeriod = OWNER_WINDOWS * window;
+        if (last.stage == Stage.None) return 0;
+        if (last.stage == Stage.Accepted) return last.inForceFrom + ownerPeriod;
+
+        // What failed keeps only others out, or an owner could fail for ever.
+        if (last.poster == _ownerOf(model)) return 0;
+        uint64 endedAt = _panels[number].revealEndsAt;
+        return endedAt + ownerPeriod + (last.stage == Stage.Abandoned ? uint64(ABANDON_DELAY) : 0);
+    }
+
+    /// @inheritdoc IBondedFigures
+    function creditShareAt(ModelId model, uint64 time) public view returns (uint16) {
+        IModelMixes.Mix memory mix = mixes.mixAt(bytes31(ModelId.unwrap(model)), time);
+        return FigureRules.creditShareBps(influenceAt(model, time), uint256(mix.spansBps) + mix.citationsBps);
     }
 
     /// @inheritdoc IBondedFigures
     function reputationAt(EarnerIndex earner, uint64 time) public view returns (uint16) {
         uint208 found = _inForce[Kind.Reputation][_subjectOf(earner)].upperLookupRecent(_key(time));
-        return found == 0 ? FULL_BPS : uint16(found - 1);
+        return found == 0 ? FULL_BPS : uint16(found) - 1;
     }
 
     /// @inheritdoc IBondedFigures
     function factorAt(ModelId model, EarnerIndex earner, uint64 time) external view returns (uint16) {
-        return FigureRules.factorBps(influenceAt(model, time), reputationAt(earner, time));
+        return FigureRules.factorBps(creditShareAt(model, time), reputationAt(earner, time));
     }
 
     /// @inheritdoc IBondedFigures
     function postReport(ModelId model, Report calldata report) external payable returns (uint256 figure) {
         require(ModelId.unwrap(models.modelOf(model).base) != 0, NoContributors(model));
-        address owner_ = IERC721(address(models)).ownerOf(uint256(ModelId.unwrap(model)));
-        require(owner_ == msg.sender, NotModelOwner(model, msg.sender));
+        if (_ownerOf(model) != msg.sender) _checkOther(model, report.retrainings);
         require(report.ldsLow <= report.lds && report.lds <= report.ldsHigh, InvalidFigure());
         require(report.ldsHigh <= FULL_BPS, BpsTooLarge(report.ldsHigh));
         require(report.ceiling <= FULL_BPS, BpsTooLarge(report.ceiling));
 
         uint16 bps = FigureRules.influenceBps(report.ldsLow, report.ceiling);
-        figure = _post(Kind.Influence, ModelId.unwrap(model), report.hash, bps);
+        figure = _post(Kind.Influence, ModelId.unwrap(model), report.hash, bps, report.retrainings);
 
         emit ReportPosted(figure, model, msg.sender, report, bps, _figures[figure].inForceFrom);
     }
@@ -193,7 +231,7 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
         uint16 bps = FigureRules.reputationBps(
             conduct.accepted, conduct.refused, conduct.earningBatches, conduct.harmfulBatches, conduct.penalties
         );
-        figure = _post(Kind.Reputation, _subjectOf(earner), evidence, bps);
+        figure = _post(Kind.Reputation, _subjectOf(earner), evidence, bps, 0);
 
         emit ConductPosted(figure, earner, msg.sender, conduct, evidence, bps, _figures[figure].inForceFrom);
     }
@@ -309,7 +347,18 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
         emit DefaultInfluenceSet(influenceBps, from);
     }
 
-    function _post(Kind kind, bytes32 subject, bytes32 hash, uint16 bps) private returns (uint256 figure) {
+    /// @dev What an account that does not own the model has to keep to.
+    function _checkOther(ModelId model, uint32 retrainings) private view {
+        uint64 from = othersFrom(model);
+        require(block.timestamp >= from, OwnerFirst(model, from));
+        uint256 least = Math.max(MIN_OTHERS_RETRAININGS, retrainingsAt(model, uint64(block.timestamp)));
+        require(retrainings >= least, TooFewRetrainings(retrainings, least));
+    }
+
+    function _post(Kind kind, bytes32 subject, bytes32 hash, uint16 bps, uint32 retrainings)
+        private
+        returns (uint256 figure)
+    {
         require(hash != 0, InvalidFigure());
         require(msg.value == bond, WrongBond(msg.value, bond));
         Figure storage last = _figures[lastFigureOf[kind][subject]];
@@ -326,12 +375,13 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
             poster: msg.sender,
             inForceFrom: inForceFrom,
             challenger: address(0),
+            retrainings: retrainings,
             bps: bps,
             kind: kind,
             stage: Stage.Accepted,
             bondHeld: true
         });
-        _inForce[kind][subject].push(uint48(inForceFrom), uint208(bps) + 1);
+        _inForce[kind][subject].push(uint48(inForceFrom), _kept(_figures[figure]));
     }
 
     /// @dev From the next second on, so that what was said of this one stays, and not before its window ends.
@@ -341,7 +391,7 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
         uint64 inForceFrom = uint64(Math.max(block.timestamp + 1, windowEndsAt));
 
         entry.inForceFrom = inForceFrom;
-        trace.push(uint48(inForceFrom), uint208(entry.bps) + 1);
+        trace.push(uint48(inForceFrom), _kept(entry));
     }
 
     /// @dev Both sides get their bond.
@@ -355,6 +405,15 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
     function _at(uint256 figure, Stage stage) private view returns (Figure storage entry) {
         entry = _figures[figure];
         require(entry.stage == stage, WrongStage(figure, entry.stage));
+    }
+
+    /// @dev What of a figure is in `_inForce`.
+    function _kept(Figure storage entry) private view returns (uint208) {
+        return (uint208(entry.retrainings) << uint208(BPS_BITS)) + entry.bps + 1;
+    }
+
+    function _ownerOf(ModelId model) private view returns (address) {
+        return IERC721(address(models)).ownerOf(uint256(ModelId.unwrap(model)));
     }
 
     function _subjectOf(EarnerIndex earner) private pure returns (bytes32) {

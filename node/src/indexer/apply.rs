@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The tables that events write.
-const TABLES: [Table; 26] = [
+const TABLES: [Table; 27] = [
     Table::Earners,
     Table::EarnerIndices,
     Table::Datanets,
@@ -59,6 +59,7 @@ const TABLES: [Table; 26] = [
     Table::Figures,
     Table::FiguresInForce,
     Table::DefaultInfluence,
+    Table::FigureVotes,
 ];
 
 /// The contracts whose events are indexed.

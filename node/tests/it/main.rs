@@ -16,6 +16,7 @@ mod index;
 mod kills;
 mod market;
 mod recorder;
+mod reports;
 mod retrieval;
 mod settlement;
 mod span_indexes;
