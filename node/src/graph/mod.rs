@@ -17,12 +17,17 @@
 
 mod answer;
 mod book;
+mod call;
 mod ledgers;
+mod nodes;
 mod query;
+mod question;
+mod sheet;
 mod split;
 
 pub use answer::{Earned, Edge, GraphAnswer, GraphBatch, LeftOut, Node};
 pub use book::{Book, BookCredit, BookPayout, BookPool, BookRecord};
 pub use ledgers::{Ledgers, OpenBatch};
-pub use query::{Cursor, Graph, Page, Subject};
+pub use query::Graph;
+pub use question::{Cursor, Page, Subject};
 pub use split::{RowPay, apportion, split};
