@@ -4,21 +4,23 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use alloy::primitives::B256;
 use attribution::settle::{ModelId, ModelKey};
+use tokio::sync::Mutex;
 
 use super::{
     answer::{Draft, GraphAnswer, GraphBatch, LeftOut},
     call::Calls,
-    ledgers::{Ledgers, OpenBatch},
+    leaders::{Board, LeadersAnswer, Places},
+    ledgers::Ledgers,
     nodes::{datanet_node, model_node, models_of, row_node},
     question::{Cursor, Page, Subject},
     sheet::{EarnerFilter, RowsPaid, Sheet},
-    split::split,
+    tally::Tally,
 };
 use crate::{
     Error, Result,
     api::answer::Decimal,
     catalog::Catalog,
-    registry::{BatchStatus, ModelView, Role},
+    registry::{BatchStatus, Role},
     worker::blocking,
 };
 
@@ -32,29 +34,33 @@ const PAGE_ROWS: u64 = 1 << 17;
 pub struct Graph {
     ledgers: Ledgers,
     catalog: Arc<Catalog>,
+    tally: Arc<Mutex<Tally>>,
 }
 
 impl Graph {
     /// The graph of the batches that the ledgers are of; rows are of the catalog's models.
     #[must_use]
-    pub const fn new(ledgers: Ledgers, catalog: Arc<Catalog>) -> Self {
-        Self { ledgers, catalog }
+    pub fn new(ledgers: Ledgers, catalog: Arc<Catalog>) -> Self {
+        Self { ledgers, catalog, tally: Arc::default() }
     }
 
     /// Who earned from a subject; `None` if it is unknown. Batches that cannot be read are named.
+    ///
+    /// A call that this node did not serve is looked for in all batches, also in those that are not
+    /// final: a page without edges has not found it, and [`GraphAnswer::next`] says where to go on.
     ///
     /// # Errors
     /// [`Error::Store`].
     pub async fn earned_from(&self, subject: Subject, page: Page) -> Result<Option<GraphAnswer>> {
         if let Subject::Call(digest) = subject {
             let graph = self.clone();
-            return blocking(move || {
-                let Graph { ledgers, catalog } = &graph;
-                Calls { ledgers, catalog }.of(digest)
-            })
-            .await;
+            let own = blocking(move || graph.calls().recorded(digest)).await?;
+            if own.is_some() {
+                return Ok(own);
+            }
         }
         let Some(mut sheet) = self.sheet(subject)? else { return Ok(None) };
+        let is_call = matches!(subject, Subject::Call(_));
         let (mut batches, mut left_out, mut rows) = (Vec::new(), Vec::new(), 0_u64);
         let start = match page.after {
             Some(Cursor(operator, epoch)) => match epoch.checked_add(1) {
@@ -74,7 +80,7 @@ impl Graph {
             next = Some(Cursor(view.operator, view.epoch));
             let is_wanted = match view.status {
                 BatchStatus::Final => true,
-                BatchStatus::Posted => page.has_open,
+                BatchStatus::Posted => page.has_open || is_call,
                 BatchStatus::Struck => false,
             };
             if !is_wanted {
@@ -82,18 +88,22 @@ impl Graph {
             }
             rows += u64::from(view.submission.rows);
             let (operator, epoch, status) = (view.operator, view.epoch, view.status);
+            let status = if status == BatchStatus::Final { "final" } else { "posted" }.into();
+            let batch = GraphBatch { id, operator, epoch: Decimal(epoch), status };
             match self.add(subject, &mut sheet, id, view).await {
-                Ok(()) => batches.push(GraphBatch {
-                    id,
-                    operator,
-                    epoch: Decimal(epoch),
-                    status: if status == BatchStatus::Final { "final" } else { "posted" }.into(),
-                }),
+                Ok(false) => batches.push(batch),
+                Ok(true) => {
+                    let answer = sheet.draft.answer(sheet.registry, sheet.subject)?;
+                    return Ok(Some(GraphAnswer { batches: vec![batch], ..answer }));
+                }
                 Err(error @ Error::Store(_)) => return Err(error),
                 Err(error) => left_out.push(LeftOut { id, reason: error.to_string() }),
             }
         }
         let next = next.filter(|_| is_full || !is_last).map(|cursor| cursor.to_string());
+        if is_call && next.is_none() && left_out.is_empty() {
+            return Ok(None);
+        }
         let answer = sheet.draft.answer(sheet.registry, sheet.subject)?;
         Ok(Some(GraphAnswer { batches, left_out, next, ..answer }))
     }
@@ -102,7 +112,7 @@ impl Graph {
     fn sheet(&self, subject: Subject) -> Result<Option<Sheet<'_>>> {
         let (registry, mut draft) = (self.ledgers.registry(), Draft::default());
         let node = match subject {
-            Subject::Call(_) => None,
+            Subject::Call(digest) => Some(draft.node("call", digest, "")),
             Subject::Model(id) => match registry.model(id)? {
                 Some(view) => Some(model_node(registry, &mut draft, &view)?),
                 None => None,
@@ -119,19 +129,26 @@ impl Graph {
         Ok(node.map(|subject| Sheet { registry, catalog, subject, draft }))
     }
 
-    /// Adds what a batch pays.
+    fn calls(&self) -> Calls<'_> {
+        Calls { ledgers: &self.ledgers, catalog: &self.catalog }
+    }
+
+    /// Adds what a batch pays. True if no other batch has anything of the subject.
     async fn add(
         &self,
         subject: Subject,
         sheet: &mut Sheet<'_>,
         id: B256,
         view: crate::registry::ChainBatch,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let batch = self.ledgers.open(id, view).await?;
         match subject {
-            Subject::Call(_) => Ok(()),
+            Subject::Call(digest) => {
+                let Sheet { draft, subject, .. } = sheet;
+                return self.calls().posted(draft, subject, digest, &batch).await;
+            }
             Subject::Model(id) => {
-                sheet.model(&batch, ModelId(id.0).into(), &EarnerFilter::Everybody)
+                sheet.model(&batch, ModelId(id.0).into(), &EarnerFilter::Everybody)?;
             }
             Subject::Account(account) => {
                 let mut earners = BTreeSet::new();
@@ -142,39 +159,35 @@ impl Graph {
                 for model in models_of(&batch) {
                     sheet.model(&batch, model, &only)?;
                 }
-                Ok(())
             }
             Subject::All => {
-                let mut models = models_of(&batch).into_iter();
-                models.try_for_each(|model| sheet.model(&batch, model, &EarnerFilter::Everybody))
+                for model in models_of(&batch) {
+                    sheet.model(&batch, model, &EarnerFilter::Everybody)?;
+                }
             }
             Subject::Datanet(..) | Subject::Row(_) => {
                 // All models before any is added, so that a batch is counted whole or not at all.
-                let mut parts = Vec::new();
+                let (mut parts, models) = (Vec::new(), models_of(&batch));
                 for model in sheet.taught(subject)? {
-                    let key = ModelKey::from(ModelId(model.id.0));
-                    if batch.book.records.iter().any(|record| record.is_of(key)) {
-                        parts.push(self.rows(&batch, model).await?);
+                    if models.contains(&ModelKey::from(ModelId(model.id.0))) {
+                        let (ledgers, catalog) = (&self.ledgers, &self.catalog);
+                        parts.push(RowsPaid::read(ledgers, catalog, &batch, model).await?);
                     }
                 }
-                parts.into_iter().try_for_each(|part| sheet.rows(subject, part))
+                parts.into_iter().try_for_each(|part| sheet.rows(subject, part))?;
             }
         }
+        Ok(false)
     }
 
-    /// What a batch pays for a model's rows.
-    async fn rows(&self, batch: &OpenBatch, model: ModelView) -> Result<RowsPaid> {
-        let served = self.catalog.models().iter().find(|served| served.id == model.id);
-        let served = served.filter(|served| served.adapter.is_some()).map(Arc::clone);
-        let missing = || Error::Attribution(format!("the index of model {} is not here", model.id));
-        let served = served.ok_or_else(missing)?;
-        let (sketches, book) = (self.ledgers.sketches(batch).await?, Arc::clone(&batch.book));
-        let key = ModelKey::from(ModelId(model.id.0));
-        blocking(move || {
-            let index = &served.adapter.as_ref().expect("it was checked above").index;
-            let (paid, unplaced) = split(&book, key, index, &sketches);
-            Ok(RowsPaid { model, served: Arc::clone(&served), paid, unplaced })
-        })
-        .await
+    /// Who earned the most of all final batches; what was counted is kept in memory. An answer that is
+    /// behind has not counted all of them yet: whoever asks again gets further.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn leaders(&self, of: Board, page: Places) -> Result<LeadersAnswer> {
+        let mut tally = self.tally.lock().await;
+        let is_behind = tally.advance(&self.ledgers, &self.catalog).await?;
+        tally.answer(self.ledgers.registry(), of, page, is_behind)
     }
 }

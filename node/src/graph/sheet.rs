@@ -5,19 +5,20 @@ use std::{
     sync::Arc,
 };
 
-use attribution::settle::{EarnerIndex, ModelKey};
+use attribution::settle::{EarnerIndex, ModelId, ModelKey};
 
 use super::{
     answer::Draft,
-    ledgers::OpenBatch,
+    ledgers::{Ledgers, OpenBatch},
     nodes::{indexed, model_node, share_why},
     question::Subject,
-    split::RowPay,
+    split::{RowPay, split},
 };
 use crate::{
-    Result,
+    Error, Result,
     catalog::{Catalog, ServedModel},
     registry::{ModelView, Registry},
+    worker::blocking,
 };
 
 /// What a page collects.
@@ -34,6 +35,33 @@ pub(super) struct RowsPaid {
     pub(super) served: Arc<ServedModel>,
     pub(super) paid: BTreeMap<u32, RowPay>,
     pub(super) unplaced: u64,
+}
+
+impl RowsPaid {
+    /// What a batch pays for a model's rows.
+    ///
+    /// # Errors
+    /// [`Error::Attribution`] if the model's index is not here, and those of [`Ledgers::sketches`].
+    pub(super) async fn read(
+        ledgers: &Ledgers,
+        catalog: &Catalog,
+        batch: &OpenBatch,
+        model: ModelView,
+    ) -> Result<Self> {
+        let served = catalog.models().iter().find(|served| served.id == model.id);
+        let served = served.filter(|served| served.adapter.is_some()).map(Arc::clone);
+        let missing = || Error::Attribution(format!("the index of model {} is not here", model.id));
+        let served = served.ok_or_else(missing)?;
+        let (sketches, book) = (ledgers.sketches(batch).await?, Arc::clone(&batch.book));
+        let key = ModelKey::from(ModelId(model.id.0));
+        blocking(move || {
+            let index = &served.adapter.as_ref().expect("it was checked above").index;
+            let spans = served.spans.as_ref().map(|spans| &spans.index);
+            let (paid, unplaced) = split(&book, key, index, spans, &sketches);
+            Ok(Self { model, served: Arc::clone(&served), paid, unplaced })
+        })
+        .await
+    }
 }
 
 /// Whose pay is wanted.
