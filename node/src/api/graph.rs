@@ -19,8 +19,8 @@ use crate::graph::{Board, Cursor, Graph, GraphAnswer, LeadersAnswer, Page, Place
 const AT_ONCE: usize = 2;
 
 /// Places of a ranking on a page, and at most.
-const PLACES: usize = 20;
-const MAX_PLACES: usize = 100;
+const PLACES: u64 = 20;
+const MAX_PLACES: u64 = 100;
 
 /// `?after=PLACE&limit=COUNT`
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -28,9 +28,9 @@ const MAX_PLACES: usize = 100;
 #[into_params(parameter_in = Query)]
 pub(super) struct PlaceSelection {
     /// `next` of the page before
-    after: Option<usize>,
+    after: Option<u64>,
     /// Places on the page, 1 to 100; 20 without it
-    limit: Option<usize>,
+    limit: Option<u64>,
 }
 
 /// `?after=PLACE&operator=ADDRESS&open=BOOL`

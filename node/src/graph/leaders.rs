@@ -20,9 +20,9 @@ pub enum Board {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Places {
     /// Those after this one; 0 for the first.
-    pub after: usize,
+    pub after: u64,
     /// At most so many.
-    pub limit: usize,
+    pub limit: u64,
 }
 
 /// A page of a ranking by earnings.

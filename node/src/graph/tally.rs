@@ -140,8 +140,9 @@ impl Tally {
             Board::Datanets => ("graph.datanets", self.datanets(registry)?),
         };
         let (count, total) = (data.len(), data.iter().map(|one| one.gwei.0).sum());
-        let end = page.after.saturating_add(page.limit).min(count);
-        let data = data.drain(page.after.min(end)..end).collect();
+        let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(count);
+        let (start, end) = (place(page.after), place(page.after.saturating_add(page.limit)));
+        let data = data.drain(start..end).collect();
         let missed = self.missed.iter();
         let unplaced = match of {
             Board::Contributors => 0,

@@ -11,7 +11,8 @@ use crate::{
     chain::{
         ChainClient, Deployment,
         bindings::{
-            IDatanetRegistry, IEarnerRegistry, IInfluenceIndexes, IModelRegistry, Index, Model,
+            IDatanetRegistry, IEarnerRegistry, IInfluenceIndexes, IModelRegistry, ISpanIndexes,
+            Index, Model, SpanIndexEntry,
         },
     },
     datanet::Datanet,
@@ -27,6 +28,7 @@ pub struct ChainIndex {
     /// Roots of its Datanet versions and their rows.
     pub(super) versions: Vec<(B256, u32)>,
     index: Index,
+    pub(super) spans: SpanIndexEntry,
     pub(super) earners: BTreeMap<Address, EarnerIndex>,
 }
 
@@ -54,6 +56,8 @@ impl ChainIndex {
         }
         let call = IInfluenceIndexes::indexOfCall { model };
         let index = chain.call(deployment.influence_indexes, &call).await?;
+        let call = ISpanIndexes::indexOfCall { model };
+        let spans = chain.call(deployment.span_indexes, &call).await?;
         let rows = datanets.iter().flat_map(|datanet| &datanet.rows);
         let mut earners = BTreeMap::new();
         for account in rows.map(|row| row.contributor).collect::<BTreeSet<_>>() {
@@ -61,7 +65,7 @@ impl ChainIndex {
             let earner = chain.call(deployment.earner_registry, &call).await?;
             earners.insert(account, EarnerIndex(earner));
         }
-        Ok(Self { model: registered, datanets: named, versions: roots, index, earners })
+        Ok(Self { model: registered, datanets: named, versions: roots, index, spans, earners })
     }
 }
 
@@ -91,6 +95,10 @@ pub(super) fn registration(
             false,
             format!("{what}: registered {registered}, found {found}"),
         );
+    } else if chain.model.name != manifest.name {
+        let (registered, found) = (&chain.model.name, &manifest.name);
+        let detail = format!("name: registered {registered:?}, found {found:?}");
+        report.note("registration", false, detail);
     } else if !ours.eq(chain.datanets.iter().copied()) {
         report.note("registration", false, "other Datanet versions are registered");
     } else {

@@ -24,11 +24,11 @@ use crate::{
 ///
 /// Findings: `model.json`, `adapter`, `index.olx` (the file's hash), `index` (its content: checksum,
 /// lengths, numbers, order), `contributor sums` (the root that they give), `registration`,
-/// `publication`, `span index`, `span rows`, `datanets`, `rows`, `excluded rows`, `shapes`,
-/// `sketches`.
+/// `publication`, `span publication`, `span index`, `span rows`, `span text`, `datanets`, `rows`,
+/// `excluded rows`, `shapes`, `sketches`.
 ///
 /// # Errors
-/// [`crate::Error::Inference`] if the base model cannot be loaded.
+/// [`crate::Error::Inference`] if the base model cannot be loaded or its tokenizer refuses a row.
 pub fn verify_index(
     check: &IndexCheck<'_>,
     progress: &mut dyn FnMut(usize, usize),
@@ -55,7 +55,7 @@ pub fn verify_index(
     if let Some(manifest) = &manifest {
         report.compare("contributor sums", &manifest.index_root, &summary.root);
         chain::registration(check.chain.as_ref(), manifest, hash, &index, &mut report);
-        spans::spans(check.dir, manifest, &index, &mut report);
+        spans::spans(check, manifest, &index, &mut report)?;
     }
     rows::compare_rows(check, &index, &mut report);
     rows::excluded(&index, &summary, &mut report);
