@@ -1,7 +1,7 @@
 //! Every method's scores, with each of its settings.
 
 use attribution::estimate::{
-    Projector, ProjectorConfig, Sketches,
+    ProjectorConfig, Sketches,
     attributor::{
         Attributor, Blocks, Bm25, Cosine, DampedFisher, DataInf, GradientDot, Gradients, Layout,
         Norm, Query, Random, Representation, SketchSpace, TracIn,
@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Committed(usize),
     /// The same sketches in floats.
     Sketch(usize),
+    /// Sketches of the same length by a map that knows nothing of the rows.
+    Hashed,
     /// Our Fisher matrix on whole gradients.
     Dense,
     Baseline,
@@ -117,6 +119,13 @@ fn ours(
             });
         }
         if dim == PAID_DIM {
+            let hashed = SketchSpace::hashed(task.gradients(), projector(dim))?;
+            let hashed = Method {
+                name: format!("sketch f32, hashed, d = {dim}"),
+                kind: Kind::Hashed,
+                settings: tried(task, &hashed, &grid)?,
+            };
+            methods.push(hashed);
             grid = vec![chosen / 10.0, chosen, chosen * 10.0];
         }
     }
@@ -140,8 +149,7 @@ fn tried(task: &Task, space: &SketchSpace, grid: &[f64]) -> Result<Vec<Setting>,
     let dim = space.raw().dim();
     let raw = space.raw().rows().flatten().copied().collect();
     let raw = Gradients::new(Layout::tensors(&[dim])?, raw)?;
-    let layout = task.gradients().layout();
-    let projector = Projector::new(layout.sites(), projector(dim))?;
+    let (layout, projector) = (task.gradients().layout(), space.projector());
     let queries = (0..task.about.queries).into_par_iter().map(|query| {
         Ok(task.with_query(query, |query| projector.project(&layout.split(query.gradient)?))?)
     });

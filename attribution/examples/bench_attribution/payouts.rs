@@ -54,7 +54,8 @@ impl Calls {
             ..IndexConfig::default()
         };
         let layout = rows.layout();
-        let mut builder = IndexBuilder::new(layout.sites(), config)?;
+        let builder = IndexBuilder::new(layout.sites(), config)?;
+        let mut builder = builder.with_projector(rows.projector(config.projector)?)?;
         for (place, row) in rows.rows().enumerate() {
             let source = RowSource {
                 datanet: 0,

@@ -80,7 +80,7 @@ pub(crate) fn plan(folder: &Path) -> Result<(), Failure> {
     let mut methods = BTreeMap::new();
     for method in all(&task, &[PAID_DIM], |method| tuned(&task, method))? {
         let default = method.kind == Kind::Peer && method.name.ends_with("default");
-        if default || matches!(method.kind, Kind::Sketch(_)) {
+        if default || matches!(method.kind, Kind::Sketch(_) | Kind::Hashed) {
             continue;
         }
         let scores = &method.settings[tuned(&task, &method)].scores;
@@ -201,6 +201,13 @@ fn mislabelled(task: &Task, folder: &Path, damping: f64, sheet: &mut Sheet) -> R
         let own = attributor.self_influence()?;
         auc(&own.into_iter().map(f64::from).collect::<Vec<_>>(), &flags)
     };
+    let unseen = Part::read(folder, "unseen")?.floats("unseen")?;
+    let unseen: Vec<f64> = unseen.row(0).iter().copied().map(f64::from).collect();
+    if let Some(area) = auc(&unseen, &flags) {
+        let title =
+            format!("{}: AUC of 10% spoilt rows, loss of models without the row", task.about.task);
+        sheet.push(Row::of(title, area, ""));
+    }
     let dense = DampedFisher::new(&gradients, Blocks::Whole, damping)?;
     let norm = GradientDot { gradients: &gradients };
     let cosine = Cosine { gradients: &gradients };

@@ -5,6 +5,7 @@ use std::{fs, path::Path, sync::Arc, time::Instant};
 use attribution::{
     estimate::{
         IndexBuilder, IndexConfig, InfluenceIndex, Projector, RowSource, SiteGradient, SiteShape,
+        basis_rows,
     },
     settle::{EarnerIndex, keccak},
 };
@@ -49,10 +50,10 @@ pub(crate) fn measure(
 ) -> Result<(), Failure> {
     let mut sheet = Sheet::default();
     let model = Model::train(folder, model)?;
-    let sketches = build(&model, &mut sheet)?;
+    let (sketches, projector) = build(&model, &mut sheet)?;
     // With at least half as many rows as d, whitening is a whole matrix, as it is with 10,000.
     let rows = if quick { PAID_DIM / 2 } else { 10_000 };
-    let index = index_of(&model, &sketches, rows)?;
+    let index = index_of(&projector, &sketches, rows)?;
     size(&index, &mut sheet);
     answer(&model, &index, folder, &mut sheet)?;
     sheet.write(results, "speed")
@@ -84,6 +85,17 @@ impl Model {
         Ok(Self { decoder, tokenizer, lora, examples, epoch })
     }
 
+    /// Gradients of the rows at these places, several from one backward pass.
+    fn gradients(&self, places: &[usize]) -> Result<Vec<Vec<Gradient>>, Failure> {
+        let mut found = Vec::with_capacity(places.len());
+        for places in places.chunks(BATCH) {
+            let examples: Vec<Example> =
+                places.iter().map(|&place| self.examples[place].clone()).collect();
+            found.extend(row_gradients(&self.decoder, &self.lora, &examples)?);
+        }
+        Ok(found)
+    }
+
     fn shapes(&self) -> Result<Vec<SiteShape>, Failure> {
         let shape = |w: inference::model::SiteWeights| SiteShape {
             rank: w.rank,
@@ -109,20 +121,34 @@ fn source(place: u32) -> RowSource {
     RowSource { datanet: 0, index: place.into(), hash, earner, cluster: place }
 }
 
-fn config() -> IndexConfig {
-    IndexConfig { projector: projector(PAID_DIM), ..IndexConfig::default() }
+fn config(dim: usize) -> IndexConfig {
+    IndexConfig { projector: projector(dim), ..IndexConfig::default() }
 }
 
-/// Builds an index of the rows, against one epoch of training on them; returns raw sketches.
-fn build(model: &Model, sheet: &mut Sheet) -> Result<Vec<Vec<f32>>, Failure> {
+/// Builds an index of the rows, against one epoch of training on them, as the node does: gradients of
+/// the rows that the basis is learned from are held until it is. Returns raw sketches and what made
+/// them.
+fn build(model: &Model, sheet: &mut Sheet) -> Result<(Vec<Vec<f32>>, Projector), Failure> {
+    let (shapes, config) = (model.shapes()?, config(PAID_DIM));
     let start = Instant::now();
-    let mut builder = IndexBuilder::new(&model.shapes()?, config())?;
-    let mut place = 0;
-    for examples in model.examples.chunks(BATCH) {
-        for gradients in row_gradients(&model.decoder, &model.lora, examples)? {
-            builder.push(source(place), &sites(&gradients))?;
-            place += 1;
+    let hashes = (0..u32::try_from(model.examples.len())?).map(|place| source(place).hash);
+    let sample = basis_rows(&config.projector.seed, hashes);
+    let held = model.gradients(&sample)?;
+    let taught = held.iter().map(|gradients| sites(gradients));
+    let projector = Projector::learned(&shapes, config.projector, taught)?;
+    let mut sketches = vec![vec![]; model.examples.len()];
+    for (place, gradients) in sample.iter().zip(held) {
+        sketches[*place] = projector.project(&sites(&gradients))?;
+    }
+    let others: Vec<usize> = (0..sketches.len()).filter(|at| sketches[*at].is_empty()).collect();
+    for places in others.chunks(BATCH) {
+        for (place, gradients) in places.iter().zip(model.gradients(places)?) {
+            sketches[*place] = projector.project(&sites(&gradients))?;
         }
+    }
+    let mut builder = IndexBuilder::new(&shapes, config)?.with_projector(projector.clone())?;
+    for (place, sketch) in (0u32..).zip(&sketches) {
+        builder.push_sketch(source(place), sketch)?;
     }
     builder.finish(|_| {})?;
     let built = start.elapsed().as_secs_f64();
@@ -130,26 +156,25 @@ fn build(model: &Model, sheet: &mut Sheet) -> Result<Vec<Vec<f32>>, Failure> {
     let title = format!("index build, {rows} rows, d = {PAID_DIM}, in epochs of training");
     sheet.push(Row::of(title, built / model.epoch, "epochs").target(Target::AtMost(2.0)));
     sheet.push(Row::of(format!("one epoch of training, {rows} rows"), model.epoch, "s"));
-    let projector = Projector::new(&model.shapes()?, config().projector)?;
-    let some = model.examples.iter().take(64);
-    some.map(|example| {
-        let gradients =
-            row_gradient(&model.decoder, &model.lora, &example.tokens, example.loss_from)?;
-        Ok(projector.project(&sites(&gradients))?)
-    })
-    .collect()
+    Ok((sketches, projector))
 }
 
 /// An index of many rows: sums of two rows' sketches, because times do not depend on what rows say.
-fn index_of(model: &Model, sketches: &[Vec<f32>], rows: usize) -> Result<InfluenceIndex, Failure> {
-    let mut builder = IndexBuilder::new(&model.shapes()?, config())?;
+fn index_of(
+    projector: &Projector,
+    sketches: &[Vec<f32>],
+    rows: usize,
+) -> Result<InfluenceIndex, Failure> {
+    let dim = projector.config().dim;
+    let builder = IndexBuilder::new(projector.shapes(), config(dim))?;
+    let mut builder = builder.with_projector(projector.clone())?;
     for place in 0..u32::try_from(rows)? {
         let at = place as usize;
         let (a, b) =
             (&sketches[at % sketches.len()], &sketches[at / sketches.len() % sketches.len()]);
         // A little of something that no two rows share keeps the Fisher matrix's rank at the rows'.
         let mut row: Vec<f32> = a.iter().zip(b).map(|(a, b)| a + 0.5 * b).collect();
-        row[at % PAID_DIM] += 1e-2;
+        row[at % dim] += 1e-2;
         builder.push_sketch(source(place), &row)?;
     }
     Ok(builder.finish(|_| {})?.0)
@@ -184,6 +209,7 @@ fn answer(
     let engine = Engine::start(Arc::clone(&model.decoder), Arc::clone(&model.tokenizer), config)?;
     let set = AdapterSet::one(engine.load_adapter(&adapter)?.hash);
     let (mut generated, mut attributed, mut scored) = (Vec::new(), Vec::new(), Vec::new());
+    let mut differentiated = Vec::new();
     for example in &model.examples {
         let prompt = &example.tokens[..example.tokens.len().min(PROMPT)];
         let start = Instant::now();
@@ -195,6 +221,7 @@ fn answer(
         let tokens = [prompt, &answer].concat();
         let start = Instant::now();
         let gradient = row_gradient(&model.decoder, &model.lora, &tokens, prompt.len())?;
+        differentiated.push(start.elapsed().as_secs_f64());
         let query = index.query(&sites(&gradient))?;
         let scoring = Instant::now();
         let (contributors, rows) = (index.score_contributors(&query)?, index.score_rows(&query)?);
@@ -221,6 +248,7 @@ fn answer(
     sheet.push(median(&title, &ratios, "").target(Target::AtMost(1.0)));
     sheet.push(median(&format!("generation of {ANSWER} tokens"), &generated, "s"));
     sheet.push(median("attribution of it", &attributed, "s"));
+    sheet.push(median("its gradient, of that", &differentiated, "s"));
     let title = format!("scoring alone, {what}, d = {PAID_DIM}");
     sheet.push(median(&title, &scored, "ms").target(Target::AtMost(20.0)));
     Ok(())

@@ -2,11 +2,19 @@
 //!
 //! Each function adds in one order that depends on the length alone: eight lanes, then one tree.
 //! Rust never fuses or reorders float operations, so the bits are the same on every CPU and for
-//! every thread count.
+//! every thread count. That holds for [`widest`] too, which only lets the lanes of one sum go side
+//! by side in wider registers.
 
 const LANES: usize = 8;
 
+/// Runs code that was compiled for the widest registers this CPU has. What it calls must be inlined
+/// to gain from that.
+pub(crate) fn widest<R>(run: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(run)
+}
+
 /// `sum a[i] b[i]`, accumulated in f64.
+#[inline(always)]
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
     let mut lanes = [0.0f64; LANES];
     let (a_body, b_body) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -21,6 +29,7 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// `sum a[i] b[i]` of a vector that is in f64 already.
+#[inline(always)]
 pub(crate) fn dot_wide(a: &[f64], b: &[f32]) -> f64 {
     let mut lanes = [0.0f64; LANES];
     let (a_body, b_body) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -35,6 +44,7 @@ pub(crate) fn dot_wide(a: &[f64], b: &[f32]) -> f64 {
 }
 
 /// `out += gain * v`.
+#[inline(always)]
 pub(crate) fn add_scaled(out: &mut [f64], gain: f64, v: &[f32]) {
     for (sum, x) in out.iter_mut().zip(v) {
         *sum += gain * f64::from(*x);
@@ -42,12 +52,14 @@ pub(crate) fn add_scaled(out: &mut [f64], gain: f64, v: &[f32]) {
 }
 
 /// `out += gain * v` of a vector that is in f64 already.
+#[inline(always)]
 pub(crate) fn add_scaled_wide(out: &mut [f64], gain: f64, v: &[f64]) {
     for (sum, x) in out.iter_mut().zip(v) {
         *sum += gain * x;
     }
 }
 
+#[inline(always)]
 fn tree(l: [f64; LANES]) -> f64 {
     ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
 }

@@ -1,6 +1,6 @@
 //! `W = (F + lambda I)^(-1/2)`, stored so that applying it has one order of operations.
 
-use super::kernel::{add_scaled, dot};
+use super::kernel::{add_scaled, dot, widest};
 use crate::{Error, Result};
 
 /// Damping `c` allowed in `lambda = c tr(F) / d`.
@@ -79,13 +79,15 @@ impl Whitening {
             return Err(Error::shape("sketch", self.dim, s.len()));
         }
         let out: Vec<f32> = match &self.form {
-            Form::Dense(rows) => rows.chunks_exact(self.dim).map(|w| dot(w, s) as f32).collect(),
+            Form::Dense(rows) => products(rows, s),
             Form::Factored { identity, gains, directions } => {
                 let mut sums: Vec<f64> =
                     s.iter().map(|x| f64::from(*identity) * f64::from(*x)).collect();
-                for (gain, v) in gains.iter().zip(directions.chunks_exact(self.dim)) {
-                    add_scaled(&mut sums, f64::from(*gain) * dot(v, s), v);
-                }
+                widest(|| {
+                    for (gain, v) in gains.iter().zip(directions.chunks_exact(self.dim)) {
+                        add_scaled(&mut sums, f64::from(*gain) * dot(v, s), v);
+                    }
+                });
                 sums.into_iter().map(|x| x as f32).collect()
             }
         };
@@ -95,6 +97,23 @@ impl Whitening {
             Err(Error::NotFinite("whitened sketch"))
         }
     }
+}
+
+/// `M s` for `M: (d, d)`, row-major: each number is a sum of its own, so threads make no difference.
+fn products(matrix: &[f32], s: &[f32]) -> Vec<f32> {
+    use rayon::prelude::*;
+
+    const ROWS: usize = 256;
+    let mut out = vec![0.0; s.len()];
+    let parts = matrix.par_chunks(ROWS * s.len()).zip(out.par_chunks_mut(ROWS));
+    parts.for_each(|(rows, out)| {
+        widest(|| {
+            for (row, out) in rows.chunks_exact(s.len()).zip(out) {
+                *out = dot(row, s) as f32;
+            }
+        });
+    });
+    out
 }
 
 fn dense(dim: usize, identity: f64, gains: &[f64], vectors: &[f64]) -> Vec<f32> {

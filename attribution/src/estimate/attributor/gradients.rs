@@ -8,8 +8,9 @@ use crate::{
     Error, Result,
     estimate::{
         kernel::{dot, dot_wide},
-        projector::{SiteGradient, SiteShape},
+        projector::{Projector, ProjectorConfig, SiteGradient, SiteShape, basis_rows},
     },
+    settle::keccak,
 };
 
 /// Where an adapter's tensors are among the `p` numbers of a gradient.
@@ -128,6 +129,17 @@ impl Gradients {
             return Err(Error::NotFinite("gradients"));
         }
         Ok(Self { layout, values })
+    }
+
+    /// The projector that an index of these rows learns from them.
+    ///
+    /// # Errors
+    /// Those of [`Projector::learned`], and [`Error::Setting`] if the layout is not one of LoRA sites.
+    pub fn projector(&self, config: ProjectorConfig) -> Result<Projector> {
+        let hashes = (0..self.len()).map(|place| keccak(&[&place.to_be_bytes()]));
+        let sample = basis_rows(&config.seed, hashes).into_iter();
+        let sample = sample.map(|place| self.layout.split(self.row(place)));
+        Projector::learned(self.layout.sites(), config, sample.collect::<Result<Vec<_>>>()?)
     }
 
     /// Where the tensors are.

@@ -10,7 +10,7 @@ use crate::{
     Result,
     estimate::{
         Fisher, IndexBuilder, IndexConfig, InfluenceIndex, Projector, ProjectorConfig, RowSource,
-        Sketches, Whitening, basis_rows,
+        Sketches, Whitening,
         kernel::dot,
         quantise::{divide_by_root_norm, squared_norm},
     },
@@ -34,12 +34,7 @@ impl SketchSpace {
     /// [`Error::Setting`](crate::Error::Setting) if the layout is not one of LoRA sites or the
     /// configuration is out of bounds, and those of [`Projector::learned`] and [`Fisher::new`].
     pub fn new(gradients: &Gradients, config: ProjectorConfig) -> Result<Self> {
-        let layout = gradients.layout();
-        let hashes = (0..gradients.len()).map(|place| keccak(&[&place.to_be_bytes()]));
-        let sample = basis_rows(&config.seed, hashes).into_iter();
-        let sample = sample.map(|place| layout.split(gradients.row(place)));
-        let sample = sample.collect::<Result<Vec<_>>>()?;
-        Self::projected(gradients, Projector::learned(layout.sites(), config, sample)?)
+        Self::projected(gradients, gradients.projector(config)?)
     }
 
     /// The same by a projector that knows nothing of the rows.

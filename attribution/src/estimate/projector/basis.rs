@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     estimate::{
         fisher::eigen,
-        kernel::{add_scaled_wide, dot_wide},
+        kernel::{add_scaled_wide, dot_wide, widest},
     },
     settle::{Hash, keccak},
 };
@@ -135,8 +135,20 @@ impl Directions {
 
     /// Writes `u^T X v` of the kept pairs to `out`.
     pub(super) fn project(&self, block: &[f64], order: Order, rank: usize, out: &mut [f64]) {
-        let side = block.len() / rank;
-        let (mut mixed, mut next) = (vec![0.0; side], 0);
+        let mixed = vec![0.0; block.len() / rank];
+        widest(|| self.products(block, order, rank, mixed, out));
+    }
+
+    #[inline(always)]
+    fn products(
+        &self,
+        block: &[f64],
+        order: Order,
+        rank: usize,
+        mut mixed: Vec<f64>,
+        out: &mut [f64],
+    ) {
+        let (side, mut next) = (mixed.len(), 0);
         for (v, kept) in self.rank.chunks_exact(rank).zip(&self.kept) {
             mixed.fill(0.0);
             match order {

@@ -89,10 +89,10 @@ fn a_basis_of_all_directions_keeps_every_product() {
 fn rows_of_few_directions_are_kept_better_than_by_hashing() {
     let shapes = [SiteShape { rank: 2, d_in: 120, d_out: 80 }; 3];
     let mut rng = StdRng::seed_from_u64(5);
-    let themes: Vec<Gradient> = (0..12).map(|_| Gradient::random(&shapes, &mut rng)).collect();
+    let themes: Vec<Gradient> = (0..4).map(|_| Gradient::random(&shapes, &mut rng)).collect();
     let mut row = || {
         let mut row = Gradient::random(&shapes, &mut rng);
-        let weights = Gradient::random(&[SiteShape { rank: 1, d_in: 12, d_out: 1 }], &mut rng);
+        let weights = Gradient::random(&[SiteShape { rank: 1, d_in: 4, d_out: 1 }], &mut rng);
         for (at, site) in row.0.iter_mut().enumerate() {
             for (part, theme) in [(&mut site.1, 0), (&mut site.2, 1)] {
                 for (k, x) in part.iter_mut().enumerate() {

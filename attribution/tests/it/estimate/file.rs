@@ -63,15 +63,16 @@ fn every_broken_rule_is_named() {
     assert!(matches!(InfluenceIndex::from_bytes(&with(8, &[0, 1])), Err(Error::Version(1))));
     assert_eq!(corrupt(&with(42, &[255; 4])), "sites or dimension out of range");
     assert_eq!(corrupt(&with(50, &[255; 4])), "sites or dimension out of range");
-    // Two sites of 12 bytes end at 78; then damping, trace, lambda, scale, rows, root, form.
+    // Two sites of 12 bytes end at 78; then whether there is a basis, damping, trace, lambda, scale, rows, root, form.
     assert_eq!(corrupt(&with(54, &[255; 4])), "projector out of range");
+    assert_eq!(corrupt(&with(78, &[2])), "unknown form of basis");
     let float_rule = "damping, trace, lambda or scale is not positive";
-    assert_eq!(corrupt(&with(78, &f64::NAN.to_be_bytes())), float_rule);
-    assert_eq!(corrupt(&with(106, &[255; 4])), "length differs from the header");
-    assert_eq!(corrupt(&with(110, &[0; 32])), "root differs");
-    assert_eq!(corrupt(&with(142, &[2])), "unknown whitening form");
-    assert_eq!(corrupt(&with(143, &[255; 4])), "whitening has too many directions");
-    assert_eq!(corrupt(&with(147, &f32::NAN.to_be_bytes())), "a float is not finite");
+    assert_eq!(corrupt(&with(79, &f64::NAN.to_be_bytes())), float_rule);
+    assert_eq!(corrupt(&with(107, &[255; 4])), "length differs from the header");
+    assert_eq!(corrupt(&with(111, &[0; 32])), "root differs");
+    assert_eq!(corrupt(&with(143, &[2])), "unknown whitening form");
+    assert_eq!(corrupt(&with(144, &[255; 4])), "whitening has too many directions");
+    assert_eq!(corrupt(&with(148, &f32::NAN.to_be_bytes())), "a float is not finite");
     let rows = n - 32 - 10 * 64 - 10 * 53;
     let range = "rows, earners or clusters out of range or order";
     assert_eq!(corrupt(&with(rows, &[9])), range);

@@ -6,7 +6,7 @@
 //! machine; what a query does with it does not.
 
 use attribution::{
-    estimate::{IndexBuilder, InfluenceIndex, SiteGradient, SiteShape},
+    estimate::{IndexBuilder, InfluenceIndex, Projector, SiteGradient, SiteShape},
     settle::keccak,
 };
 
@@ -47,9 +47,15 @@ fn sites(gradient: &[(SiteShape, Vec<f32>, Vec<f32>)]) -> Vec<SiteGradient<'_>> 
 
 fn build(rows: u32) -> InfluenceIndex {
     let mut numbers = Numbers(7);
+    let gradients: Vec<_> = (0..rows).map(|_| numbers.gradient()).collect();
     let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
-    for i in 0..rows {
-        builder.push(source(i, 2 + i % 3, i), &sites(&numbers.gradient())).unwrap();
+    if rows > 32 {
+        let learned = gradients.iter().map(|gradient| sites(gradient));
+        let learned = Projector::learned(&SHAPES, config().projector, learned).unwrap();
+        builder = builder.with_projector(learned).unwrap();
+    }
+    for (i, gradient) in (0..rows).zip(&gradients) {
+        builder.push(source(i, 2 + i % 3, i), &sites(gradient)).unwrap();
     }
     builder.finish(|_| {}).unwrap().0
 }
@@ -88,11 +94,15 @@ fn queries_give_the_bits_they_gave_before() {
     }
 }
 
-/// Few rows are whitened by directions, many by a matrix: both forms are kept.
+/// Few rows are hashed and whitened by directions, many are projected onto a learned basis and whitened
+/// by a matrix: all forms are kept.
 #[test]
 fn files_are_of_both_forms() {
     let dense = |bytes: &[u8]| InfluenceIndex::from_bytes(bytes).unwrap().rows().len() > 32;
     assert!(!dense(FEW) && dense(MANY));
+    let learned =
+        |bytes: &[u8]| InfluenceIndex::from_bytes(bytes).unwrap().projector().basis().is_some();
+    assert!(!learned(FEW) && learned(MANY));
 }
 
 /// Writes the files anew: `cargo test -p attribution --test it new_files -- --ignored`.
