@@ -4,6 +4,7 @@ mod base;
 pub mod config;
 mod disk;
 mod host;
+mod host_tier;
 mod lease;
 mod limits;
 mod merge;

@@ -1,19 +1,25 @@
 //! The adapters that requests may name, and the way from their names to slots.
 
+mod config;
 mod loader;
 mod merging;
+mod status;
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use self::loader::Shared;
+pub use self::{
+    config::StoreConfig,
+    status::{AdapterInfo, AdapterStatus, StoreStats, Tier},
+};
 use super::{
-    Adapter, AdapterFiles, AdapterHash, AdapterLease, AdapterLimits, AdapterSet, FolderSource,
-    HttpConfig, HttpSources, OwnerKey, Registration,
+    Adapter, AdapterFiles, AdapterHash, AdapterLease, AdapterSet, FolderSource, HttpSources,
+    OwnerKey, Registration,
     lease::{Pin, Resident},
     registry::digest,
     tiers::State,
@@ -21,53 +27,10 @@ use super::{
 use crate::{
     Error, Result,
     model::{ParallelDecoder, Site},
-    step::SlotId,
 };
 
 /// How long a failed load is remembered before it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
-
-/// Bounds of an [`AdapterStore`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreConfig {
-    /// Most registered adapters.
-    pub registered: usize,
-    /// Most adapters in slots, those that are only kept for a running request included.
-    pub resident_slots: usize,
-    /// Most bytes of all adapters in slots.
-    pub resident_bytes: usize,
-    /// Most bytes of files kept in memory, from which slots are filled in a few milliseconds.
-    pub host_bytes: usize,
-    /// Where remote adapters are kept on disk; `None` fetches them again.
-    pub disk: Option<PathBuf>,
-    /// Most bytes there.
-    pub disk_bytes: u64,
-    /// Folders are read from below this one only; `None` allows any.
-    pub root: Option<PathBuf>,
-    /// Bounds of each adapter's files.
-    pub limits: AdapterLimits,
-    /// Threads that load.
-    pub loaders: usize,
-    /// What may be fetched over HTTP.
-    pub http: HttpConfig,
-}
-
-impl Default for StoreConfig {
-    fn default() -> Self {
-        Self {
-            registered: 1 << 16,
-            resident_slots: 256,
-            resident_bytes: 1 << 30,
-            host_bytes: 1 << 30,
-            disk: None,
-            disk_bytes: 1 << 35,
-            root: None,
-            limits: AdapterLimits::default(),
-            loaders: 2,
-            http: HttpConfig::default(),
-        }
-    }
-}
 
 /// Called, from a thread of the store, when a request that was [`Demand::Loading`] can be made again.
 /// It must not block and must not call the store.
@@ -81,70 +44,6 @@ pub enum Demand {
     /// At least one is on its way. The same request after the notification gives `Ready`, an error,
     /// or `Loading` again.
     Loading,
-}
-
-/// An adapter in a slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdapterInfo {
-    /// What it is known by.
-    pub hash: AdapterHash,
-    /// Where it is.
-    pub slot: SlotId,
-    /// Largest rank over its sites.
-    pub rank: usize,
-    /// Number of sites it acts at.
-    pub sites: usize,
-    /// Bytes of memory.
-    pub bytes: usize,
-    /// Requests that use it now.
-    pub in_flight: usize,
-}
-
-/// How near a registered adapter is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tier {
-    /// On disk or farther.
-    Registered,
-    /// Its files are in memory.
-    Host,
-    /// In a slot.
-    Resident,
-}
-
-/// A registered adapter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdapterStatus {
-    /// What it is known by.
-    pub hash: AdapterHash,
-    /// Its names, as far as the asker may see them.
-    pub names: Vec<String>,
-    /// How near it is.
-    pub tier: Tier,
-    /// Largest rank over its sites, if it was loaded once.
-    pub rank: Option<usize>,
-}
-
-/// Occupation of the tiers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoreStats {
-    /// Registered adapters.
-    pub registered: usize,
-    /// Adapters on disk and their bytes.
-    pub disk: (usize, u64),
-    /// Adapters whose files are in memory.
-    pub host: usize,
-    /// Bytes of files in memory.
-    pub host_bytes: usize,
-    /// Loads into slots since the store was made.
-    pub loads: u64,
-    /// Adapters that made room for others in slots.
-    pub evictions: u64,
-    /// Slots in use.
-    pub resident: usize,
-    /// Bytes of adapters in slots and of those being packed for one.
-    pub resident_bytes: usize,
-    /// Requests that wait for a load.
-    pub waiting: usize,
 }
 
 /// Registered adapters in tiers: known by hash, on disk, in memory as files, in slots. Clones share

@@ -12,6 +12,7 @@ mod elementary;
 pub(crate) mod lora;
 mod matmul;
 mod narrow;
+pub(crate) mod panel;
 mod quant;
 mod share;
 mod tile;

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::{
     block::{Attention, LatentQuery, Qkv},
     layer::Pass,
-    parameters::Projection,
+    source::Projection,
 };
 use crate::{
     Result,

@@ -9,8 +9,8 @@ use super::{
     attention::Heads,
     block::{Block, Norms},
     mlp,
-    parameters::Projection,
     shard::sum_over,
+    source::Projection,
 };
 use crate::{
     Result,

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::{
     block::{Dense, Mlp},
     layer::Pass,
-    parameters::Projection,
+    source::Projection,
 };
 use crate::{
     Error, Result,

@@ -2,8 +2,10 @@
 
 mod attention;
 mod block;
+mod export;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod initial;
 mod layer;
 mod mlp;
 mod parallel;
@@ -12,6 +14,7 @@ mod plan;
 pub mod reference;
 mod shard;
 pub mod site;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -21,10 +24,12 @@ use candle_core::{Tensor, Var};
 
 use self::{
     block::Map,
+    export::{Export, WeightBytes},
+    initial::InitialValues,
     layer::{Layer, Pass},
-    parameters::{Export, Form, InitialValues, Projection, Read, Source, WeightBytes},
     plan::Plan,
     shard::Split,
+    source::{Form, Projection, Read, Source},
 };
 pub use self::{
     parallel::ParallelDecoder,

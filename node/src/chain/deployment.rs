@@ -296,6 +296,11 @@ pub(crate) mod tests {
 
     /// A file with these verifiers (name and byte of the address) and parameters.
     fn file(verifiers: &[(&str, u8)], parameters: &str) -> String {
+        file_of(5, verifiers, parameters)
+    }
+
+    /// The same of any chain.
+    pub(crate) fn file_of(chain: u64, verifiers: &[(&str, u8)], parameters: &str) -> String {
         let others = NAMES.map(|name| (name, 1));
         let contracts: Vec<_> = others
             .iter()
@@ -303,7 +308,9 @@ pub(crate) mod tests {
             .map(|&(name, byte)| format!("\"{name}\": \"{}\"", Address::repeat_byte(byte)))
             .collect();
         let contracts = contracts.join(",");
-        format!(r#"{{"chainId": 5, "fromBlock": 8, "contracts": {{{contracts}}}{parameters}}}"#)
+        format!(
+            r#"{{"chainId": {chain}, "fromBlock": 8, "contracts": {{{contracts}}}{parameters}}}"#
+        )
     }
 
     fn parameters(kind: &str, relay: u8) -> String {

@@ -8,6 +8,7 @@
 mod corpora;
 mod dossier;
 mod evidence;
+mod examinations;
 mod facts;
 mod indexes;
 mod pauses;

@@ -11,26 +11,26 @@ use alloy::primitives::B256;
 const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Pauses of batches, doubled at every failure. Cheap to clone.
+/// Pauses by the id of what could not be examined, doubled at every failure. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pauses(Arc<Mutex<HashMap<B256, (Instant, Duration)>>>);
 
 impl Pauses {
-    /// Whether a batch may be tried now.
-    pub(super) fn is_over(&self, batch: B256) -> bool {
+    /// Whether it may be tried now.
+    pub(super) fn is_over(&self, id: B256) -> bool {
         let pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pauses.get(&batch).is_none_or(|&(since, pause)| since.elapsed() >= pause)
+        pauses.get(&id).is_none_or(|&(since, pause)| since.elapsed() >= pause)
     }
 
-    /// Pauses a batch, twice as long as the last time.
-    pub(super) fn grow(&self, batch: B256) {
+    /// Pauses it, twice as long as the last time.
+    pub(super) fn grow(&self, id: B256) {
         let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pause = pauses.get(&batch).map_or(FIRST, |&(_, last)| (2 * last).min(LONGEST));
-        pauses.insert(batch, (Instant::now(), pause));
+        let pause = pauses.get(&id).map_or(FIRST, |&(_, last)| (2 * last).min(LONGEST));
+        pauses.insert(id, (Instant::now(), pause));
     }
 
-    /// Forgets a batch that is examined.
-    pub(super) fn forget(&self, batch: B256) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&batch);
+    /// Forgets what is examined.
+    pub(super) fn forget(&self, id: B256) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 }

@@ -266,39 +266,7 @@ mod tests {
     async fn a_node_does_not_start_on_a_main_chain_with_a_development_setup() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("node.toml");
-        let addresses: Vec<String> = [
-            "EarnerRegistry",
-            "DatanetRegistry",
-            "ModelRegistry",
-            "InfluenceIndexes",
-            "IndexDisputes",
-            "BondedFigures",
-            "FactorFaults",
-            "FeeSchedule",
-            "Staking",
-            "PaymentChannels",
-            "Settlement",
-            "Disputes",
-            "RowFaults",
-            "AmountFaults",
-            "RecordFaults",
-            "ReceiptFaults",
-            "CarryFaults",
-            "CreditFaults",
-            "UseFaults",
-            "ModelMixes",
-            "SpanIndexes",
-            "EarningsArchive",
-            "DevCertVerifier",
-            "SketchVotes",
-            "ValidatorRoll",
-            "RecordSamples",
-        ]
-        .map(|name| format!("\"{name}\": \"{}\"", Address::repeat_byte(7)))
-        .into();
-        let contracts = addresses.join(",");
-        let deployment =
-            format!(r#"{{"chainId": 1612, "fromBlock": 0, "contracts": {{{contracts}}}}}"#);
+        let deployment = crate::chain::deployment_file(1612, &[("DevCertVerifier", 7)], "");
         std::fs::write(folder.path().join("deployment.json"), deployment).unwrap();
         std::fs::write(folder.path().join("key"), "07".repeat(32)).unwrap();
         // Nobody listens there: the refusal does not wait for a chain.

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    kernels::lora::{Bf16, Element, Matrices, PanelShape},
+    kernels::panel::{Bf16, Element, Matrices, PanelShape},
     model::{SiteId, SiteWeights},
 };
 

@@ -14,7 +14,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use alloy::primitives::{Address, B256, U256};
 use borsh::{BorshDeserialize, BorshSerialize};
-use tracing::{error, info, warn};
+use tracing::warn;
 
 pub use answers::IndexAnswerer;
 
@@ -23,7 +23,7 @@ use self::{
     faults::Audit,
     proofs::{Claim, Maker, Proof},
 };
-use super::{indexes::Index, pauses::Pauses};
+use super::{examinations::Examinations, indexes::Index};
 use crate::{
     Error, Result,
     chain::{
@@ -33,7 +33,7 @@ use crate::{
     checkpoint::Checkpoint,
     factory::IndexPublisher,
     registry::{IndexView, ModelView, Registry},
-    store::{SharedStore, Table, WriteBatch, get_row, read_sol, write_sol},
+    store::{SharedStore, Table, get_row, read_sol, write_sol},
     worker::blocking,
 };
 
@@ -82,7 +82,7 @@ pub struct IndexChallenger {
     client: ChainClient,
     publisher: IndexPublisher,
     datanets: Arc<[PathBuf]>,
-    pauses: Pauses,
+    examinations: Examinations,
 }
 
 /// An index that can still be disputed.
@@ -102,8 +102,8 @@ impl IndexChallenger {
         publisher: IndexPublisher,
         datanets: &[PathBuf],
     ) -> Self {
-        let pauses = Pauses::default();
-        Self { store, registry, client, publisher, datanets: datanets.into(), pauses }
+        let examinations = Examinations::new(store.clone(), Table::IndexExaminations);
+        Self { store, registry, client, publisher, datanets: datanets.into(), examinations }
     }
 
     /// Examines every index that is new or due again, and goes on with open claims. True if anything
@@ -115,32 +115,17 @@ impl IndexChallenger {
     /// # Errors
     /// [`Error::Store`].
     pub async fn step(&self) -> Result<bool> {
-        let (mut progress, mut first_open) = (false, None);
         let from = CHECKPOINT.passed(&*self.store)?;
-        for (block, model) in self.registry.indexes_from(from)? {
-            if self.is_done(model)? {
-                continue;
-            }
-            first_open.get_or_insert(block);
+        let published = self.registry.indexes_from(from)?;
+        let open = self.examinations.open(published, |model| self.is_done(model))?;
+        let mut progress = false;
+        for model in open.due {
             let unknown = || Error::Store(format!("the index of model {model} is not there"));
             let view = self.registry.index(model)?.ok_or_else(unknown)?;
-            if !self.pauses.is_over(model) {
-                continue;
-            }
-            match self.look(model, view).await {
-                Ok(None) => {}
-                Ok(Some(found)) => {
-                    self.note(model, &found)?;
-                    progress = true;
-                }
-                Err(error @ Error::Store(_)) => return Err(error),
-                Err(error) => {
-                    error!(target: "node::challenger", %model, %error, "index not examined");
-                    self.pauses.grow(model);
-                }
-            }
+            let found = self.look(model, view).await;
+            progress |= self.examinations.take(model, found)?;
         }
-        CHECKPOINT.pass(&*self.store, &self.registry, from, first_open)?;
+        CHECKPOINT.pass(&*self.store, &self.registry, from, open.first)?;
         Ok(progress)
     }
 
@@ -148,15 +133,6 @@ impl IndexChallenger {
     fn is_done(&self, model: B256) -> Result<bool> {
         let found = index_examination(&self.store, model)?;
         Ok(found.is_some_and(|found| !matches!(found, IndexExamination::Claimed { .. })))
-    }
-
-    fn note(&self, model: B256, found: &IndexExamination) -> Result<()> {
-        info!(target: "node::challenger", %model, ?found, "index examined");
-        let mut rows = WriteBatch::default();
-        rows.put_row(Table::IndexExaminations, model.as_slice(), found);
-        self.store.write(rows)?;
-        self.pauses.forget(model);
-        Ok(())
     }
 
     /// What is new of an index.

@@ -12,14 +12,14 @@ mod faults;
 
 use alloy::primitives::{Address, B256};
 use borsh::{BorshDeserialize, BorshSerialize};
-use tracing::{error, info, warn};
+use tracing::warn;
 
 pub use answers::SpanAnswerer;
 
 use self::demands::{Demanded, Demands, named_tree, wrong_tree};
 use super::{
     corpora::{Corpora, Corpus},
-    pauses::Pauses,
+    examinations::Examinations,
 };
 use crate::{
     Error, Result,
@@ -27,7 +27,7 @@ use crate::{
     checkpoint::Checkpoint,
     factory::span_commitment,
     registry::{Registry, SpanIndexView},
-    store::{SharedStore, Table, WriteBatch, get_row, read_sol, write_sol},
+    store::{SharedStore, Table, get_row, read_sol, write_sol},
     worker::blocking,
 };
 
@@ -71,7 +71,7 @@ pub struct SpanChallenger {
     registry: Registry,
     client: ChainClient,
     corpora: Corpora,
-    pauses: Pauses,
+    examinations: Examinations,
 }
 
 impl SpanChallenger {
@@ -82,7 +82,8 @@ impl SpanChallenger {
         client: ChainClient,
         corpora: Corpora,
     ) -> Self {
-        Self { store, registry, client, corpora, pauses: Pauses::default() }
+        let examinations = Examinations::new(store.clone(), Table::SpanExaminations);
+        Self { store, registry, client, corpora, examinations }
     }
 
     /// Examines every span index that is new or due again, and goes on with demands. True if anything
@@ -94,46 +95,25 @@ impl SpanChallenger {
     /// # Errors
     /// [`Error::Store`].
     pub async fn step(&self) -> Result<bool> {
-        let (mut progress, mut first_open) = (false, None);
         let from = CHECKPOINT.passed(&*self.store)?;
-        for (block, model) in self.registry.span_indexes_from(from)? {
-            let known = span_examination(&self.store, model)?;
-            if known
-                .as_ref()
-                .is_some_and(|known| !matches!(known, SpanExamination::Demanded { .. }))
-            {
-                continue;
-            }
-            first_open.get_or_insert(block);
+        let published = self.registry.span_indexes_from(from)?;
+        let open = self.examinations.open(published, |model| self.is_done(model))?;
+        let mut progress = false;
+        for model in open.due {
             let unknown = || Error::Store(format!("the span index of {model} is not there"));
             let view = self.registry.span_index(model)?.ok_or_else(unknown)?;
-            if !self.pauses.is_over(model) {
-                continue;
-            }
-            match self.look(model, &view, known).await {
-                Ok(None) => {}
-                Ok(Some(found)) => {
-                    self.note(model, &found)?;
-                    progress = true;
-                }
-                Err(error @ Error::Store(_)) => return Err(error),
-                Err(error) => {
-                    error!(target: "node::challenger", %model, %error, "span index not examined");
-                    self.pauses.grow(model);
-                }
-            }
+            let known = span_examination(&self.store, model)?;
+            let found = self.look(model, &view, known).await;
+            progress |= self.examinations.take(model, found)?;
         }
-        CHECKPOINT.pass(&*self.store, &self.registry, from, first_open)?;
+        CHECKPOINT.pass(&*self.store, &self.registry, from, open.first)?;
         Ok(progress)
     }
 
-    fn note(&self, model: B256, found: &SpanExamination) -> Result<()> {
-        info!(target: "node::challenger", %model, ?found, "span index examined");
-        let mut rows = WriteBatch::default();
-        rows.put_row(Table::SpanExaminations, model.as_slice(), found);
-        self.store.write(rows)?;
-        self.pauses.forget(model);
-        Ok(())
+    /// Whether nothing about an index can change any more.
+    fn is_done(&self, model: B256) -> Result<bool> {
+        let found = span_examination(&self.store, model)?;
+        Ok(found.is_some_and(|found| !matches!(found, SpanExamination::Demanded { .. })))
     }
 
     /// What is new of an index.
