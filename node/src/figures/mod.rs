@@ -67,7 +67,7 @@ pub enum FigurePhase {
 impl PostedFigure {
     /// What may happen to it at `now` (seconds).
     #[must_use]
-    pub fn phase(&self, now: u64) -> FigurePhase {
+    pub const fn phase(&self, now: u64) -> FigurePhase {
         let from = self.figure.inForceFrom;
         match (self.figure.stage, &self.vote) {
             (Stage::Accepted, None) if now < from => FigurePhase::Window(from),

@@ -69,6 +69,8 @@ async fn check(arguments: &ReportArguments) -> eyre::Result<()> {
         measure(base, dir, &datanets, &work, claimed, arguments.retrainings)
     })?;
     println!("{}", table(&posted, &checked));
+    // Measuring took its time.
+    let (posted, _) = figures::report_of(&book, model, Some(posted.number)).await?;
     conclude(&book, &posted, &checked, own).await
 }
 
