@@ -12,9 +12,9 @@ import {IValidatorRoll} from "./IValidatorRoll.sol";
 /// @notice Numbers that pay depends on and that only recomputation shows: how true a model's influence was measured to
 /// be, and how a contributor's data fared.
 /// @dev A figure is posted with a bond. For `window` anybody may challenge it with the same bond, which puts it to a
-/// vote of the staked validators (`PanelVote`: the whole roll but poster and challenger). It is in force from the end
-/// of its window, or from a later vote for it, until another figure of the same subject is. A subject has one figure at
-/// a time that is neither in force nor out.
+/// vote of the staked validators (`PanelVote`: the whole roll but poster and challenger; its events say the figure). It
+/// is in force from the end of its window, or from a later vote for it, until another figure of the same subject is. A
+/// subject has one figure at a time that is neither in force nor out.
 ///
 /// | outcome | figure | poster's bond | challenger's bond | slashed |
 /// |---|---|---|---|---|
@@ -197,13 +197,9 @@ interface IBondedFigures {
         address[] panel,
         uint256[] stakes
     );
-    event Committed(uint256 indexed figure, address indexed validator, bytes32 commitment);
-    event Revealed(uint256 indexed figure, address indexed validator, ISketchVotes.Choice choice, uint256 stake);
     /// @param inForceFrom 0 unless the figure was confirmed
     /// @param burned wei of the loser's bond and of slashed stake
     event FigureResolved(uint256 indexed figure, Stage stage, uint64 inForceFrom, uint256 burned);
-    event Rewarded(uint256 indexed figure, address indexed validator, uint256 amount);
-    event Penalised(uint256 indexed figure, address indexed validator, uint256 amount);
     event BondReclaimed(uint256 indexed figure, address indexed poster, uint256 amount);
     event Withdrawn(address indexed account, uint256 amount);
     event DefaultInfluenceSet(uint16 influenceBps, uint64 from);

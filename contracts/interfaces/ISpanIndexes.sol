@@ -158,7 +158,8 @@ interface ISpanIndexes {
         LeafOpening calldata opening
     ) external;
 
-    /// @notice Strikes an index of which a leaf was not shown in time. The deposit goes back.
+    /// @notice Strikes an index of which a leaf was not shown in time. The deposit goes back to whoever demanded the
+    /// leaf; of an index that is struck already, that is all.
     function proveUnanswered(ModelId model, Tree tree, uint64 number) external;
 
     /// @notice Pays the bond of an accepted index back to its publisher.

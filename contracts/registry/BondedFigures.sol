@@ -151,11 +151,11 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
 
     /// @inheritdoc IBondedFigures
     function commitmentOf(uint256 figure, address validator, ISketchVotes.Choice choice, bytes32 salt)
-        public
+        external
         view
         returns (bytes32)
     {
-        return keccak256(abi.encode(block.chainid, address(this), figure, validator, choice, salt));
+        return PanelVote.commitmentOf(figure, validator, choice, salt);
     }
 
     /// @inheritdoc IBondedFigures
@@ -249,29 +249,24 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
         trace.push(key, trace.upperLookupRecent(key - 1));
         (entry.stage, entry.inForceFrom, entry.challenger) = (Stage.Voting, 0, msg.sender);
         PanelVote.Panel storage panel = _panels[figure];
-        (address[] memory members, uint256[] memory stakes) =
-            panel.fix(roll, [entry.poster, msg.sender], minPanelStake, commitPeriod, revealPeriod);
+        (address[] memory members, uint256[] memory stakes) = panel.fix(roll, [entry.poster, msg.sender], minPanelStake);
+        (uint64 commitEndsAt, uint64 revealEndsAt) = panel.begin(commitPeriod, revealPeriod);
 
-        emit FigureChallenged(figure, msg.sender, panel.commitEndsAt, panel.revealEndsAt, members, stakes);
+        emit FigureChallenged(figure, msg.sender, commitEndsAt, revealEndsAt, members, stakes);
     }
 
     /// @inheritdoc IBondedFigures
     function commit(uint256 figure, bytes32 commitment) external {
         _at(figure, Stage.Voting);
 
-        _panels[figure].commit(msg.sender, commitment);
-
-        emit Committed(figure, msg.sender, commitment);
+        _panels[figure].commit(figure, commitment);
     }
 
     /// @inheritdoc IBondedFigures
     function reveal(uint256 figure, ISketchVotes.Choice choice, bytes32 salt) external {
         _at(figure, Stage.Voting);
 
-        bytes32 commitment = commitmentOf(figure, msg.sender, choice, salt);
-        uint128 stake = _panels[figure].reveal(msg.sender, choice, commitment);
-
-        emit Revealed(figure, msg.sender, choice, stake);
+        _panels[figure].reveal(figure, choice, salt);
     }
 
     /// @inheritdoc IBondedFigures
@@ -290,11 +285,11 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
             // Halves are rounded down, so what is burned is at least half.
             uint256 reward = bond / 4;
             owed[winner] += bond + reward;
-            burned = bond - reward - _reward(figure, panel, outcome, bond / 2 - reward);
+            burned = bond - reward - panel.reward(figure, outcome, bond / 2 - reward, owed);
             entry.stage = holds ? Stage.Accepted : Stage.Struck;
             if (holds) _putInForce(entry);
         }
-        burned += _penalise(figure, panel, outcome);
+        burned += panel.penalise(figure, outcome, staking, penaltyWad);
 
         emit FigureResolved(figure, entry.stage, entry.inForceFrom, burned);
 
@@ -404,41 +399,6 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
         entry.stage = stage;
         owed[entry.poster] += bond;
         owed[entry.challenger] += bond;
-    }
-
-    /// @dev Shares an amount among who voted for the outcome, by stake; floors.
-    function _reward(uint256 figure, PanelVote.Panel storage panel, PanelVote.Outcome outcome, uint256 amount)
-        private
-        returns (uint256 rewarded)
-    {
-        uint256 stake = panel.stakeFor(outcome);
-        address[] memory members = panel.members;
-        for (uint256 i; i < members.length; ++i) {
-            if (!panel.votedFor(members[i], outcome)) continue;
-
-            uint256 part = amount * panel.ballots[members[i]].stake / stake;
-            owed[members[i]] += part;
-            rewarded += part;
-            emit Rewarded(figure, members[i], part);
-        }
-    }
-
-    /// @dev Whether this contract is a slasher is asked beforehand: a slash that may fail could be made to fail by
-    /// whoever owes it, with too little gas.
-    function _penalise(uint256 figure, PanelVote.Panel storage panel, PanelVote.Outcome outcome)
-        private
-        returns (uint256 slashed)
-    {
-        if (!staking.isSlasher(address(this))) return 0;
-        address[] memory members = panel.members;
-
-        for (uint256 i; i < members.length; ++i) {
-            if (!panel.owesPenalty(members[i], outcome)) continue;
-
-            uint256 amount = staking.slash(members[i], penaltyWad);
-            slashed += amount;
-            emit Penalised(figure, members[i], amount);
-        }
     }
 
     /// @dev A figure that is at the stage.

@@ -193,7 +193,6 @@ contract SpanIndexes is ISpanIndexes, ReentrancyGuardTransient {
 
     /// @inheritdoc ISpanIndexes
     function proveUnanswered(ModelId model, Tree tree, uint64 number) external nonReentrant {
-        _published(model);
         Demand storage asked = _demands[_keyOf(model, tree, number)];
         address by = asked.by;
         require(by != address(0), WrongDemand(model, tree, number));
@@ -201,7 +200,8 @@ contract SpanIndexes is ISpanIndexes, ReentrancyGuardTransient {
 
         asked.by = address(0);
 
-        _strike(model);
+        // Of a struck index nothing can be shown any more: whoever asked must not lose by that.
+        if (!_indexes[model].struck) _strike(model);
         _pay(by, demandDeposit);
     }
 

@@ -294,6 +294,24 @@ contract SpanIndexesTest is Test {
         assertFalse(indexes.isPaying(model, type(uint64).max));
     }
 
+    function test_proveUnanswered_paysDepositsBack_ofAStruckIndex() public {
+        (SpanCommitment memory commitment,) = _honest();
+        _publish(commitment);
+        _demand(commitment, 0);
+        _demand(commitment, 1);
+        vm.warp(START + ANSWER);
+        vm.startPrank(challenger);
+        indexes.proveUnanswered(model, ISpanIndexes.Tree.Rows, 0);
+        assertEq(challenger.balance, 1000 ether + BOND / 2 - DEPOSIT, "one leaf is still to be shown");
+        indexes.proveUnanswered(model, ISpanIndexes.Tree.Rows, 1);
+        assertEq(challenger.balance, 1000 ether + BOND / 2, "both deposits are back");
+        assertEq(address(indexes).balance, 0);
+        bytes memory again = abi.encodeWithSelector(ISpanIndexes.WrongDemand.selector, model, ISpanIndexes.Tree.Rows, 1);
+        vm.expectRevert(again);
+        indexes.proveUnanswered(model, ISpanIndexes.Tree.Rows, 1);
+        vm.stopPrank();
+    }
+
     function test_demand_reverts_forWhatCannotBeDemanded() public {
         (SpanCommitment memory commitment,) = _honest();
         _publish(commitment);

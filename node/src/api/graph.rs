@@ -9,14 +9,29 @@ use axum::{
     routing::get,
 };
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::IntoParams;
 
 use super::{Api, error::ApiError, openapi::ErrorBody, read::hash};
-use crate::graph::{Cursor, Graph, GraphAnswer, Page, Subject};
+use crate::graph::{Board, Cursor, Graph, GraphAnswer, LeadersAnswer, Page, Places, Subject};
 
 /// Questions that are answered at once: each reads whole ledgers.
 const AT_ONCE: usize = 2;
+
+/// Places of a ranking on a page, and at most.
+const PLACES: u64 = 20;
+const MAX_PLACES: u64 = 100;
+
+/// `?after=PLACE&limit=COUNT`
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PlaceSelection {
+    /// `next` of the page before
+    after: Option<u64>,
+    /// Places on the page, 1 to 100; 20 without it
+    limit: Option<u64>,
+}
 
 /// `?after=PLACE&operator=ADDRESS&open=BOOL`
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -59,6 +74,8 @@ pub(super) fn routes(api: &Api) -> Router {
     let questions = Questions { graph, gate: Arc::new(Semaphore::new(AT_ONCE)) };
     Router::new()
         .route("/v1/graph/all", get(all))
+        .route("/v1/graph/contributors", get(contributors))
+        .route("/v1/graph/datanets", get(datanets))
         .route("/v1/graph/calls/{digest}", get(call))
         .route("/v1/graph/models/{id}", get(model))
         .route("/v1/graph/datanets/{id}/{version}", get(datanet))
@@ -68,16 +85,34 @@ pub(super) fn routes(api: &Api) -> Router {
 }
 
 type Answer = Result<Json<GraphAnswer>, ApiError>;
+type Leaders = Result<Json<LeadersAnswer>, ApiError>;
 
 impl Questions {
     async fn ask(&self, subject: Subject, selection: &Selection) -> Answer {
         let page = selection.page()?;
-        let busy = |_| ApiError::overloaded(format!("{AT_ONCE} questions are being answered"), 1);
-        let permit = self.gate.try_acquire().map_err(busy)?;
+        let permit = self.enter()?;
         let found = self.graph.earned_from(subject, page).await?;
         drop(permit);
         let unknown = || ApiError::not_found("subject_not_found", "it is unknown here");
         found.map(Json).ok_or_else(unknown)
+    }
+
+    async fn leaders(&self, of: Board, selection: &PlaceSelection) -> Leaders {
+        let limit = selection.limit.unwrap_or(PLACES);
+        if !(1..=MAX_PLACES).contains(&limit) {
+            let why = format!("limit {limit} is not 1 to {MAX_PLACES}");
+            return Err(ApiError::invalid("limit", why));
+        }
+        let permit = self.enter()?;
+        let page = Places { after: selection.after.unwrap_or(0), limit };
+        let found = self.graph.leaders(of, page).await?;
+        drop(permit);
+        Ok(Json(found))
+    }
+
+    fn enter(&self) -> Result<SemaphorePermit<'_>, ApiError> {
+        let busy = |_| ApiError::overloaded(format!("{AT_ONCE} questions are being answered"), 1);
+        self.gate.try_acquire().map_err(busy)
     }
 }
 
@@ -104,20 +139,65 @@ pub(super) async fn all(
     questions.ask(Subject::All, &selection).await
 }
 
-/// Who earned from a call of this node.
+/// The contributors that earned the most of all final batches.
+#[utoipa::path(
+    get,
+    path = "/v1/graph/contributors",
+    tag = "graph",
+    params(PlaceSelection),
+    responses(
+        (status = 200, description = "What each was paid for rows, the most first", body = LeadersAnswer),
+        (status = 400, description = "A limit that is none", body = ErrorBody),
+        (status = 429, description = "Too many questions", body = ErrorBody),
+    )
+)]
+pub(super) async fn contributors(
+    State(questions): State<Questions>,
+    Query(selection): Query<PlaceSelection>,
+) -> Leaders {
+    questions.leaders(Board::Contributors, &selection).await
+}
+
+/// The Datanets whose rows earned the most of all final batches.
+#[utoipa::path(
+    get,
+    path = "/v1/graph/datanets",
+    tag = "graph",
+    params(PlaceSelection),
+    responses(
+        (status = 200, description = "What was paid for the rows of all their versions, the most first", body = LeadersAnswer),
+        (status = 400, description = "A limit that is none", body = ErrorBody),
+        (status = 429, description = "Too many questions", body = ErrorBody),
+    )
+)]
+pub(super) async fn datanets(
+    State(questions): State<Questions>,
+    Query(selection): Query<PlaceSelection>,
+) -> Leaders {
+    questions.leaders(Board::Datanets, &selection).await
+}
+
+/// Who earned from a call: of this node, or of a posted batch.
 #[utoipa::path(
     get,
     path = "/v1/graph/calls/{digest}",
     tag = "graph",
-    params(("digest" = String, Path, description = "Digest of its voucher")),
+    params(
+        ("digest" = String, Path, description = "Digest of its voucher"),
+        Selection,
+    ),
     responses(
-        (status = 200, description = "Its shares and credits, which sum to its fee with what goes by accepted rows", body = GraphAnswer),
+        (status = 200, description = "Its shares and credits, which sum to its fee with what goes by accepted rows; without edges, it is in none of these batches", body = GraphAnswer),
         (status = 404, description = "It is unknown", body = ErrorBody),
         (status = 429, description = "Too many questions", body = ErrorBody),
     )
 )]
-pub(super) async fn call(State(questions): State<Questions>, Path(text): Path<String>) -> Answer {
-    questions.ask(Subject::Call(hash(&text)?), &Selection::default()).await
+pub(super) async fn call(
+    State(questions): State<Questions>,
+    Path(text): Path<String>,
+    Query(selection): Query<Selection>,
+) -> Answer {
+    questions.ask(Subject::Call(hash(&text)?), &selection).await
 }
 
 /// Who earned from a model's calls.

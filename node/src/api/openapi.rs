@@ -68,6 +68,8 @@ pub struct PaymentRequired {
         super::earnings::list,
         super::earnings::one,
         super::graph::all,
+        super::graph::contributors,
+        super::graph::datanets,
         super::graph::call,
         super::graph::model,
         super::graph::datanet,

@@ -4,6 +4,7 @@ mod audit;
 mod fetch;
 mod paint;
 mod render;
+mod shown;
 
 use std::{io::IsTerminal, path::PathBuf};
 
@@ -19,7 +20,8 @@ use serde_json::json;
 use self::{
     fetch::{RowText, Whence},
     paint::Paint,
-    render::{Shown, render},
+    render::render,
+    shown::Shown,
 };
 use super::{ChainArguments, KeyArguments};
 

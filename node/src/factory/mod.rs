@@ -3,6 +3,7 @@
 //!
 //! Every step is a function with a progress callback, and a subcommand of the binary.
 
+mod basis;
 mod blobs;
 mod index;
 mod log;

@@ -70,14 +70,14 @@ pub struct Edge {
     /// Where it ends.
     pub to: String,
     /// What it means: `treasury`, `owner`, `stakers`, `influence`, `span`, `citation`, `flat` and `rest`
-    /// are paid; `answered by`, `trained on`, `part of`, `contributed by`, `taught` and `taught by` are
-    /// not.
+    /// are paid; `answered by`, `trained on`, `part of`, `contributed by`, `taught`, `taught by`,
+    /// `quotes` and `cites` are not.
     pub why: String,
     /// Signed gwei, of what is paid.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<String>)]
     pub gwei: Option<Decimal<i128>>,
-    /// The score, of what a call owes to a row.
+    /// The score, of what a call owes to a row; of several spans that it quotes, their sum.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<String>)]
     pub score: Option<Decimal<i64>>,

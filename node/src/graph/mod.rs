@@ -17,12 +17,20 @@
 
 mod answer;
 mod book;
+mod call;
+mod leaders;
 mod ledgers;
+mod nodes;
 mod query;
+mod question;
+mod sheet;
 mod split;
+mod tally;
 
 pub use answer::{Earned, Edge, GraphAnswer, GraphBatch, LeftOut, Node};
 pub use book::{Book, BookCredit, BookPayout, BookPool, BookRecord};
+pub use leaders::{Board, Leader, LeadersAnswer, Places, VersionEarned};
 pub use ledgers::{Ledgers, OpenBatch};
-pub use query::{Cursor, Graph, Page, Subject};
-pub use split::{RowPay, apportion, split};
+pub use query::Graph;
+pub use question::{Cursor, Page, Subject};
+pub use split::{RowPay, apportion, span_row, split};

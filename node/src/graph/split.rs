@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use attribution::{
     estimate::InfluenceIndex,
-    settle::{EarnerIndex, Ground, ModelKey},
+    settle::{EarnerIndex, Ground, ModelKey, SpanUse, audit::SpanCorpus},
+    spans::SpanIndex,
 };
 
 use super::book::{Book, BookRecord};
@@ -23,17 +24,19 @@ pub struct RowPay {
 /// paid.
 ///
 /// Pay for a net goes by what each row added to the net: in every call that credits its contributor
-/// `pool * score / sum |S|`, which adds up to the credit, and the credits for citing it; credits for
-/// spans, whose rows the ledger does not name, are shared by all rows. Rows that took from the net get
-/// nothing. Pay by accepted rows is the same for each. Nobody is paid by this split, so it may round:
-/// it says how the pay that the ledger fixes came about.
+/// `pool * score / sum |S|`, which adds up to the credit, the credits for citing it, and those for spans
+/// that it holds ([`span_row`]); without the span index, credits for spans are shared by all rows of
+/// their holder. Rows that took from the net get nothing. Pay by accepted rows is the same for each.
+/// Nobody is paid by this split, so it may round: it says how the pay that the ledger fixes came about.
 ///
+/// - `spans`: the model's span index, if it has one and it is here
 /// - `sketches`: of the book's records, by ordinal
 #[must_use]
 pub fn split(
     book: &Book,
     model: ModelKey,
     index: &InfluenceIndex,
+    spans: Option<&SpanIndex>,
     sketches: &[Vec<i8>],
 ) -> (BTreeMap<u32, RowPay>, u64) {
     let accepted = accepted(index);
@@ -45,7 +48,8 @@ pub fn split(
             unplaced = unplaced.saturating_add(payout.influence).saturating_add(payout.flat);
             continue;
         };
-        let weights = weights(index, rows, queries.get(&earner), &uses(book, model, earner));
+        let uses = Uses::of(book, model, earner, index, spans);
+        let weights = weights(index, rows, queries.get(&earner), &uses);
         for (&row, gwei) in rows.iter().zip(apportion(payout.influence, &weights)) {
             pay.entry(row).or_default().influence += gwei;
         }
@@ -95,28 +99,66 @@ fn queries(
     queries
 }
 
-/// Gwei credited to a contributor for uses: by cited row, and for spans.
-#[derive(Debug, Default)]
-struct Uses {
-    cited: BTreeMap<(u8, u64), f64>,
-    spans: f64,
+/// The row that a span's credit is for: the canonical row of the cluster that holds the occurrence which
+/// the credit names. `None` if the index has no such rank, or another row there than the one that is
+/// credited: of a ledger that nobody disputed in time, anything may be false.
+///
+/// - `earner`: who is credited
+#[must_use]
+pub fn span_row(
+    index: &InfluenceIndex,
+    spans: &SpanIndex,
+    span: &SpanUse,
+    earner: EarnerIndex,
+) -> Option<u32> {
+    let rank = span.low.checked_add(span.occurrence.into())?;
+    if rank >= SpanCorpus::tokens(spans) {
+        return None;
+    }
+    let row = spans.cluster_at(spans.position(rank));
+    let source = index.rows().get(row as usize)?.source;
+    (source.earner == earner && spans.row(row) == Some(source)).then_some(row)
 }
 
-fn uses(book: &Book, model: ModelKey, earner: EarnerIndex) -> Uses {
-    let mut uses = Uses::default();
-    let records = book.records.iter().filter(|record| record.is_of(model));
-    let credits = records.flat_map(|record| &record.pools).flat_map(|pool| &pool.credits);
-    for credit in credits.filter(|credit| credit.earner == earner) {
-        match credit.ground {
-            Some(Ground::Citation(citation)) => {
-                let place = (citation.datanet, citation.row);
-                *uses.cited.entry(place).or_default() += credit.gwei as f64;
+/// Gwei credited to a contributor for uses.
+#[derive(Debug, Default)]
+struct Uses {
+    /// By cited row: Datanet and index there.
+    cited: BTreeMap<(u8, u64), f64>,
+    /// For spans, by place of the row that holds them.
+    held: BTreeMap<u32, f64>,
+    /// For spans whose row is not known.
+    shared: f64,
+}
+
+impl Uses {
+    fn of(
+        book: &Book,
+        model: ModelKey,
+        earner: EarnerIndex,
+        index: &InfluenceIndex,
+        spans: Option<&SpanIndex>,
+    ) -> Self {
+        let mut uses = Self::default();
+        let records = book.records.iter().filter(|record| record.is_of(model));
+        let credits = records.flat_map(|record| &record.pools).flat_map(|pool| &pool.credits);
+        for credit in credits.filter(|credit| credit.earner == earner) {
+            let gwei = credit.gwei as f64;
+            match credit.ground {
+                Some(Ground::Citation(citation)) => {
+                    *uses.cited.entry((citation.datanet, citation.row)).or_default() += gwei;
+                }
+                Some(Ground::Span(span)) => {
+                    match spans.and_then(|spans| span_row(index, spans, &span, earner)) {
+                        Some(row) => *uses.held.entry(row).or_default() += gwei,
+                        None => uses.shared += gwei,
+                    }
+                }
+                None => {}
             }
-            Some(Ground::Span(_)) => uses.spans += credit.gwei as f64,
-            None => {}
         }
+        uses
     }
-    uses
 }
 
 /// What each of a contributor's rows added to its net, as weights; all the same if none added.
@@ -126,14 +168,15 @@ fn weights(
     query: Option<&Vec<f64>>,
     uses: &Uses,
 ) -> Vec<u64> {
-    let share = uses.spans / rows.len() as f64;
+    let share = uses.shared / rows.len() as f64;
     let added = rows.iter().map(|&place| {
         let source = &index.rows()[place as usize].source;
         let sketch = index.sketch(place as usize).unwrap_or_default();
         let influence: f64 = query
             .map_or(0.0, |query| query.iter().zip(sketch).map(|(q, t)| q * f64::from(*t)).sum());
         let cited = uses.cited.get(&(source.datanet, source.index)).copied().unwrap_or(0.0);
-        (influence + cited + share).max(0.0)
+        let held = uses.held.get(&place).copied().unwrap_or(0.0);
+        (influence + cited + held + share).max(0.0)
     });
     let added: Vec<f64> = added.collect();
     let sum: f64 = added.iter().sum();

@@ -2,30 +2,30 @@
 //! proof of the first fault before it is accepted.
 //!
 //! Of an index that is not what the rows give, the published files show what is wrong. They are those
-//! of a model directory; where this node has none it demands a leaf, so that a publisher who keeps the
+//! of a model directory; where this node has none it demands leaves, so that a publisher who keeps the
 //! files to itself is struck. What was found is kept: a dispute or demand is noted only after its
 //! transaction is in a block, and one that was sent before a crash is refused the second time.
 
 mod answers;
+mod demands;
 mod faults;
 
-use alloy::primitives::{Address, B256, U256, keccak256};
+use alloy::primitives::{Address, B256};
 use borsh::{BorshDeserialize, BorshSerialize};
 use tracing::{error, info, warn};
 
 pub use answers::SpanAnswerer;
 
+use self::demands::{Demanded, Demands, named_tree, wrong_tree};
 use super::{
     corpora::{Corpora, Corpus},
     pauses::Pauses,
 };
 use crate::{
     Error, Result,
-    chain::{
-        ChainClient, Sent,
-        bindings::ISpanIndexes::{self, Tree},
-    },
+    chain::{ChainClient, Sent, bindings::ISpanIndexes},
     checkpoint::Checkpoint,
+    factory::span_commitment,
     registry::{Registry, SpanIndexView},
     store::{SharedStore, Table, WriteBatch, get_row, read_sol, write_sol},
     worker::blocking,
@@ -49,13 +49,15 @@ pub enum SpanExamination {
         /// Gas that it used.
         gas: u64,
     },
-    /// It is something else, and its publisher was asked for a leaf.
+    /// It is something else, and its publisher is asked for leaves.
     Demanded {
         /// Number of the tree.
         tree: u8,
-        /// The leaf.
-        number: u64,
-        /// Until when it is to be shown (seconds).
+        /// The leaves of all rounds, those of the last round last.
+        leaves: Vec<u64>,
+        /// How many are of the last round; those before were shown.
+        last: u32,
+        /// Until when they are to be shown (seconds); 0 before the demands are sent.
         until: u64,
     },
     /// It was accepted, or struck, before it could be examined.
@@ -142,8 +144,9 @@ impl SpanChallenger {
         known: Option<SpanExamination>,
     ) -> Result<Option<SpanExamination>> {
         let now = self.registry.head().timestamp;
-        if let Some(SpanExamination::Demanded { tree, number, until }) = known {
-            return self.after_demand(model, (tree, number), now >= until).await;
+        if let Some(SpanExamination::Demanded { tree, leaves, last, until }) = known {
+            let round = Demanded { tree, leaves: &leaves, last, until };
+            return self.after_demand(model, view, round, now).await;
         }
         if view.struck || now >= view.accepted_at {
             return Ok(Some(SpanExamination::Late));
@@ -172,7 +175,13 @@ impl SpanChallenger {
                 Ok(Some(SpanExamination::Clean))
             }
             (rebuilt, Some(files)) => self.prove(model, view, files, rebuilt.is_some()).await,
-            (Some(rebuilt), None) => self.demand(model, view, &rebuilt).await.map(Some),
+            (Some(rebuilt), None) => {
+                let ours = span_commitment(&rebuilt.commitment);
+                let round =
+                    self.demands(model, view).draw(wrong_tree(&view.commitment, &ours), &[]);
+                // With deposits above the bond nobody asks.
+                Ok(Some(round.await?.unwrap_or(SpanExamination::Unproven)))
+            }
             (None, None) => Err(Error::Dispute("its rows are not all here".into())),
         }
     }
@@ -206,72 +215,41 @@ impl SpanChallenger {
         self.outcome(model, sent).await.map(Some)
     }
 
-    /// Asks for a leaf of the first tree that is not what the rows give.
-    async fn demand(
-        &self,
-        model: B256,
-        view: &SpanIndexView,
-        rebuilt: &Corpus,
-    ) -> Result<SpanExamination> {
-        let (theirs, ours) = (&view.commitment, &rebuilt.commitment);
-        let (tree, leaves) = if theirs.rowRoot != ours.row_root {
-            (Tree::Rows, u64::from(theirs.rows))
-        } else if theirs.textRoot != ours.text_root {
-            (Tree::Text, theirs.positions.div_ceil(attribution::spans::proof::LEAF_SYMBOLS))
-        } else {
-            (Tree::Suffixes, theirs.tokens.div_ceil(attribution::spans::proof::LEAF_POSITIONS))
-        };
-        // Nobody knows beforehand which one a challenger asks for.
-        let sender = self.client.sender().unwrap_or_default();
-        let drawn = keccak256([model.as_slice(), sender.as_slice()].concat());
-        let number = u64::from_be_bytes(*drawn.first_chunk().expect("32 bytes")) % leaves.max(1);
-        let (to, commitment) = (self.contract(), view.commitment.clone());
-        let deposit = self.client.call(to, &ISpanIndexes::demandDepositCall {}).await?;
-        let call = ISpanIndexes::demandCall { model, commitment, tree, number };
-        let until = match self.client.send(to, &call, deposit).await {
-            Ok(sent) => {
-                self.block_time(sent.block).await?.saturating_add(self.answer_period().await?)
-            }
-            // By this node before it was killed, or by somebody else: due by then at the latest.
-            Err(Error::Reverted(why)) if why.contains("WrongDemand") => {
-                self.client.call(to, &ISpanIndexes::indexOfCall { model }).await?.acceptedAt
-            }
-            Err(error) => return Err(error),
-        };
-        warn!(target: "node::challenger", %model, ?tree, number, until, "leaf demanded");
-        Ok(SpanExamination::Demanded { tree: tree as u8, number, until })
+    const fn demands<'a>(&'a self, model: B256, view: &'a SpanIndexView) -> Demands<'a> {
+        Demands { client: &self.client, contract: self.contract(), model, view }
     }
 
-    /// Strikes an index whose leaf was not shown in time. `None` while there is time. The chain is
-    /// asked, because the view may be of a block before the demand.
+    /// Goes on with a round of demands: sends it, draws the next one once all leaves were shown, strikes
+    /// an index of which one was not shown in time. `None` while there is time. The chain is asked,
+    /// because the view may be of a block before the demands.
     async fn after_demand(
         &self,
         model: B256,
-        (tree, number): (u8, u64),
-        is_due: bool,
+        view: &SpanIndexView,
+        round: Demanded<'_>,
+        now: u64,
     ) -> Result<Option<SpanExamination>> {
-        let index = ISpanIndexes::indexOfCall { model };
-        let index = self.client.call(self.contract(), &index).await?;
-        if index.struck {
-            let (transaction, gas) = (B256::ZERO, 0);
-            return Ok(Some(SpanExamination::Struck { transaction, gas }));
+        let demands = self.demands(model, view);
+        if round.until == 0 {
+            return demands.send(round).await.map(Some);
         }
-        if index.demands == 0 {
-            return Ok(Some(SpanExamination::Unproven));
-        }
-        if !is_due {
+        let call = ISpanIndexes::indexOfCall { model };
+        let index = self.client.call(self.contract(), &call).await?;
+        let are_shown = !index.struck && index.demands == 0;
+        if !are_shown && now < round.until {
             return Ok(None);
         }
-        let tree = Tree::try_from(tree).map_err(|_| Error::Store("damaged tree".into()))?;
-        let call = ISpanIndexes::proveUnansweredCall { model, tree, number };
-        match self.client.send(self.contract(), &call, U256::ZERO).await {
-            Err(Error::Reverted(why)) if why.contains("WrongTimeOfDemand") => Ok(None),
-            // Shown, while others' demands are open.
-            Err(Error::Reverted(why)) if why.contains("WrongDemand") => {
-                Ok(Some(SpanExamination::Unproven))
-            }
-            sent => self.outcome(model, sent).await.map(Some),
+        // Of a struck index it takes back what was not shown.
+        let found = if are_shown { None } else { demands.collect(round).await? };
+        if index.struck || found.is_some() {
+            let (transaction, gas) = found.filter(|_| !index.struck).unwrap_or_default();
+            return Ok(Some(SpanExamination::Struck { transaction, gas }));
         }
+        if now >= index.disputableUntil {
+            return Ok(Some(SpanExamination::Unproven));
+        }
+        let next = demands.draw(named_tree(&view.commitment, round.tree)?, round.leaves).await?;
+        Ok(Some(next.unwrap_or(SpanExamination::Unproven)))
     }
 
     /// What a dispute led to: somebody else's may have been first.
@@ -287,16 +265,6 @@ impl SpanChallenger {
             }
             Err(error) => Err(error),
         }
-    }
-
-    async fn answer_period(&self) -> Result<u64> {
-        self.client.call(self.contract(), &ISpanIndexes::answerPeriodCall {}).await
-    }
-
-    async fn block_time(&self, number: u64) -> Result<u64> {
-        let block = self.client.block(Some(number)).await?;
-        let missing = || Error::Chain(format!("it has no block {number}"));
-        block.map(|block| block.timestamp).ok_or_else(missing)
     }
 
     const fn contract(&self) -> Address {

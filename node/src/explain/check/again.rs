@@ -1,12 +1,12 @@
 //! Runs the model on the request again.
 
 use alloy::primitives::{B256, keccak256};
-use attribution::settle::Witness;
+use attribution::settle::{Section, UseKind, Witness};
 
-use super::{Checker, Claimed, uses};
+use super::{Checker, Claimed, differing, uses};
 use crate::{
     Result,
-    explain::finding::Report,
+    explain::{build::kind_name, finding::Report},
     votes::{Outcome, Rerun, is_false, spans_differ},
 };
 
@@ -59,7 +59,8 @@ impl Checker {
         let said = (record.tokens_in, record.tokens_out);
         report.compare(WHAT[1], &tokens(said), &tokens((found.tokens_in, found.tokens_out)));
         sketch(report, &witness.sketch, &found);
-        self.spans(report, claimed, witness, &found)
+        self.spans(report, claimed, witness, &found)?;
+        self.citations(report, claimed, witness, &found)
     }
 }
 
@@ -73,7 +74,7 @@ impl Checker {
         found: &Outcome,
     ) -> Result<()> {
         let mix = self.registry.mix_at(witness.model.0.into(), witness.time)?;
-        let Some(reruns) = self.reruns.as_ref().filter(|_| mix.spans_bps() > 0) else {
+        let Some(reruns) = self.reruns.as_ref().filter(|_| pays(claimed, UseKind::Span)) else {
             return Ok(());
         };
         // A claim that is none was told of with the credits.
@@ -84,6 +85,34 @@ impl Checker {
         report.note("spans again", !differs, format!("{paid} paid for of {all} that rows hold"));
         Ok(())
     }
+}
+
+impl Checker {
+    /// Citations that are paid for against those that the answer's text makes of its sources.
+    fn citations(
+        &self,
+        report: &mut Report,
+        claimed: &Claimed<'_>,
+        witness: &Witness,
+        found: &Outcome,
+    ) -> Result<()> {
+        if !pays(claimed, UseKind::Citation) {
+            return Ok(());
+        }
+        let mix = self.registry.mix_at(witness.model.0.into(), witness.time)?;
+        let Ok(uses) = uses::claimed(claimed.explanation, mix) else { return Ok(()) };
+        let Some(rules) = self.registry.rules_at(witness.time)? else { return Ok(()) };
+        let found = found.citations.as_deref().unwrap_or_default();
+        let section = Section::new(UseKind::Citation, 0, found, rules.maxCredits)?;
+        let expected: Vec<_> = section.credits.iter().map(|credit| credit.of).collect();
+        differing(report, "citations again", &uses.citations, &expected);
+        Ok(())
+    }
+}
+
+/// Whether the record has a section of a kind: one that is left out shows in its amounts.
+fn pays(claimed: &Claimed<'_>, kind: UseKind) -> bool {
+    claimed.explanation.sections.iter().any(|section| section.kind == kind_name(kind))
 }
 
 /// Where another answer begins to be another.

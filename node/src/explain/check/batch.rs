@@ -136,17 +136,19 @@ fn first_difference(entry: &BookRecord, record: &Record) -> Option<&'static str>
     let call = record.call();
     let shares = record.shares().iter().map(|share| (share.kind, share.earner, share.amount));
     let influence = record.credits().iter();
-    let influence = influence.map(|one| (one.earner, i128::from(one.score), one.credit));
+    let influence = influence.map(|one| (one.earner, i128::from(one.score), one.credit, None));
     let said = |place: usize| {
         let credits = entry.pools.get(place).map(|pool| &pool.credits[..]).unwrap_or_default();
-        credits.iter().map(|one| (one.earner, one.score, one.gwei)).collect::<Vec<_>>()
+        let credits = credits.iter().map(|one| (one.earner, one.score, one.gwei, one.ground));
+        credits.collect::<Vec<_>>()
     };
     let pools = std::iter::once(record.pool());
     let pools = pools.chain(record.sections().iter().map(|section| section.pool));
     let uses = record.sections().iter().enumerate().all(|(place, section)| {
         let credits = section.credits.iter();
         let credits = credits.map(|one| {
-            (one.of.earner, i128::from(one.of.score), i64::try_from(one.credit).unwrap_or(i64::MAX))
+            let gwei = i64::try_from(one.credit).unwrap_or(i64::MAX);
+            (one.of.earner, i128::from(one.of.score), gwei, Some(one.of.ground))
         });
         credits.eq(said(place + 1))
     });

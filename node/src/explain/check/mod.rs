@@ -71,8 +71,8 @@ impl Checker {
     /// - `scores`, `rows`: dot products of the record's sketch with the index that is registered;
     /// - `fee`, `shares`, `credits`, `spans`, `citations`, `flat`: the record that price, split and
     ///   mix on the chain give, to the gwei;
-    /// - `answer again`, `tokens again`, `sketch again`, `spans again`: what running the model again
-    ///   gives;
+    /// - `answer again`, `tokens again`, `sketch again`, `spans again`, `citations again`: what running
+    ///   the model again gives;
     /// - `batch`, `inclusion`, `paid`: the ledger that the chain committed to.
     ///
     /// # Errors
