@@ -176,6 +176,15 @@ impl Figures {
         self.call(&IBondedFigures::ballotOfCall { figure: U256::from(number), validator }).await
     }
 
+    /// Who owns a model.
+    ///
+    /// # Errors
+    /// [`Error::Reverted`] for an unknown model, [`Error::Chain`].
+    pub async fn owner(&self, model: B256) -> Result<Address> {
+        let call = IModelRegistry::ownerOfCall { tokenId: model.into() };
+        self.chain.call(self.deployment.model_registry, &call).await
+    }
+
     /// What a model's files differ in from its registration: nothing if they are the registered ones.
     ///
     /// # Errors
