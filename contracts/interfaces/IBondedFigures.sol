@@ -82,7 +82,7 @@ interface IBondedFigures {
     /// @param lds its mean over queries
     /// @param ldsHigh upper end
     /// @param ceiling score of one retraining as a prediction of another with the same rows and another seed
-    /// @param retrainings on half of the rows
+    /// @param retrainings on half of the rows: a power of two, 4 or more
     struct Report {
         bytes32 hash;
         uint16 ldsLow;
@@ -154,6 +154,9 @@ interface IBondedFigures {
     error NotContributor(EarnerIndex earner);
     /// @dev Thrown when a report's interval does not hold its mean, or a figure names no file.
     error InvalidFigure();
+    /// @dev Thrown unless a report's retrainings are a power of two, 4 or more: seeds leave whoever measures no choice,
+    /// and neither should their number.
+    error WrongRetrainings(uint32 given);
     /// @dev Thrown while another figure of the subject is in its window or voted on.
     error FigurePending(uint256 figure);
     /// @dev Thrown for an action that the figure's stage does not have.
@@ -284,8 +287,8 @@ interface IBondedFigures {
 
     /// @notice Posts a model's quality report with the bond. Anybody may; who does not own the model, from `othersFrom` on
     /// and with enough retrainings.
-    /// @dev Reverts with `UnknownModel`, `NoContributors`, `OwnerFirst`, `TooFewRetrainings`, `InvalidFigure`,
-    /// `BpsTooLarge`, `FigurePending` or `WrongBond`.
+    /// @dev Reverts with `UnknownModel`, `NoContributors`, `OwnerFirst`, `TooFewRetrainings`, `WrongRetrainings`,
+    /// `InvalidFigure`, `BpsTooLarge`, `FigurePending` or `WrongBond`.
     function postReport(ModelId model, Report calldata report) external payable returns (uint256 figure);
 
     /// @notice Posts a contributor's conduct with the bond. Anybody may.

@@ -209,6 +209,7 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
     function postReport(ModelId model, Report calldata report) external payable returns (uint256 figure) {
         require(ModelId.unwrap(models.modelOf(model).base) != 0, NoContributors(model));
         if (_ownerOf(model) != msg.sender) _checkOther(model, report.retrainings);
+        require(_isCount(report.retrainings), WrongRetrainings(report.retrainings));
         require(report.ldsLow <= report.lds && report.lds <= report.ldsHigh, InvalidFigure());
         require(report.ldsHigh <= FULL_BPS, BpsTooLarge(report.ldsHigh));
         require(report.ceiling <= FULL_BPS, BpsTooLarge(report.ceiling));
@@ -405,6 +406,11 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
     function _at(uint256 figure, Stage stage) private view returns (Figure storage entry) {
         entry = _figures[figure];
         require(entry.stage == stage, WrongStage(figure, entry.stage));
+    }
+
+    /// @dev A power of two, 4 or more.
+    function _isCount(uint32 retrainings) private pure returns (bool) {
+        return retrainings >= 4 && retrainings & (retrainings - 1) == 0;
     }
 
     /// @dev What of a figure is in `_inForce`.

@@ -117,6 +117,13 @@ contract BondedFiguresTest is BondedFiguresBase {
         vm.expectRevert(abi.encodeWithSelector(IBondedFigures.WrongBond.selector, BOND - 1, BOND));
         figures.postReport{value: BOND - 1}(model, report);
 
+        uint32[6] memory wrong = [uint32(0), 1, 2, 3, 12, type(uint32).max];
+        for (uint256 i; i < wrong.length; ++i) {
+            report.retrainings = wrong[i];
+            vm.expectRevert(abi.encodeWithSelector(IBondedFigures.WrongRetrainings.selector, wrong[i]));
+            figures.postReport{value: BOND}(model, report);
+        }
+        report = _report();
         report.hash = 0;
         vm.expectRevert(IBondedFigures.InvalidFigure.selector);
         figures.postReport{value: BOND}(model, report);

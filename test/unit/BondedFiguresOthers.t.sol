@@ -9,6 +9,7 @@ import {BondedFiguresBase} from "../BondedFiguresBase.t.sol";
 contract BondedFiguresOthersTest is BondedFiguresBase {
     uint64 private constant ALONE = 2 * WINDOW;
     uint32 private constant LEAST = 16;
+    uint32 private constant MOST = 1 << 31;
 
     address private stranger = makeAddr("stranger");
 
@@ -29,12 +30,12 @@ contract BondedFiguresOthersTest is BondedFiguresBase {
     }
 
     function test_postReport_byAnotherReverts_withFewRetrainings() public {
-        _expectTooFew(LEAST - 1, LEAST);
+        _expectTooFew(LEAST / 2, LEAST);
 
-        _postAs(modelOwner, 6000, 40);
+        _postAs(modelOwner, 6000, 32);
         vm.warp(START + WINDOW + ALONE);
-        _expectTooFew(39, 40);
-        _postAs(stranger, 1000, 40);
+        _expectTooFew(16, 32);
+        _postAs(stranger, 1000, 32);
     }
 
     function test_postReport_byAnotherReverts_untilTheOwnerHadItsTurn() public {
@@ -53,7 +54,7 @@ contract BondedFiguresOthersTest is BondedFiguresBase {
     function testFuzz_postReport_ownerIsNeverKeptOut(uint8[4] memory fates, uint32[4] memory waits) public {
         for (uint256 i; i < 4; ++i) {
             if (block.timestamp < figures.othersFrom(model)) vm.warp(figures.othersFrom(model));
-            uint256 figure = _postAs(stranger, 100, type(uint32).max);
+            uint256 figure = _postAs(stranger, 100, MOST);
             _end(figure, fates[i]);
 
             uint64 open = figures.othersFrom(model);
@@ -79,18 +80,18 @@ contract BondedFiguresOthersTest is BondedFiguresBase {
     }
 
     function test_retrainingsAt_staysWhenAFigureIsOut() public {
-        _postAs(modelOwner, 6000, 40);
+        _postAs(modelOwner, 6000, 32);
         vm.warp(START + WINDOW);
-        uint256 figure = _postAs(modelOwner, 7000, 80);
+        uint256 figure = _postAs(modelOwner, 7000, 64);
         uint64 start = START + 2 * WINDOW;
-        assertEq(figures.retrainingsAt(model, start), 80);
+        assertEq(figures.retrainingsAt(model, start), 64);
         _vote(figure, [FALSE, FALSE, FALSE]);
         figures.resolve(figure);
 
-        assertEq(figures.retrainingsAt(model, start), 40);
+        assertEq(figures.retrainingsAt(model, start), 32);
         assertEq(figures.influenceAt(model, start), 7200);
         vm.warp(start);
-        _expectTooFew(39, 40);
+        _expectTooFew(16, 32);
     }
 
     function test_challenge_byTheOwnerWinsAgainstALie() public {
@@ -133,7 +134,7 @@ contract BondedFiguresOthersTest is BondedFiguresBase {
     function _expectOwnerFirst(uint64 from) private {
         vm.prank(stranger);
         vm.expectRevert(abi.encodeWithSelector(IBondedFigures.OwnerFirst.selector, model, from));
-        figures.postReport{value: BOND}(model, _of(1000, type(uint32).max));
+        figures.postReport{value: BOND}(model, _of(1000, MOST));
     }
 
     function _expectTooFew(uint32 given, uint256 least) private {

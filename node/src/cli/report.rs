@@ -25,7 +25,7 @@ pub(crate) struct ReportArguments {
     #[arg(long, value_name = "DIR", required_unless_present_any = ["show", "reclaim"])]
     datanet: Vec<PathBuf>,
     /// Halves of its rows that the model is retrained on, twice each; 8 if absent, and as many as the
-    /// posted report has with --check.
+    /// posted report has with --check. A report that is posted has a power of two.
     #[arg(long, value_name = "N")]
     retrainings: Option<usize>,
     /// Held-out rows that are asked about, at most.

@@ -67,7 +67,7 @@ pub enum FigurePhase {
 impl PostedFigure {
     /// What may happen to it at `now` (seconds).
     #[must_use]
-    pub fn phase(&self, now: u64) -> FigurePhase {
+    pub const fn phase(&self, now: u64) -> FigurePhase {
         let from = self.figure.inForceFrom;
         match (self.figure.stage, &self.vote) {
             (Stage::Accepted, None) if now < from => FigurePhase::Window(from),
@@ -174,6 +174,15 @@ impl Figures {
     /// A validator's commitment to a figure's vote and its choice, once it is revealed.
     pub async fn ballot(&self, number: u64, validator: Address) -> Result<IBondedFigures::Ballot> {
         self.call(&IBondedFigures::ballotOfCall { figure: U256::from(number), validator }).await
+    }
+
+    /// Who owns a model.
+    ///
+    /// # Errors
+    /// [`Error::Reverted`] for an unknown model, [`Error::Chain`].
+    pub async fn owner(&self, model: B256) -> Result<Address> {
+        let call = IModelRegistry::ownerOfCall { tokenId: model.into() };
+        self.chain.call(self.deployment.model_registry, &call).await
     }
 
     /// What a model's files differ in from its registration: nothing if they are the registered ones.

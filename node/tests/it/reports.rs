@@ -119,7 +119,7 @@ impl World {
             seed: 5,
         };
         let log = train(&tiny(), &datanets[0], &dir, &settings, &mut |_| {}).unwrap().log;
-        SignedLog::sign(log, &key(1)).unwrap().save(&dir).unwrap();
+        SignedLog::sign(log, &KEYS[0].parse().unwrap()).unwrap().save(&dir).unwrap();
         let (client, at) = (self.market.anvil.client(None), &self.market.contracts.deployment);
         let earners = earners_on_chain(&client, at, &datanets).await.unwrap();
         let index = IndexSettings { dim: 64, side: 16, max_tokens: 40, ..IndexSettings::default() };
@@ -244,6 +244,7 @@ async fn a_report_is_posted_checked_and_in_force_and_a_lie_is_voted_out() {
     let said = run(&mut check(&["--challenge"]));
     assert!(said.contains("figure 1: Holds") && said.contains("the same"), "{said}");
     assert!(said.contains("not challenged"), "{said}");
+    assert!(said.contains("who owns the model"), "{said}");
     assert_eq!(world.figure(1).await.stage, Stage::Accepted);
     let error = refused(world.report(&copy, &["--check"], "challenger").arg("--work").arg(&work));
     assert!(error.contains("--base"), "{error}");

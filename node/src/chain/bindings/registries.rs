@@ -47,6 +47,8 @@ sol! {
         event Transfer(address indexed from, address indexed to, uint256 indexed tokenId);
 
         function modelOf(bytes32 model) external view returns (Model memory);
+        /// ERC-721's, by the model's id.
+        function ownerOf(uint256 tokenId) external view returns (address);
         function datanetsOf(bytes32 model) external view returns (DatanetVersion[] memory);
         function priceAt(bytes32 model, uint32 priceVersion) external view returns (Price memory);
         function ownerEarnerOf(bytes32 model) external view returns (uint32);

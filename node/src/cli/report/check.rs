@@ -8,7 +8,7 @@ use eyre::{OptionExt, ensure};
 use node::{
     catalog::ModelManifest,
     datanet::Datanet,
-    factory::{CheckedReport, PostedFigures, ReportCheck, check_report, reported_model},
+    factory::{CheckedReport, PostedFigures, ReportCheck, SignedLog, check_report, reported_model},
     figures::{FigurePhase, Figures, PostedFigure, Verdict},
 };
 
@@ -69,6 +69,12 @@ async fn check(arguments: &ReportArguments) -> eyre::Result<()> {
         measure(base, dir, &datanets, &work, claimed, arguments.retrainings)
     })?;
     println!("{}", table(&posted, &checked));
+    let signer = SignedLog::load(dir)?.signer()?;
+    let owner = book.owner(model).await?;
+    let whose = if signer == owner { "who owns the model" } else { "who does not own the model" };
+    println!("training log {} is signed by {signer}, {whose}", files.training_log);
+    // Measuring took its time.
+    let (posted, _) = figures::report_of(&book, model, Some(posted.number)).await?;
     conclude(&book, &posted, &checked, own).await
 }
 

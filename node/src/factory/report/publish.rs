@@ -4,9 +4,9 @@ use std::path::Path;
 
 use alloy::primitives::{B256, U256};
 
-use super::{Report, refused};
+use super::{MIN_HALVES, Report, refused};
 use crate::{
-    Result,
+    Error, Result,
     catalog::ModelManifest,
     chain::bindings::{
         IBondedFigures::{self, Figure, Kind},
@@ -35,13 +35,15 @@ impl Registrar {
     /// posted again.
     ///
     /// # Errors
-    /// [`Error::Catalog`] if the report in `dir` is not of the registered model,
+    /// [`Error::Config`] if its retrainings are no power of two, [`Error::Catalog`] if the report in
+    /// `dir` is not of the registered model,
     /// [`Error::Reverted`] if the account has not the bond, another report of the model is pending, or
     /// the account does not own the model and it is the owner's turn or the retrainings are too few;
     /// [`Error::Chain`].
     pub async fn report(&self, dir: &Path) -> Result<PublishedReport> {
         let (manifest, report) = (ModelManifest::load(dir)?, Report::load(dir)?);
         let (model, hash) = (manifest.model_id, report.hash());
+        check_count(report.protocol.halves)?;
         self.check(dir, model, &report).await?;
         let (to, chain) = (self.deployment().bonded_figures, self.chain());
         let bond = chain.call(to, &IBondedFigures::bondCall {}).await?;
@@ -98,6 +100,15 @@ impl Registrar {
         }
         Ok(())
     }
+}
+
+/// A contract takes other counts from nobody: whoever could choose among all would post the best.
+fn check_count(halves: usize) -> Result<()> {
+    if halves.is_power_of_two() && halves >= MIN_HALVES {
+        return Ok(());
+    }
+    let rule = "retrainings of a posted report must be a power of two, 4 or more";
+    Err(Error::Config(format!("{rule}, got {halves}")))
 }
 
 const fn published(figure: U256, known: &Figure, bond: U256, is_new: bool) -> PublishedReport {

@@ -26,7 +26,7 @@ enabled = true
 attestor_key_file = "attestor.hex"
 "#;
 
-fn report(hash: B256) -> IBondedFigures::Report {
+const fn report(hash: B256) -> IBondedFigures::Report {
     IBondedFigures::Report {
         hash,
         ldsLow: 0,
