@@ -351,7 +351,7 @@ contract Deploy is Script {
     function _deployFigures(Config memory config, Deployment memory deployed) private returns (BondedFigures figures) {
         figures = new BondedFigures(
             config.owner,
-            deployed.models,
+            deployed.mixes,
             deployed.earners,
             deployed.roll,
             IBondedFigures.Parameters(

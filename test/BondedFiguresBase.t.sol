@@ -6,6 +6,7 @@ import {IEarnerRegistry} from "../contracts/interfaces/IEarnerRegistry.sol";
 import {IModelRegistry} from "../contracts/interfaces/IModelRegistry.sol";
 import {ISketchVotes} from "../contracts/interfaces/ISketchVotes.sol";
 import {BondedFigures} from "../contracts/registry/BondedFigures.sol";
+import {ModelMixes} from "../contracts/registry/ModelMixes.sol";
 import {ValidatorRoll} from "../contracts/settlement/ValidatorRoll.sol";
 import {DatanetId, EarnerIndex, ModelId} from "../contracts/types/Ids.sol";
 import {Base} from "./Base.t.sol";
@@ -28,6 +29,7 @@ abstract contract BondedFiguresBase is Base {
     address internal modelOwner = makeAddr("model owner");
     address internal challenger = makeAddr("challenger");
     ValidatorRoll internal roll;
+    ModelMixes internal mixes;
     BondedFigures internal figures;
     ModelId internal base;
     ModelId internal model;
@@ -37,7 +39,8 @@ abstract contract BondedFiguresBase is Base {
     function setUp() public virtual override {
         super.setUp();
         roll = new ValidatorRoll(staking);
-        figures = new BondedFigures(owner, models, earners, roll, _parameters());
+        mixes = new ModelMixes(models);
+        figures = new BondedFigures(owner, mixes, earners, roll, _parameters());
         vm.prank(owner);
         staking.setSlasher(address(figures), true);
 

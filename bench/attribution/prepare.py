@@ -54,14 +54,19 @@ def gradients_on(task, data) -> dict:
     return {"rows": row_gradients(task, adapter, data), "queries": row_gradients(task, adapter, task.queries)}
 
 
-def spread(task) -> dict:
-    """10% of the rows spoilt, anybody's."""
+def spoilt(task):
+    """(data, flags) with 10% of the rows spoilt, anybody's."""
     generator = torch.Generator().manual_seed(23)
     rows = len(task.rows[0])
     bad = torch.randperm(rows, generator=generator)[: rows // 10]
     flags = torch.zeros(rows, dtype=torch.int32)
     flags[bad] = 1
-    data = task.spoil(task.rows, bad, generator)
+    return task.spoil(task.rows, bad, generator), flags
+
+
+def spread(task) -> dict:
+    """A model trained on rows of which 10% are spoilt."""
+    data, flags = spoilt(task)
     return gradients_on(task, data) | {"flags": flags, "owners": task.owners().int()}
 
 
@@ -114,6 +119,7 @@ def setup(task, store, quick: bool) -> None:
 
     store.part("peers", lambda: peers.scores(task, made["rows.2"], quick))
     store.part("spread", lambda: spread(task))
+    store.part("unseen", lambda: retrain.unseen_losses(task, store, spoilt(task)[0]))
     if task.name == "digits" or not quick:
         seeds = {"digits": 4, "text": 2, "solidity": 1}[task.name]
         store.part("account", lambda: spoilt_account(task, store, seeds))

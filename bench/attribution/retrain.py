@@ -64,3 +64,24 @@ def without(task, store, name: str, data, dropped: list[torch.Tensor], seeds: in
             bar.at(done, sys.stderr)
         total = total + torch.cat(parts)
     return total / seeds
+
+
+def unseen_losses(task, store, data, trainings: int = 8) -> dict:
+    """Loss per target of each row under the models that were trained without it, `unseen (rows,)`: what can be known of a
+    row's fit to the others by retraining."""
+    members, rows = halves(task)[:trainings], len(data[0])
+    bar, parts = Bar(f"{task.name}: unseen rows", len(members)), []
+    for at in range(0, len(members), task.stack):
+        chunk = members[at : at + task.stack]
+
+        def make():
+            orders = [task.recipe.order(m, at + i) for i, m in enumerate(chunk)]
+            trained = train(task, data, torch.stack(orders), torch.ones(len(chunk), rows), [fresh(task.model, 0)] * len(chunk))[-1]
+            return {"outputs": log_likelihoods(task, trained, data)}
+
+        parts.append(store.part(f"unseen-{at}", make)["outputs"])
+        bar.at(at + len(chunk), sys.stderr)
+    outputs = torch.cat(parts)
+    unseen = torch.ones_like(outputs).scatter_(1, members, 0)
+    counted = task.losses(torch.zeros(rows, *task.model(data[0][:1]).shape[1:]), data[1])[1]
+    return {"unseen": -(outputs * unseen).sum(0) / unseen.sum(0).clamp(min=1) / counted}

@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {EarnerIndex, ModelId} from "../types/Ids.sol";
 import {IEarnerRegistry} from "./IEarnerRegistry.sol";
+import {IModelMixes} from "./IModelMixes.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
 import {ISketchVotes} from "./ISketchVotes.sol";
 import {IStaking} from "./IStaking.sol";
@@ -11,9 +12,9 @@ import {IValidatorRoll} from "./IValidatorRoll.sol";
 /// @notice Numbers that pay depends on and that only recomputation shows: how true a model's influence was measured to
 /// be, and how a contributor's data fared.
 /// @dev A figure is posted with a bond. For `window` anybody may challenge it with the same bond, which puts it to a
-/// vote of the staked validators (`PanelVote`: the whole roll but poster and challenger). It is in force from the end
-/// of its window, or from a later vote for it, until another figure of the same subject is. A subject has one figure at
-/// a time that is neither in force nor out.
+/// vote of the staked validators (`PanelVote`: the whole roll but poster and challenger; its events say the figure). It
+/// is in force from the end of its window, or from a later vote for it, until another figure of the same subject is. A
+/// subject has one figure at a time that is neither in force nor out.
 ///
 /// | outcome | figure | poster's bond | challenger's bond | slashed |
 /// |---|---|---|---|---|
@@ -30,12 +31,17 @@ import {IValidatorRoll} from "./IValidatorRoll.sol";
 /// `factorAt` of a time that has passed never changes: a figure's time to be in force is in the future when it is
 /// posted, and in the future when a vote gives it one.
 ///
-/// Validators judge the file that hashes to `hash` or `evidence`: a report is False if, retrained on the rows, seeds and
-/// configuration that it names, the lower end of the interval is above theirs, or the ceiling below theirs, by more than
-/// 500 bps; conduct is False if a count is not what the chain's events give up to the block that the evidence names. A
-/// file that cannot be had is False.
-/// @dev Warning: the owner of a model whose influence is worse than `defaultInfluenceAt` gains nothing by reporting it.
-/// The default is what unmeasured influence is worth, so governance should keep it low enough that measuring pays.
+/// Validators judge the file that hashes to `hash` or `evidence`: a report is False if the lower end of the interval or
+/// the ceiling is more than 500 bps, in either direction, from what as many retrainings on halves of the model's rows
+/// give, by the seeds of its index, asked about 64 held-out rows or all there are; conduct is False if a count is not what
+/// the chain's events give up to the block that the evidence names. Evidence that cannot be had is False; a report can
+/// always be measured again.
+///
+/// Anybody may post a report, because the owner of a model whose influence is worth less than `defaultInfluenceAt` gains
+/// nothing by it. So that this keeps no owner from reporting, and undoes no better report: others post from `othersFrom`
+/// on, which leaves the owner alone for `OWNER_WINDOWS` windows after every figure, and with no fewer retrainings than
+/// what is in force had, and no fewer than `MIN_OTHERS_RETRAININGS`. Few retrainings make wide intervals, and the lower
+/// end counts: a report could be true and say less than is known.
 /// @dev Amounts are wei of native OPEN, times seconds, figures basis points.
 interface IBondedFigures {
     enum Kind {
@@ -101,6 +107,7 @@ interface IBondedFigures {
     }
 
     /// @param subject the model's id, or the contributor's index
+    /// @param retrainings of a report; 0 for conduct
     /// @param bps influence share or reputation
     /// @param inForceFrom 0 while it is voted on, and if it is out
     /// @param bondHeld whether the poster's bond is still here
@@ -110,6 +117,7 @@ interface IBondedFigures {
         address poster;
         uint64 inForceFrom;
         address challenger;
+        uint32 retrainings;
         uint16 bps;
         Kind kind;
         Stage stage;
@@ -136,8 +144,10 @@ interface IBondedFigures {
     error BpsTooLarge(uint256 bps);
     /// @dev Thrown unless a figure or challenge brings exactly the bond.
     error WrongBond(uint256 given, uint256 bond);
-    /// @dev Thrown when anyone but the model token's owner posts its report.
-    error NotModelOwner(ModelId model, address caller);
+    /// @dev Thrown when anyone but the model token's owner posts its report before `othersFrom`.
+    error OwnerFirst(ModelId model, uint64 from);
+    /// @dev Thrown when anyone but the owner posts a report of fewer retrainings than others need.
+    error TooFewRetrainings(uint256 given, uint256 least);
     /// @dev Thrown for a base model, which has no contributors.
     error NoContributors(ModelId model);
     /// @dev Thrown for an earner who is no contributor.
@@ -187,19 +197,18 @@ interface IBondedFigures {
         address[] panel,
         uint256[] stakes
     );
-    event Committed(uint256 indexed figure, address indexed validator, bytes32 commitment);
-    event Revealed(uint256 indexed figure, address indexed validator, ISketchVotes.Choice choice, uint256 stake);
     /// @param inForceFrom 0 unless the figure was confirmed
     /// @param burned wei of the loser's bond and of slashed stake
     event FigureResolved(uint256 indexed figure, Stage stage, uint64 inForceFrom, uint256 burned);
-    event Rewarded(uint256 indexed figure, address indexed validator, uint256 amount);
-    event Penalised(uint256 indexed figure, address indexed validator, uint256 amount);
     event BondReclaimed(uint256 indexed figure, address indexed poster, uint256 amount);
     event Withdrawn(address indexed account, uint256 amount);
     event DefaultInfluenceSet(uint16 influenceBps, uint64 from);
 
     /// @notice Which models there are.
     function models() external view returns (IModelRegistry);
+
+    /// @notice How models divide what they pay among influence, spans and citations.
+    function mixes() external view returns (IModelMixes);
 
     /// @notice Which contributors there are.
     function earners() external view returns (IEarnerRegistry);
@@ -243,19 +252,40 @@ interface IBondedFigures {
     /// @notice Influence share of models without a report in force at a time.
     function defaultInfluenceAt(uint64 time) external view returns (uint16);
 
-    /// @notice Share of positive nets with the model that influence pays, at a time. Never reverts.
+    /// @notice Share that the model's influence is paid by, at a time. Never reverts.
     /// @dev Of a time ahead, the answer may still change.
     function influenceAt(ModelId model, uint64 time) external view returns (uint16);
+
+    /// @notice Retrainings of the model's report in force at a time; 0 without one. Never reverts.
+    function retrainingsAt(ModelId model, uint64 time) external view returns (uint32);
+
+    /// @notice Windows after a figure in which only the model's owner may post the next.
+    function OWNER_WINDOWS() external view returns (uint64);
+
+    /// @notice Fewest retrainings of a report that is not the owner's.
+    function MIN_OTHERS_RETRAININGS() external view returns (uint32);
+
+    /// @notice From when accounts that do not own the model may post its report (seconds).
+    /// @dev `OWNER_WINDOWS` windows after the last figure came into force; if it was another's and is out, after the time
+    /// to reveal ended (and `ABANDON_DELAY`, if it was abandoned); 0 if it was the owner's and is out, or there is none.
+    /// While a figure is pending nobody may post.
+    function othersFrom(ModelId model) external view returns (uint64);
+
+    /// @notice Share of positive nets with the model that its credits pay, at a time: `influenceAt` as far as the mix of
+    /// that time pays by influence, the whole for spans and citations. Never reverts.
+    /// @dev floor((influence (10_000 - uses) + 10_000 uses) / 10_000), uses = spansBps + citationsBps.
+    function creditShareAt(ModelId model, uint64 time) external view returns (uint16);
 
     /// @notice A contributor's reputation at a time; 10_000 without a figure. Never reverts.
     function reputationAt(EarnerIndex earner, uint64 time) external view returns (uint16);
 
-    /// @notice floor(influence * reputation / 10_000) of a contributor with a model at a time. Never reverts.
+    /// @notice floor(creditShareAt * reputationAt / 10_000) of a contributor with a model at a time. Never reverts.
     function factorAt(ModelId model, EarnerIndex earner, uint64 time) external view returns (uint16);
 
-    /// @notice Posts a model's quality report with the bond. Token owner only.
-    /// @dev Reverts with `UnknownModel`, `NoContributors`, `NotModelOwner`, `InvalidFigure`, `BpsTooLarge`,
-    /// `FigurePending` or `WrongBond`.
+    /// @notice Posts a model's quality report with the bond. Anybody may; who does not own the model, from `othersFrom` on
+    /// and with enough retrainings.
+    /// @dev Reverts with `UnknownModel`, `NoContributors`, `OwnerFirst`, `TooFewRetrainings`, `InvalidFigure`,
+    /// `BpsTooLarge`, `FigurePending` or `WrongBond`.
     function postReport(ModelId model, Report calldata report) external payable returns (uint256 figure);
 
     /// @notice Posts a contributor's conduct with the bond. Anybody may.

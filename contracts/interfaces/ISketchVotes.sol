@@ -39,6 +39,8 @@ import {IValidatorRoll} from "./IValidatorRoll.sol";
 /// for having voted. Whoever has more than a third of the stake can prevent a decision, though only by voting
 /// or by being slashed for silence, and whoever has two thirds decides: that validators' stake is honest is the
 /// assumption here, and `minPanelStake` is what must be behind a vote at least.
+/// @dev Ballots, rewards and penalties are events of PanelVote, which refuses ballots with errors of its own; times that
+/// are not kept are refused with its `TooLate` and `TooEarly`.
 /// @dev Amounts are wei of native OPEN, times seconds.
 /// @dev Warning: request and answer become public when a record is challenged, and together must fit
 /// `MAX_ANSWER_BYTES`: an operator must not serve a call beyond that, because it could not answer for it.
@@ -132,32 +134,14 @@ interface ISketchVotes {
     error NotRecord(uint32 row);
     /// @dev Thrown when the witness does not hash to what the row says.
     error WrongWitness(uint32 row, bytes32 recordHash);
-    /// @dev Thrown when those who could vote have less than `minPanelStake`.
-    error PanelTooSmall(uint256 panelStake, uint256 minPanelStake);
     /// @dev Thrown for an action that the vote's stage does not have.
     error WrongStage(uint256 vote, Stage stage);
-    /// @dev Thrown when the time for an action ended.
-    error TooLate(uint256 vote, uint256 endedAt);
-    /// @dev Thrown when the time for an action has not begun.
-    error TooEarly(uint256 vote, uint256 beginsAt);
     /// @dev Thrown when anyone but the accused operator answers.
     error NotAccused(uint256 vote, address caller);
     /// @dev Thrown when request and answer together exceed `MAX_ANSWER_BYTES`.
     error AnswerTooLong(uint256 length);
     /// @dev Thrown unless request and answer hash to what the witness says.
     error WrongAnswer(uint256 vote);
-    /// @dev Thrown when whoever is not on the panel commits.
-    error NotOnPanel(uint256 vote, address caller);
-    /// @dev Thrown for an empty commitment.
-    error ZeroCommitment();
-    /// @dev Thrown when a validator commits twice.
-    error AlreadyCommitted(uint256 vote, address validator);
-    /// @dev Thrown when a validator reveals twice.
-    error AlreadyRevealed(uint256 vote, address validator);
-    /// @dev Thrown when choice and salt are not what was committed to.
-    error WrongReveal(uint256 vote, address validator);
-    /// @dev Thrown when Choice.None is revealed.
-    error NoChoice();
     /// @dev Thrown when there is no hold left of a vote.
     error NotHeld(uint256 vote);
     /// @dev Thrown when nothing is owed to the account.
@@ -187,8 +171,6 @@ interface ISketchVotes {
         uint64 commitEndsAt,
         uint64 revealEndsAt
     );
-    event Committed(uint256 indexed vote, address indexed validator, bytes32 commitment);
-    event Revealed(uint256 indexed vote, address indexed validator, Choice choice, uint256 stake);
     /// @param stage that the vote ended in
     event Resolved(
         uint256 indexed vote,
@@ -200,8 +182,6 @@ interface ISketchVotes {
     );
     /// @dev Emitted when a closed vote's hold is given back later than the vote was closed.
     event HoldReleased(uint256 indexed vote, BatchId indexed batch);
-    event Rewarded(uint256 indexed vote, address indexed validator, uint256 amount);
-    event Penalised(uint256 indexed vote, address indexed validator, uint256 amount);
     event Withdrawn(address indexed account, uint256 amount);
 
     /// @notice What a challenge must bring.

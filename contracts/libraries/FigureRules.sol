@@ -4,8 +4,8 @@ pragma solidity ^0.8.30;
 /// @title FigureRules
 /// @notice How far pay follows influence: by how well a model's influence was measured to be true, and by what a
 /// contributor's data did before. Basis points.
-/// @dev The same rules, with their reasons, are in attribution's `settle::Measured`, `settle::Conduct` and
-/// `settle::factor`; test/vectors/figures.json holds both to the same numbers.
+/// @dev The same rules, with their reasons, are in attribution's `settle::Measured`, `settle::Conduct`,
+/// `settle::credit_share` and `settle::factor`; test/vectors/figures.json holds both to the same numbers.
 library FigureRules {
     uint256 internal constant FULL_BPS = 10_000;
 
@@ -20,7 +20,7 @@ library FigureRules {
     uint256 private constant PRIOR_FILES = 20;
     uint256 private constant PRIOR_BATCHES = 4;
 
-    /// @notice Share of the positive net that influence pays: min(10_000, floor(lds^2 / max(ceiling, 2_500))).
+    /// @notice Share that influence is paid by: min(10_000, floor(lds^2 / max(ceiling, 2_500))).
     /// @dev lds / sqrt(ceiling) is the correlation of scores with true effects (Spearman 1904), and its square the part
     /// of the differences between contributors that scores explain.
     /// @param lds lower end of the 95% interval of the linear datamodelling score; more than 10_000 is read as that
@@ -46,9 +46,20 @@ library FigureRules {
         return uint16(bps < MIN_REPUTATION_BPS ? MIN_REPUTATION_BPS : bps);
     }
 
-    /// @notice floor(influence * reputation / 10_000): the factor on a contributor's positive net.
-    function factorBps(uint16 influence, uint16 reputation) internal pure returns (uint16) {
-        return uint16(uint256(influence) * reputation / FULL_BPS);
+    /// @notice Share of a positive net that credits pay: floor((influence (10_000 - uses) + 10_000 uses) / 10_000).
+    /// @dev A net is of credits of all kinds, and how far influence is true says nothing of the others: they follow from
+    /// the answer and the rows, and who recomputes a record sees it. So influence counts as far as the mix pays by it.
+    /// @param influence bps that influence is paid by
+    /// @param uses bps of the contributors' share that the mix gives for spans and citations; more than 10_000 is read
+    /// as that
+    function creditShareBps(uint16 influence, uint256 uses) internal pure returns (uint16) {
+        uses = _atMost(uses, FULL_BPS);
+        return uint16((uint256(influence) * (FULL_BPS - uses) + FULL_BPS * uses) / FULL_BPS);
+    }
+
+    /// @notice floor(share * reputation / 10_000): the factor on a contributor's positive net.
+    function factorBps(uint16 share, uint16 reputation) internal pure returns (uint16) {
+        return uint16(uint256(share) * reputation / FULL_BPS);
     }
 
     function _atMost(uint256 x, uint256 most) private pure returns (uint256) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
+
 import {MerkleLeaves} from "./MerkleLeaves.sol";
 
 /// @dev A contributor's leaf in a model's influence index. (acceptedRows, sumsHash, left, right) is the root of its
@@ -114,5 +116,62 @@ library IndexTree {
     /// @notice Whether row `a` is before row `b` in the order of leaves.
     function isBefore(IndexRow memory a, IndexRow memory b) internal pure returns (bool) {
         return a.datanet != b.datanet ? a.datanet < b.datanet : a.rowIndex < b.rowIndex;
+    }
+
+    /// @notice A contributor whose leaf is under an index's root.
+    /// @dev Reverts with `NotAContributor`.
+    function contributorUnder(bytes32 root, ContributorProof calldata proof)
+        internal
+        pure
+        returns (IndexContributor memory)
+    {
+        bytes32 leaf = leafOf(proof.contributor);
+        require(MerkleProof.verifyCalldata(proof.proof, root, leaf), NotAContributor());
+        return proof.contributor;
+    }
+
+    /// @notice A node under an index's root.
+    /// @dev Reverts with `NotAContributor` or `NotANode`.
+    /// @return node the last of the path
+    /// @return rank of its first leaf among its contributor's, if counts are right
+    function nodeUnder(bytes32 root, NodeProof calldata proof)
+        internal
+        pure
+        returns (IndexNode memory node, uint256 rank)
+    {
+        node = rootOf(contributorUnder(root, proof.contributor));
+
+        for (uint256 i = 0; i < proof.path.length; i++) {
+            // Below a leaf there are rows, which must not be read as nodes.
+            require(node.count > 1, NotANode(i));
+            bool isRight = proof.turns >> i & 1 == 1;
+            if (isRight) rank += leftCount(node.count);
+            bytes32 child = isRight ? node.right : node.left;
+
+            node = proof.path[i];
+            require(hashOf(node) == child, NotANode(i));
+        }
+    }
+
+    /// @notice A node under an index's root that has these two as its children.
+    /// @dev Reverts with `NotAContributor` or `NotANode`.
+    function parentUnder(bytes32 root, NodeProof calldata proof, IndexNode calldata left, IndexNode calldata right)
+        internal
+        pure
+        returns (IndexNode memory node)
+    {
+        (node,) = nodeUnder(root, proof);
+        // A leaf's "children" are not nodes: its row's hash could be read as one.
+        require(node.count > 1, NotANode(proof.path.length));
+        require(node.left == hashOf(left), NotANode(proof.path.length));
+        require(node.right == hashOf(right), NotANode(proof.path.length));
+    }
+
+    /// @notice The rank of a row's leaf among its contributor's, under an index's root.
+    /// @dev Reverts with `NotAContributor`, `NotANode` or `NotARow`.
+    function rowUnder(bytes32 root, RowProof calldata proof) internal pure returns (uint256 rank) {
+        IndexNode memory node;
+        (node, rank) = nodeUnder(root, proof.node);
+        require(node.count == 1 && node.left == hashOf(proof.row), NotARow());
     }
 }

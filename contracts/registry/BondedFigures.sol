@@ -10,6 +10,7 @@ import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol
 
 import {IBondedFigures} from "../interfaces/IBondedFigures.sol";
 import {IEarnerRegistry} from "../interfaces/IEarnerRegistry.sol";
+import {IModelMixes} from "../interfaces/IModelMixes.sol";
 import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
 import {ISketchVotes} from "../interfaces/ISketchVotes.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
@@ -31,12 +32,24 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
     /// @notice Seconds after the time to reveal, after which a vote that nobody could resolve may be abandoned.
     uint256 public constant ABANDON_DELAY = 7 days;
 
+    /// @inheritdoc IBondedFigures
+    uint64 public constant OWNER_WINDOWS = 2;
+
+    /// @inheritdoc IBondedFigures
+    uint32 public constant MIN_OTHERS_RETRAININGS = 16;
+
     uint16 private constant FULL_BPS = 10_000;
+
+    /// @dev Of what `_inForce` keeps.
+    uint256 private constant BPS_BITS = 16;
 
     address private constant BURN = 0x000000000000000000000000000000000000dEaD;
 
     /// @inheritdoc IBondedFigures
     IModelRegistry public immutable models;
+
+    /// @inheritdoc IBondedFigures
+    IModelMixes public immutable mixes;
 
     /// @inheritdoc IBondedFigures
     IEarnerRegistry public immutable earners;
@@ -78,14 +91,14 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
 
     mapping(uint256 figure => PanelVote.Panel) private _panels;
 
-    /// @dev Bps plus 1 by the time from which they are in force; 0 where nothing is.
+    /// @dev retrainings * 2^16 + bps + 1 by the time from which they are in force; 0 where nothing is.
     mapping(Kind kind => mapping(bytes32 subject => Checkpoints.Trace208)) private _inForce;
 
     Checkpoints.Trace208 private _defaults;
 
     constructor(
         address owner_,
-        IModelRegistry models_,
+        IModelMixes mixes_,
         IEarnerRegistry earners_,
         IValidatorRoll roll_,
         Parameters memory parameters
@@ -102,7 +115,8 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
             commit_ != 0 && reveal_ != 0 && uint256(commit_) + reveal_ < unbonding, PeriodOutOfRange(commit_, reveal_)
         );
 
-        (models, earners, roll, staking) = (models_, earners_, roll_, roll_.staking());
+        (models, mixes) = (mixes_.models(), mixes_);
+        (earners, roll, staking) = (earners_, roll_, roll_.staking());
         (bond, minPanelStake, penaltyWad) = (parameters.bond, parameters.minPanelStake, parameters.penaltyWad);
         (window, commitPeriod, revealPeriod) = (parameters.window, commit_, reveal_);
         _setDefaultInfluence(parameters.defaultInfluenceBps, 0);
@@ -137,11 +151,11 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
 
     /// @inheritdoc IBondedFigures
     function commitmentOf(uint256 figure, address validator, ISketchVotes.Choice choice, bytes32 salt)
-        public
+        external
         view
         returns (bytes32)
     {
-        return keccak256(abi.encode(block.chainid, address(this), figure, validator, choice, salt));
+        return PanelVote.commitmentOf(figure, validator, choice, salt);
     }
 
     /// @inheritdoc IBondedFigures
@@ -152,31 +166,55 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
     /// @inheritdoc IBondedFigures
     function influenceAt(ModelId model, uint64 time) public view returns (uint16) {
         uint208 found = _inForce[Kind.Influence][ModelId.unwrap(model)].upperLookupRecent(_key(time));
-        return found == 0 ? defaultInfluenceAt(time) : uint16(found - 1);
+        return found == 0 ? defaultInfluenceAt(time) : uint16(found) - 1;
+    }
+
+    /// @inheritdoc IBondedFigures
+    function retrainingsAt(ModelId model, uint64 time) public view returns (uint32) {
+        return uint32(_inForce[Kind.Influence][ModelId.unwrap(model)].upperLookupRecent(_key(time)) >> BPS_BITS);
+    }
+
+    /// @inheritdoc IBondedFigures
+    function othersFrom(ModelId model) public view returns (uint64) {
+        uint256 number = lastFigureOf[Kind.Influence][ModelId.unwrap(model)];
+        Figure storage last = _figures[number];
+        uint64 ownerPeriod = OWNER_WINDOWS * window;
+        if (last.stage == Stage.None) return 0;
+        if (last.stage == Stage.Accepted) return last.inForceFrom + ownerPeriod;
+
+        // What failed keeps only others out, or an owner could fail for ever.
+        if (last.poster == _ownerOf(model)) return 0;
+        uint64 endedAt = _panels[number].revealEndsAt;
+        return endedAt + ownerPeriod + (last.stage == Stage.Abandoned ? uint64(ABANDON_DELAY) : 0);
+    }
+
+    /// @inheritdoc IBondedFigures
+    function creditShareAt(ModelId model, uint64 time) public view returns (uint16) {
+        IModelMixes.Mix memory mix = mixes.mixAt(bytes31(ModelId.unwrap(model)), time);
+        return FigureRules.creditShareBps(influenceAt(model, time), uint256(mix.spansBps) + mix.citationsBps);
     }
 
     /// @inheritdoc IBondedFigures
     function reputationAt(EarnerIndex earner, uint64 time) public view returns (uint16) {
         uint208 found = _inForce[Kind.Reputation][_subjectOf(earner)].upperLookupRecent(_key(time));
-        return found == 0 ? FULL_BPS : uint16(found - 1);
+        return found == 0 ? FULL_BPS : uint16(found) - 1;
     }
 
     /// @inheritdoc IBondedFigures
     function factorAt(ModelId model, EarnerIndex earner, uint64 time) external view returns (uint16) {
-        return FigureRules.factorBps(influenceAt(model, time), reputationAt(earner, time));
+        return FigureRules.factorBps(creditShareAt(model, time), reputationAt(earner, time));
     }
 
     /// @inheritdoc IBondedFigures
     function postReport(ModelId model, Report calldata report) external payable returns (uint256 figure) {
         require(ModelId.unwrap(models.modelOf(model).base) != 0, NoContributors(model));
-        address owner_ = IERC721(address(models)).ownerOf(uint256(ModelId.unwrap(model)));
-        require(owner_ == msg.sender, NotModelOwner(model, msg.sender));
+        if (_ownerOf(model) != msg.sender) _checkOther(model, report.retrainings);
         require(report.ldsLow <= report.lds && report.lds <= report.ldsHigh, InvalidFigure());
         require(report.ldsHigh <= FULL_BPS, BpsTooLarge(report.ldsHigh));
         require(report.ceiling <= FULL_BPS, BpsTooLarge(report.ceiling));
 
         uint16 bps = FigureRules.influenceBps(report.ldsLow, report.ceiling);
-        figure = _post(Kind.Influence, ModelId.unwrap(model), report.hash, bps);
+        figure = _post(Kind.Influence, ModelId.unwrap(model), report.hash, bps, report.retrainings);
 
         emit ReportPosted(figure, model, msg.sender, report, bps, _figures[figure].inForceFrom);
     }
@@ -193,7 +231,7 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
         uint16 bps = FigureRules.reputationBps(
             conduct.accepted, conduct.refused, conduct.earningBatches, conduct.harmfulBatches, conduct.penalties
         );
-        figure = _post(Kind.Reputation, _subjectOf(earner), evidence, bps);
+        figure = _post(Kind.Reputation, _subjectOf(earner), evidence, bps, 0);
 
         emit ConductPosted(figure, earner, msg.sender, conduct, evidence, bps, _figures[figure].inForceFrom);
     }
@@ -211,29 +249,24 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
         trace.push(key, trace.upperLookupRecent(key - 1));
         (entry.stage, entry.inForceFrom, entry.challenger) = (Stage.Voting, 0, msg.sender);
         PanelVote.Panel storage panel = _panels[figure];
-        (address[] memory members, uint256[] memory stakes) =
-            panel.fix(roll, [entry.poster, msg.sender], minPanelStake, commitPeriod, revealPeriod);
+        (address[] memory members, uint256[] memory stakes) = panel.fix(roll, [entry.poster, msg.sender], minPanelStake);
+        (uint64 commitEndsAt, uint64 revealEndsAt) = panel.begin(commitPeriod, revealPeriod);
 
-        emit FigureChallenged(figure, msg.sender, panel.commitEndsAt, panel.revealEndsAt, members, stakes);
+        emit FigureChallenged(figure, msg.sender, commitEndsAt, revealEndsAt, members, stakes);
     }
 
     /// @inheritdoc IBondedFigures
     function commit(uint256 figure, bytes32 commitment) external {
         _at(figure, Stage.Voting);
 
-        _panels[figure].commit(msg.sender, commitment);
-
-        emit Committed(figure, msg.sender, commitment);
+        _panels[figure].commit(figure, commitment);
     }
 
     /// @inheritdoc IBondedFigures
     function reveal(uint256 figure, ISketchVotes.Choice choice, bytes32 salt) external {
         _at(figure, Stage.Voting);
 
-        bytes32 commitment = commitmentOf(figure, msg.sender, choice, salt);
-        uint128 stake = _panels[figure].reveal(msg.sender, choice, commitment);
-
-        emit Revealed(figure, msg.sender, choice, stake);
+        _panels[figure].reveal(figure, choice, salt);
     }
 
     /// @inheritdoc IBondedFigures
@@ -252,11 +285,11 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
             // Halves are rounded down, so what is burned is at least half.
             uint256 reward = bond / 4;
             owed[winner] += bond + reward;
-            burned = bond - reward - _reward(figure, panel, outcome, bond / 2 - reward);
+            burned = bond - reward - panel.reward(figure, outcome, bond / 2 - reward, owed);
             entry.stage = holds ? Stage.Accepted : Stage.Struck;
             if (holds) _putInForce(entry);
         }
-        burned += _penalise(figure, panel, outcome);
+        burned += panel.penalise(figure, outcome, staking, penaltyWad);
 
         emit FigureResolved(figure, entry.stage, entry.inForceFrom, burned);
 
@@ -314,7 +347,18 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
         emit DefaultInfluenceSet(influenceBps, from);
     }
 
-    function _post(Kind kind, bytes32 subject, bytes32 hash, uint16 bps) private returns (uint256 figure) {
+    /// @dev What an account that does not own the model has to keep to.
+    function _checkOther(ModelId model, uint32 retrainings) private view {
+        uint64 from = othersFrom(model);
+        require(block.timestamp >= from, OwnerFirst(model, from));
+        uint256 least = Math.max(MIN_OTHERS_RETRAININGS, retrainingsAt(model, uint64(block.timestamp)));
+        require(retrainings >= least, TooFewRetrainings(retrainings, least));
+    }
+
+    function _post(Kind kind, bytes32 subject, bytes32 hash, uint16 bps, uint32 retrainings)
+        private
+        returns (uint256 figure)
+    {
         require(hash != 0, InvalidFigure());
         require(msg.value == bond, WrongBond(msg.value, bond));
         Figure storage last = _figures[lastFigureOf[kind][subject]];
@@ -331,12 +375,13 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
             poster: msg.sender,
             inForceFrom: inForceFrom,
             challenger: address(0),
+            retrainings: retrainings,
             bps: bps,
             kind: kind,
             stage: Stage.Accepted,
             bondHeld: true
         });
-        _inForce[kind][subject].push(uint48(inForceFrom), uint208(bps) + 1);
+        _inForce[kind][subject].push(uint48(inForceFrom), _kept(_figures[figure]));
     }
 
     /// @dev From the next second on, so that what was said of this one stays, and not before its window ends.
@@ -346,7 +391,7 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
         uint64 inForceFrom = uint64(Math.max(block.timestamp + 1, windowEndsAt));
 
         entry.inForceFrom = inForceFrom;
-        trace.push(uint48(inForceFrom), uint208(entry.bps) + 1);
+        trace.push(uint48(inForceFrom), _kept(entry));
     }
 
     /// @dev Both sides get their bond.
@@ -356,45 +401,19 @@ contract BondedFigures is IBondedFigures, Ownable2Step, ReentrancyGuardTransient
         owed[entry.challenger] += bond;
     }
 
-    /// @dev Shares an amount among who voted for the outcome, by stake; floors.
-    function _reward(uint256 figure, PanelVote.Panel storage panel, PanelVote.Outcome outcome, uint256 amount)
-        private
-        returns (uint256 rewarded)
-    {
-        uint256 stake = panel.stakeFor(outcome);
-        address[] memory members = panel.members;
-        for (uint256 i; i < members.length; ++i) {
-            if (!panel.votedFor(members[i], outcome)) continue;
-
-            uint256 part = amount * panel.ballots[members[i]].stake / stake;
-            owed[members[i]] += part;
-            rewarded += part;
-            emit Rewarded(figure, members[i], part);
-        }
-    }
-
-    /// @dev Whether this contract is a slasher is asked beforehand: a slash that may fail could be made to fail by
-    /// whoever owes it, with too little gas.
-    function _penalise(uint256 figure, PanelVote.Panel storage panel, PanelVote.Outcome outcome)
-        private
-        returns (uint256 slashed)
-    {
-        if (!staking.isSlasher(address(this))) return 0;
-        address[] memory members = panel.members;
-
-        for (uint256 i; i < members.length; ++i) {
-            if (!panel.owesPenalty(members[i], outcome)) continue;
-
-            uint256 amount = staking.slash(members[i], penaltyWad);
-            slashed += amount;
-            emit Penalised(figure, members[i], amount);
-        }
-    }
-
     /// @dev A figure that is at the stage.
     function _at(uint256 figure, Stage stage) private view returns (Figure storage entry) {
         entry = _figures[figure];
         require(entry.stage == stage, WrongStage(figure, entry.stage));
+    }
+
+    /// @dev What of a figure is in `_inForce`.
+    function _kept(Figure storage entry) private view returns (uint208) {
+        return (uint208(entry.retrainings) << uint208(BPS_BITS)) + entry.bps + 1;
+    }
+
+    function _ownerOf(ModelId model) private view returns (address) {
+        return IERC721(address(models)).ownerOf(uint256(ModelId.unwrap(model)));
     }
 
     function _subjectOf(EarnerIndex earner) private pure returns (bytes32) {

@@ -3,7 +3,6 @@ pragma solidity 0.8.30;
 
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {IDisputes, Rule} from "../interfaces/IDisputes.sol";
 import {ISettlement} from "../interfaces/ISettlement.sol";
@@ -12,13 +11,28 @@ import {IStaking} from "../interfaces/IStaking.sol";
 import {IValidatorRoll} from "../interfaces/IValidatorRoll.sol";
 import {CellOpening, CellOpenings} from "../libraries/CellOpenings.sol";
 import {LedgerRow} from "../libraries/LedgerRow.sol";
+import {PanelVote} from "../libraries/PanelVote.sol";
 import {RecordWitness} from "../libraries/RecordWitness.sol";
 import {BatchId} from "../types/Ids.sol";
 
 /// @title SketchVotes
 /// @notice One open vote per challenged record, each with its own panel and bond.
 contract SketchVotes is ISketchVotes, ReentrancyGuardTransient {
-    using SafeCast for uint256;
+    using PanelVote for PanelVote.Panel;
+
+    /// @dev What `Vote` tells, as it is kept.
+    /// @param answerEndsAt end of the time to answer, from which on its silence can be struck
+    struct Case {
+        BatchId batch;
+        address operator;
+        uint64 answerEndsAt;
+        Stage stage;
+        bool held;
+        address challenger;
+        uint32 row;
+        bytes32 answerHash;
+        PanelVote.Panel panel;
+    }
 
     /// @notice Most bytes of request and answer together.
     /// @dev Ethereum's nodes pass no transaction on that is larger than 128 KiB; the rest is for all that is around it.
@@ -77,11 +91,7 @@ contract SketchVotes is ISketchVotes, ReentrancyGuardTransient {
     /// @inheritdoc ISketchVotes
     mapping(address account => uint256 amount) public owed;
 
-    mapping(uint256 vote => Vote) private _votes;
-
-    mapping(uint256 vote => address[]) private _panels;
-
-    mapping(uint256 vote => mapping(address validator => Ballot)) private _ballots;
+    mapping(uint256 vote => Case) private _cases;
 
     constructor(IDisputes disputes_, IValidatorRoll roll_, Parameters memory parameters) {
         disputes = disputes_;
@@ -112,22 +122,40 @@ contract SketchVotes is ISketchVotes, ReentrancyGuardTransient {
 
     /// @inheritdoc ISketchVotes
     function voteOf(uint256 vote) external view returns (Vote memory) {
-        return _votes[vote];
+        Case storage entry = _cases[vote];
+        PanelVote.Panel storage panel = entry.panel;
+        return Vote({
+            batch: entry.batch,
+            operator: entry.operator,
+            endsAt: panel.commitEndsAt == 0 ? entry.answerEndsAt : panel.commitEndsAt,
+            stage: entry.stage,
+            held: entry.held,
+            challenger: entry.challenger,
+            row: entry.row,
+            panelStake: panel.stake,
+            revealedStake: panel.revealedStake,
+            falseStake: panel.falseStake,
+            answerHash: entry.answerHash
+        });
     }
 
     /// @inheritdoc ISketchVotes
     function panelOf(uint256 vote) external view returns (address[] memory) {
-        return _panels[vote];
+        return _cases[vote].panel.members;
     }
 
     /// @inheritdoc ISketchVotes
     function ballotOf(uint256 vote, address validator) external view returns (Ballot memory) {
-        return _ballots[vote][validator];
+        return _cases[vote].panel.ballots[validator];
     }
 
     /// @inheritdoc ISketchVotes
-    function commitmentOf(uint256 vote, address validator, Choice choice, bytes32 salt) public view returns (bytes32) {
-        return keccak256(abi.encode(block.chainid, address(this), vote, validator, choice, salt));
+    function commitmentOf(uint256 vote, address validator, Choice choice, bytes32 salt)
+        external
+        view
+        returns (bytes32)
+    {
+        return PanelVote.commitmentOf(vote, validator, choice, salt);
     }
 
     /// @inheritdoc ISketchVotes
@@ -147,10 +175,10 @@ contract SketchVotes is ISketchVotes, ReentrancyGuardTransient {
         vote = ++voteCount;
         ++openVotes;
         openVoteOn[batch][row] = vote;
-        Vote storage entry = _votes[vote];
+        Case storage entry = _cases[vote];
         entry.batch = batch;
         entry.operator = posted.operator;
-        entry.endsAt = uint64(block.timestamp) + answerPeriod;
+        entry.answerEndsAt = uint64(block.timestamp) + answerPeriod;
         entry.stage = Stage.Answering;
         entry.held = true;
         entry.challenger = msg.sender;
@@ -158,34 +186,45 @@ contract SketchVotes is ISketchVotes, ReentrancyGuardTransient {
         entry.answerHash = _answerHashIn(witness);
 
         emit Challenged(
-            vote, batch, posted.operator, msg.sender, row, record.tokensIn, record.tokensOut, witness, entry.endsAt
+            vote,
+            batch,
+            posted.operator,
+            msg.sender,
+            row,
+            record.tokensIn,
+            record.tokensOut,
+            witness,
+            entry.answerEndsAt
         );
-        _fixPanel(vote, entry);
+        // Neither side is judge in its own case.
+        (address[] memory members, uint256[] memory stakes) =
+            entry.panel.fix(roll, [entry.operator, msg.sender], minPanelStake);
+        emit PanelFixed(vote, members, stakes);
 
         disputes.hold(batch);
     }
 
     /// @inheritdoc ISketchVotes
     function answer(uint256 vote, bytes calldata request, bytes calldata text) external {
-        Vote storage entry = _at(vote, Stage.Answering);
+        Case storage entry = _at(vote, Stage.Answering);
 
         require(msg.sender == entry.operator, NotAccused(vote, msg.sender));
-        require(block.timestamp < entry.endsAt, TooLate(vote, entry.endsAt));
+        require(block.timestamp < entry.answerEndsAt, PanelVote.TooLate(entry.answerEndsAt));
         _checkPosted(entry.batch);
         require(request.length + text.length <= MAX_ANSWER_BYTES, AnswerTooLong(request.length + text.length));
         require(keccak256(abi.encode(keccak256(request), keccak256(text))) == entry.answerHash, WrongAnswer(vote));
 
         entry.stage = Stage.Voting;
-        entry.endsAt = uint64(block.timestamp) + commitPeriod;
+        (uint64 commitEndsAt, uint64 revealEndsAt) = entry.panel.begin(commitPeriod, revealPeriod);
 
-        emit Answered(vote, entry.batch, request, text, entry.endsAt, entry.endsAt + revealPeriod);
+        emit Answered(vote, entry.batch, request, text, commitEndsAt, revealEndsAt);
     }
 
     /// @inheritdoc ISketchVotes
     function strikeSilent(uint256 vote) external nonReentrant {
-        Vote storage entry = _at(vote, Stage.Answering);
+        Case storage entry = _at(vote, Stage.Answering);
 
-        require(block.timestamp >= entry.endsAt, TooEarly(vote, entry.endsAt));
+        require(block.timestamp >= entry.answerEndsAt, PanelVote.TooEarly(entry.answerEndsAt));
         _checkPosted(entry.batch);
 
         _close(vote, entry, Stage.Struck);
@@ -197,70 +236,48 @@ contract SketchVotes is ISketchVotes, ReentrancyGuardTransient {
 
     /// @inheritdoc ISketchVotes
     function commit(uint256 vote, bytes32 commitment) external {
-        Vote storage entry = _at(vote, Stage.Voting);
-        Ballot storage ballot = _ballots[vote][msg.sender];
-
-        require(ballot.stake != 0, NotOnPanel(vote, msg.sender));
-        require(block.timestamp < entry.endsAt, TooLate(vote, entry.endsAt));
-        require(commitment != 0, ZeroCommitment());
-        require(ballot.commitment == 0, AlreadyCommitted(vote, msg.sender));
+        Case storage entry = _at(vote, Stage.Voting);
         _checkPosted(entry.batch);
 
-        ballot.commitment = commitment;
-
-        emit Committed(vote, msg.sender, commitment);
+        entry.panel.commit(vote, commitment);
     }
 
     /// @inheritdoc ISketchVotes
     function reveal(uint256 vote, Choice choice, bytes32 salt) external {
-        Vote storage entry = _at(vote, Stage.Voting);
-        Ballot storage ballot = _ballots[vote][msg.sender];
-        uint256 endsAt = _revealEndsAt(entry);
-
-        require(block.timestamp >= entry.endsAt, TooEarly(vote, entry.endsAt));
-        require(block.timestamp < endsAt, TooLate(vote, endsAt));
-        require(choice != Choice.None, NoChoice());
-        require(ballot.choice == Choice.None, AlreadyRevealed(vote, msg.sender));
-        require(ballot.commitment == commitmentOf(vote, msg.sender, choice, salt), WrongReveal(vote, msg.sender));
-
-        ballot.choice = choice;
-        entry.revealedStake += ballot.stake;
-        if (choice == Choice.False) entry.falseStake += ballot.stake;
-
-        emit Revealed(vote, msg.sender, choice, ballot.stake);
+        _at(vote, Stage.Voting).panel.reveal(vote, choice, salt);
     }
 
     /// @inheritdoc ISketchVotes
     function resolve(uint256 vote) external nonReentrant {
-        Vote storage entry = _votes[vote];
+        Case storage entry = _cases[vote];
         bool isPosted = _isPosted(entry.batch);
 
         require(
             entry.stage == Stage.Voting || (entry.stage == Stage.Answering && !isPosted), WrongStage(vote, entry.stage)
         );
         // Nobody has voted on a challenge without an answer, so there is nothing to wait for.
-        if (entry.stage == Stage.Voting) {
-            require(block.timestamp >= _revealEndsAt(entry), TooEarly(vote, _revealEndsAt(entry)));
-        }
+        PanelVote.Outcome outcome = PanelVote.Outcome.Void;
+        if (entry.stage == Stage.Voting) outcome = entry.panel.outcome();
+        if (!isPosted) outcome = PanelVote.Outcome.Void;
 
-        Stage outcome = isPosted ? _outcomeOf(entry) : Stage.Void;
-        _close(vote, entry, outcome);
+        _close(vote, entry, _stageOf(outcome));
         uint256 burned = 0;
-        if (outcome == Stage.Upheld) burned = bond - _reward(vote, entry);
+        if (outcome == PanelVote.Outcome.Holds) burned = bond - entry.panel.reward(vote, outcome, bond / 2, owed);
         else owed[entry.challenger] += bond;
 
         _release(entry);
-        if (outcome == Stage.Struck) disputes.strike(entry.batch, Rule.Sketch, entry.challenger);
-        burned += _penalise(vote, outcome);
+        if (outcome == PanelVote.Outcome.False) disputes.strike(entry.batch, Rule.Sketch, entry.challenger);
+        burned += entry.panel.penalise(vote, outcome, staking, penaltyWad);
         if (burned != 0) Address.sendValue(payable(BURN), burned);
     }
 
     /// @inheritdoc ISketchVotes
     function abandon(uint256 vote) external nonReentrant {
-        Vote storage entry = _votes[vote];
+        Case storage entry = _cases[vote];
         require(entry.stage == Stage.Answering || entry.stage == Stage.Voting, WrongStage(vote, entry.stage));
-        uint256 beginsAt = ABANDON_DELAY + (entry.stage == Stage.Voting ? _revealEndsAt(entry) : entry.endsAt);
-        require(block.timestamp >= beginsAt, TooEarly(vote, beginsAt));
+        uint256 stuckSince = entry.stage == Stage.Voting ? entry.panel.revealEndsAt : entry.answerEndsAt;
+        uint256 beginsAt = stuckSince + ABANDON_DELAY;
+        require(block.timestamp >= beginsAt, PanelVote.TooEarly(beginsAt));
 
         _close(vote, entry, Stage.Abandoned);
         owed[entry.challenger] += bond;
@@ -273,7 +290,7 @@ contract SketchVotes is ISketchVotes, ReentrancyGuardTransient {
 
     /// @inheritdoc ISketchVotes
     function releaseHold(uint256 vote) external nonReentrant {
-        Vote storage entry = _at(vote, Stage.Abandoned);
+        Case storage entry = _at(vote, Stage.Abandoned);
         require(entry.held, NotHeld(vote));
 
         emit HoldReleased(vote, entry.batch);
@@ -316,8 +333,8 @@ contract SketchVotes is ISketchVotes, ReentrancyGuardTransient {
     }
 
     /// @dev A vote that is at the stage.
-    function _at(uint256 vote, Stage stage) private view returns (Vote storage entry) {
-        entry = _votes[vote];
+    function _at(uint256 vote, Stage stage) private view returns (Case storage entry) {
+        entry = _cases[vote];
         require(entry.stage == stage, WrongStage(vote, entry.stage));
     }
 
@@ -348,90 +365,25 @@ contract SketchVotes is ISketchVotes, ReentrancyGuardTransient {
         return keccak256(abi.encode(decoded.voucher.call.promptHash, decoded.outputHash));
     }
 
-    function _revealEndsAt(Vote storage entry) private view returns (uint256) {
-        return uint256(entry.endsAt) + revealPeriod;
-    }
-
-    /// @dev Neither side is judge in its own case.
-    function _fixPanel(uint256 vote, Vote storage entry) private {
-        (address[] memory panel, uint256[] memory stakes) = roll.panelWithout(entry.operator, entry.challenger);
-
-        uint256 panelStake = 0;
-        for (uint256 i; i < panel.length; ++i) {
-            panelStake += stakes[i];
-            _ballots[vote][panel[i]].stake = stakes[i].toUint128();
-        }
-        require(panelStake >= minPanelStake, PanelTooSmall(panelStake, minPanelStake));
-
-        _panels[vote] = panel;
-        entry.panelStake = panelStake.toUint128();
-
-        emit PanelFixed(vote, panel, stakes);
-    }
-
     /* OUTCOMES */
 
-    /// @dev The rule of decision, for a batch that stands.
-    function _outcomeOf(Vote storage entry) private view returns (Stage) {
-        uint256 revealed = entry.revealedStake;
-        uint256 isFalse = entry.falseStake;
-
-        if (3 * revealed < 2 * uint256(entry.panelStake)) return Stage.Undecided;
-        if (3 * isFalse > 2 * revealed) return Stage.Struck;
-        if (3 * (revealed - isFalse) > 2 * revealed) return Stage.Upheld;
-        return Stage.Undecided;
+    function _stageOf(PanelVote.Outcome outcome) private pure returns (Stage) {
+        if (outcome == PanelVote.Outcome.Holds) return Stage.Upheld;
+        if (outcome == PanelVote.Outcome.False) return Stage.Struck;
+        return outcome == PanelVote.Outcome.Void ? Stage.Void : Stage.Undecided;
     }
 
-    function _close(uint256 vote, Vote storage entry, Stage outcome) private {
+    function _close(uint256 vote, Case storage entry, Stage outcome) private {
         entry.stage = outcome;
         --openVotes;
         delete openVoteOn[entry.batch][entry.row];
 
-        emit Resolved(vote, entry.batch, outcome, entry.panelStake, entry.revealedStake, entry.falseStake);
+        PanelVote.Panel storage panel = entry.panel;
+        emit Resolved(vote, entry.batch, outcome, panel.stake, panel.revealedStake, panel.falseStake);
     }
 
-    function _release(Vote storage entry) private {
+    function _release(Case storage entry) private {
         entry.held = false;
         disputes.release(entry.batch);
-    }
-
-    /// @dev Credits half of the bond to who voted that the record holds; floors, so the sum is never above that half.
-    function _reward(uint256 vote, Vote storage entry) private returns (uint256 rewarded) {
-        address[] memory panel = _panels[vote];
-        uint256 holdsStake = entry.revealedStake - entry.falseStake;
-
-        for (uint256 i; i < panel.length; ++i) {
-            Ballot storage ballot = _ballots[vote][panel[i]];
-            if (ballot.choice != Choice.Holds) continue;
-
-            uint256 amount = bond / 2 * ballot.stake / holdsStake;
-            owed[panel[i]] += amount;
-            rewarded += amount;
-            emit Rewarded(vote, panel[i], amount);
-        }
-    }
-
-    /// @dev Whether this contract is a slasher is asked beforehand: a slash that may fail could be made to fail by
-    /// whoever owes it, with too little gas.
-    function _penalise(uint256 vote, Stage outcome) private returns (uint256 slashed) {
-        if (!staking.isSlasher(address(this))) return 0;
-        address[] memory panel = _panels[vote];
-
-        for (uint256 i; i < panel.length; ++i) {
-            if (!_owesPenalty(_ballots[vote][panel[i]], outcome)) continue;
-
-            uint256 amount = staking.slash(panel[i], penaltyWad);
-            slashed += amount;
-            emit Penalised(vote, panel[i], amount);
-        }
-    }
-
-    function _owesPenalty(Ballot storage ballot, Stage outcome) private view returns (bool) {
-        Choice choice = ballot.choice;
-
-        if (choice == Choice.None) return outcome != Stage.Void || ballot.commitment != 0;
-        if (outcome == Stage.Struck) return choice == Choice.Holds;
-        if (outcome == Stage.Upheld) return choice == Choice.False;
-        return false;
     }
 }

@@ -1,15 +1,15 @@
 //! How far a stage has gone along the chain, kept in the store.
+//!
+//! A stage reads blocks that the indexer has taken and does things once, so blocks that a
+//! reorganisation may still change are read again, and what was done for a block that is gone stays
+//! done. The indexer, whose tables must say what the chain says now, undoes such blocks instead.
 
 use crate::{
     Result,
+    chain::{RANGE_BLOCKS, REORG_BLOCKS},
     registry::Registry,
     store::{Store, Table, WriteBatch, get_row},
 };
-
-/// Blocks that are read again, because a reorganisation may have changed what they hold.
-const OVERLAP: u64 = 64;
-/// Most blocks in one request.
-const RANGE_BLOCKS: u64 = 1_000;
 
 /// A stage's block, by its key in [`Table::Meta`].
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,7 @@ impl Checkpoint {
             return Ok(None);
         }
         // The head may be behind after a reorganisation.
-        let from = done.min(head).saturating_sub(OVERLAP).max(start);
+        let from = done.min(head).saturating_sub(REORG_BLOCKS).max(start);
         Ok(Some(Blocks { done, from, to: head.min(from + RANGE_BLOCKS) }))
     }
 
@@ -63,7 +63,7 @@ impl Checkpoint {
         from: u64,
         first_open: Option<u64>,
     ) -> Result<()> {
-        let settled = registry.head().number.saturating_sub(OVERLAP);
+        let settled = registry.head().number.saturating_sub(REORG_BLOCKS);
         let next = first_open.map_or(settled, |open| open.min(settled));
         if next <= from {
             return Ok(());

@@ -9,6 +9,7 @@ pub mod datanet;
 pub mod error;
 pub mod explain;
 pub mod factory;
+pub mod figures;
 pub mod graph;
 pub mod metrics;
 pub mod node;

@@ -8,7 +8,7 @@ use std::{
 
 use alloy::primitives::{Address, B256, keccak256};
 pub use attribution::settle::{EarnerIndex, Mix};
-use attribution::settle::{FULL_BPS, Factors, ModelId, ModelKey};
+use attribution::settle::{FULL_BPS, Factors, ModelId, ModelKey, credit_share};
 use borsh::{BorshDeserialize, BorshSerialize};
 use tokio::sync::watch;
 
@@ -180,14 +180,28 @@ impl Registry {
         Ok(Some((figure, self.figure(figure)?)))
     }
 
+    /// A figure by its number.
+    pub fn figure_by_number(&self, figure: u64) -> Result<Option<FigureView>> {
+        get_row(&*self.store, Table::Figures, &figure.to_be_bytes())
+    }
+
+    /// Votes on figures that there ever were, with the figures' numbers, ascending.
+    pub fn figure_votes(&self) -> Result<Vec<(u64, FigureVoteView)>> {
+        let numbered = |(key, vote): (Vec<u8>, FigureVoteView)| {
+            let damaged = |_| Error::Store("table figure_votes: damaged key".into());
+            Ok((u64::from_be_bytes(key.try_into().map_err(damaged)?), vote))
+        };
+        rows(&*self.store, Table::FigureVotes, &[])?.into_iter().map(numbered).collect()
+    }
+
     /// A figure that a table names.
     fn figure(&self, figure: u64) -> Result<FigureView> {
         let view = get_row(&*self.store, Table::Figures, &figure.to_be_bytes())?;
         view.ok_or_else(|| Error::Store(format!("figure {figure} is not indexed")))
     }
 
-    /// Share of positive nets with the model that influence pays at `time` (seconds), bps. The whole
-    /// where no contract says how much.
+    /// Share that the model's influence is paid by at `time` (seconds), bps. The whole where no contract
+    /// says how much.
     pub fn influence_at(&self, model: B256, time: u64) -> Result<u16> {
         if let Some((_, figure)) = self.figure_at(FigureKind::Influence, model, time)? {
             return Ok(figure.bps);
@@ -195,6 +209,12 @@ impl Registry {
         let shares: Vec<(Vec<u8>, u16)> = rows(&*self.store, Table::DefaultInfluence, &[])?;
         let before = |(key, _): &&(Vec<u8>, u16)| key.as_slice() <= &time.to_be_bytes()[..];
         Ok(shares.iter().rfind(before).map_or(FULL_BPS, |&(_, bps)| bps))
+    }
+
+    /// Share of positive nets with the model that credits pay at `time` (seconds), bps: its influence
+    /// as far as the mix of that time pays by it.
+    pub fn credit_share_at(&self, model: B256, time: u64) -> Result<u16> {
+        Ok(credit_share(self.influence_at(model, time)?, self.mix_at(model, time)?))
     }
 
     /// A contributor's reputation at `time` (seconds), bps.
@@ -211,8 +231,8 @@ impl Registry {
     ) -> Result<Factors> {
         let mut factors = Factors::default();
         for model in models {
-            let influence = self.influence_at(model.0.into(), time)?;
-            factors.influence.insert(ModelKey::from(model), influence);
+            let share = self.credit_share_at(model.0.into(), time)?;
+            factors.shares.insert(ModelKey::from(model), share);
         }
         let mut last = BTreeMap::new();
         let prefix = [FigureKind::Reputation as u8];

@@ -71,6 +71,7 @@ contract DeployTest is Base {
         BondedFigures figures = deployed.figures;
 
         assertEq(address(figures.models()), address(deployed.models));
+        assertEq(address(figures.mixes()), address(deployed.mixes));
         assertEq(address(figures.earners()), address(deployed.earners));
         assertEq(address(figures.roll()), address(deployed.roll));
         assertEq(figures.owner(), owner);

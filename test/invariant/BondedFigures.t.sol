@@ -35,6 +35,7 @@ contract BondedFiguresInvariant is BondedFiguresBase {
         for (uint256 i; i < handler.noted(); ++i) {
             assertEq(figures.influenceAt(model, handler.times(i)), handler.influences(i));
             assertEq(figures.reputationAt(earner, handler.times(i)), handler.reputations(i));
+            assertEq(figures.factorAt(model, earner, handler.times(i)), handler.factors(i));
         }
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IBondedFigures} from "../../contracts/interfaces/IBondedFigures.sol";
+import {IModelMixes} from "../../contracts/interfaces/IModelMixes.sol";
 import {ISketchVotes} from "../../contracts/interfaces/ISketchVotes.sol";
 import {BondedFigures} from "../../contracts/registry/BondedFigures.sol";
 import {EarnerIndex, ModelId} from "../../contracts/types/Ids.sol";
@@ -20,6 +21,7 @@ contract BondedFiguresHandler is Test {
     uint64[] public times;
     uint16[] public influences;
     uint16[] public reputations;
+    uint16[] public factors;
 
     constructor(
         BondedFigures figures_,
@@ -50,6 +52,23 @@ contract BondedFiguresHandler is Test {
         times.push(uint64(block.timestamp));
         influences.push(figures.influenceAt(_model, uint64(block.timestamp)));
         reputations.push(figures.reputationAt(_earner, uint64(block.timestamp)));
+        factors.push(figures.factorAt(_model, _earner, uint64(block.timestamp)));
+    }
+
+    function setMix(uint16 spans) external {
+        IModelMixes mixes = figures.mixes();
+        vm.prank(_modelOwner);
+        mixes.setMix(_model, IModelMixes.Mix({spansBps: spans % 10_001, citationsBps: 0}));
+    }
+
+    function postReportAsAnother(uint8 party, uint16 low, uint16 ceiling) external {
+        (low, ceiling) = (low % 10_001, ceiling % 10_001);
+        if (_isPending(IBondedFigures.Kind.Influence, ModelId.unwrap(_model))) return;
+        if (block.timestamp < figures.othersFrom(_model)) vm.warp(figures.othersFrom(_model));
+        address poster = _party(party);
+        uint256 bond = figures.bond();
+        vm.prank(poster);
+        figures.postReport{value: bond}(_model, IBondedFigures.Report("file", low, low, 10_000, ceiling, 16));
     }
 
     function postReport(uint16 low, uint16 ceiling) external {

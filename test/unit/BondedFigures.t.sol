@@ -108,9 +108,6 @@ contract BondedFiguresTest is BondedFiguresBase {
     function test_postReport_reverts() public {
         IBondedFigures.Report memory report = _report();
 
-        vm.expectRevert(abi.encodeWithSelector(IBondedFigures.NotModelOwner.selector, model, address(this)));
-        figures.postReport{value: BOND}(model, report);
-
         vm.startPrank(modelOwner);
         ModelId unknown = ModelId.wrap("unknown");
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.UnknownModel.selector, unknown));
@@ -485,6 +482,6 @@ contract BondedFiguresTest is BondedFiguresBase {
 
     function _refused(IBondedFigures.Parameters memory parameters, bytes memory error) private {
         vm.expectRevert(error);
-        new BondedFigures(owner, models, earners, roll, parameters);
+        new BondedFigures(owner, mixes, earners, roll, parameters);
     }
 }

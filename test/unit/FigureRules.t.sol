@@ -37,12 +37,23 @@ contract FigureRulesTest is Test {
         }
     }
 
+    function test_creditShareBps_isTheVectors() public view {
+        uint256[] memory influence = _column(".shares.influence");
+        uint256[] memory spans = _column(".shares.spans");
+        uint256[] memory citations = _column(".shares.citations");
+        uint256[] memory share = _column(".shares.share");
+        for (uint256 i; i < share.length; ++i) {
+            uint256 uses = spans[i] + citations[i];
+            assertEq(FigureRules.creditShareBps(uint16(influence[i]), uses), share[i], vm.toString(i));
+        }
+    }
+
     function test_factorBps_isTheVectors() public view {
-        uint256[] memory influence = _column(".factors.influence");
+        uint256[] memory share = _column(".factors.share");
         uint256[] memory reputation = _column(".factors.reputation");
         uint256[] memory factor = _column(".factors.factor");
         for (uint256 i; i < factor.length; ++i) {
-            assertEq(FigureRules.factorBps(uint16(influence[i]), uint16(reputation[i])), factor[i], vm.toString(i));
+            assertEq(FigureRules.factorBps(uint16(share[i]), uint16(reputation[i])), factor[i], vm.toString(i));
         }
     }
 
@@ -55,6 +66,17 @@ contract FigureRulesTest is Test {
         assertLe(bps, 10_000);
         assertGe(FigureRules.influenceBps(lds + by, ceiling), bps);
         assertLe(FigureRules.influenceBps(lds, ceiling + by), bps);
+    }
+
+    function testFuzz_creditShareBps_isBetweenInfluenceAndTheWhole(uint16 influence, uint256 uses, uint16 by)
+        public
+        pure
+    {
+        (influence, uses) = (influence % 10_001, uses / 2);
+        uint16 bps = FigureRules.creditShareBps(influence, uses);
+        assertGe(bps, influence);
+        assertLe(bps, 10_000);
+        assertGe(FigureRules.creditShareBps(influence, uses + by), bps);
     }
 
     function testFuzz_reputationBps_isWithinItsBounds(uint32[5] memory c) public pure {

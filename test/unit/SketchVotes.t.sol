@@ -5,6 +5,7 @@ import {ISettlement} from "../../contracts/interfaces/ISettlement.sol";
 import {ISketchVotes} from "../../contracts/interfaces/ISketchVotes.sol";
 import {CellOpening, CellOpenings} from "../../contracts/libraries/CellOpenings.sol";
 import {G1Point} from "../../contracts/libraries/Kzg.sol";
+import {PanelVote} from "../../contracts/libraries/PanelVote.sol";
 import {RecordWitness} from "../../contracts/libraries/RecordWitness.sol";
 import {SketchVotes} from "../../contracts/settlement/SketchVotes.sol";
 import {ValidatorRoll} from "../../contracts/settlement/ValidatorRoll.sol";
@@ -113,12 +114,12 @@ contract SketchVotesTest is SketchVotesBase {
         assertEq(settlement.batchOf(batch).holds, 0, "holds");
     }
 
-    function _revert(bytes4 selector, uint256 vote, uint256 what) internal {
-        vm.expectRevert(abi.encodeWithSelector(selector, vote, what));
+    function _revert(bytes4 selector, uint256 what) internal {
+        vm.expectRevert(abi.encodeWithSelector(selector, what));
     }
 
-    function _revert(bytes4 selector, uint256 vote, address who) internal {
-        vm.expectRevert(abi.encodeWithSelector(selector, vote, who));
+    function _revert(bytes4 selector, address who) internal {
+        vm.expectRevert(abi.encodeWithSelector(selector, who));
     }
 
     function _revertStage(uint256 vote, ISketchVotes.Stage stage) internal {
@@ -341,7 +342,7 @@ contract SketchVotesTest is SketchVotesBase {
         roll.leave();
         bytes memory witness = _witness(ROW + 1);
         CellOpening memory opening = _open(FIRST_EPOCH, ROW + 1, _cells(witness));
-        vm.expectRevert(abi.encodeWithSelector(ISketchVotes.PanelTooSmall.selector, 0, MIN_STAKE));
+        vm.expectRevert(abi.encodeWithSelector(PanelVote.PanelTooSmall.selector, 0, MIN_STAKE));
         vm.prank(challenger);
         votes.challenge{value: BOND}(batch, ROW + 1, opening, witness);
     }
@@ -373,7 +374,7 @@ contract SketchVotesTest is SketchVotesBase {
     function test_answer_reverts_forAnyoneElse() public {
         uint256 vote = _challenge(batch, ROW);
 
-        _revert(ISketchVotes.NotAccused.selector, vote, challenger);
+        vm.expectRevert(abi.encodeWithSelector(ISketchVotes.NotAccused.selector, vote, challenger));
         vm.prank(challenger);
         votes.answer(vote, REQUEST, TEXT);
     }
@@ -383,7 +384,7 @@ contract SketchVotesTest is SketchVotesBase {
         uint64 endsAt = votes.voteOf(vote).endsAt;
 
         vm.warp(endsAt);
-        _revert(ISketchVotes.TooLate.selector, vote, endsAt);
+        _revert(PanelVote.TooLate.selector, endsAt);
         vm.prank(operator);
         votes.answer(vote, REQUEST, TEXT);
 
@@ -481,7 +482,7 @@ contract SketchVotesTest is SketchVotesBase {
         uint64 endsAt = votes.voteOf(vote).endsAt;
 
         vm.warp(endsAt - 1);
-        _revert(ISketchVotes.TooEarly.selector, vote, endsAt);
+        _revert(PanelVote.TooEarly.selector, endsAt);
         votes.strikeSilent(vote);
     }
 
@@ -514,7 +515,7 @@ contract SketchVotesTest is SketchVotesBase {
         uint256 vote = _opened();
 
         vm.expectEmit(address(votes));
-        emit ISketchVotes.Committed(vote, large, "commitment");
+        emit PanelVote.Committed(vote, large, "commitment");
         vm.prank(large);
         votes.commit(vote, "commitment");
 
@@ -524,13 +525,13 @@ contract SketchVotesTest is SketchVotesBase {
     function test_commit_reverts_offThePanel() public {
         uint256 vote = _opened();
 
-        _revert(ISketchVotes.NotOnPanel.selector, vote, operator);
+        _revert(PanelVote.NotOnPanel.selector, operator);
         vm.prank(operator);
         votes.commit(vote, "commitment");
 
         // Enrolled too late for this one.
         address late = _validator("late", 9000 ether);
-        _revert(ISketchVotes.NotOnPanel.selector, vote, late);
+        _revert(PanelVote.NotOnPanel.selector, late);
         vm.prank(late);
         votes.commit(vote, "commitment");
     }
@@ -540,7 +541,7 @@ contract SketchVotesTest is SketchVotesBase {
         uint64 endsAt = votes.voteOf(vote).endsAt;
 
         vm.warp(endsAt);
-        _revert(ISketchVotes.TooLate.selector, vote, endsAt);
+        _revert(PanelVote.TooLate.selector, endsAt);
         vm.prank(large);
         votes.commit(vote, "commitment");
 
@@ -552,7 +553,7 @@ contract SketchVotesTest is SketchVotesBase {
     function test_commit_reverts_withoutCommitment() public {
         uint256 vote = _opened();
 
-        vm.expectRevert(ISketchVotes.ZeroCommitment.selector);
+        vm.expectRevert(PanelVote.ZeroCommitment.selector);
         vm.prank(large);
         votes.commit(vote, 0);
     }
@@ -561,7 +562,7 @@ contract SketchVotesTest is SketchVotesBase {
         uint256 vote = _opened();
         _commit(vote, large, HOLDS);
 
-        _revert(ISketchVotes.AlreadyCommitted.selector, vote, large);
+        _revert(PanelVote.AlreadyCommitted.selector, large);
         vm.prank(large);
         votes.commit(vote, "commitment");
     }
@@ -590,7 +591,7 @@ contract SketchVotesTest is SketchVotesBase {
         _toReveals(vote);
 
         vm.expectEmit(address(votes));
-        emit ISketchVotes.Revealed(vote, large, FALSE, 3000 ether);
+        emit PanelVote.Revealed(vote, large, FALSE, 3000 ether);
         _reveal(vote, large, FALSE);
         _reveal(vote, small, HOLDS);
 
@@ -605,12 +606,12 @@ contract SketchVotesTest is SketchVotesBase {
         uint64 commitEndsAt = votes.voteOf(vote).endsAt;
 
         vm.warp(commitEndsAt - 1);
-        _revert(ISketchVotes.TooEarly.selector, vote, commitEndsAt);
+        _revert(PanelVote.TooEarly.selector, commitEndsAt);
         vm.prank(large);
         votes.reveal(vote, HOLDS, SALT);
 
         vm.warp(commitEndsAt + REVEAL_PERIOD);
-        _revert(ISketchVotes.TooLate.selector, vote, commitEndsAt + REVEAL_PERIOD);
+        _revert(PanelVote.TooLate.selector, commitEndsAt + REVEAL_PERIOD);
         vm.prank(large);
         votes.reveal(vote, HOLDS, SALT);
 
@@ -627,16 +628,16 @@ contract SketchVotesTest is SketchVotesBase {
         votes.commit(vote, copied);
         _toReveals(vote);
 
-        _revert(ISketchVotes.WrongReveal.selector, vote, large);
+        _revert(PanelVote.WrongReveal.selector, large);
         vm.prank(large);
         votes.reveal(vote, FALSE, SALT);
-        _revert(ISketchVotes.WrongReveal.selector, vote, large);
+        _revert(PanelVote.WrongReveal.selector, large);
         vm.prank(large);
         votes.reveal(vote, HOLDS, "another salt");
-        _revert(ISketchVotes.WrongReveal.selector, vote, small);
+        _revert(PanelVote.WrongReveal.selector, small);
         vm.prank(small);
         votes.reveal(vote, HOLDS, SALT);
-        _revert(ISketchVotes.WrongReveal.selector, vote, middle);
+        _revert(PanelVote.WrongReveal.selector, middle);
         vm.prank(middle);
         votes.reveal(vote, HOLDS, SALT);
     }
@@ -646,7 +647,7 @@ contract SketchVotesTest is SketchVotesBase {
         _commit(vote, large, SILENT);
         _toReveals(vote);
 
-        vm.expectRevert(ISketchVotes.NoChoice.selector);
+        vm.expectRevert(PanelVote.NoChoice.selector);
         vm.prank(large);
         votes.reveal(vote, SILENT, SALT);
     }
@@ -657,7 +658,7 @@ contract SketchVotesTest is SketchVotesBase {
         _toReveals(vote);
         _reveal(vote, large, HOLDS);
 
-        _revert(ISketchVotes.AlreadyRevealed.selector, vote, large);
+        _revert(PanelVote.AlreadyRevealed.selector, large);
         vm.prank(large);
         votes.reveal(vote, HOLDS, SALT);
     }
@@ -668,6 +669,25 @@ contract SketchVotesTest is SketchVotesBase {
         _revertStage(vote, ISketchVotes.Stage.Answering);
         vm.prank(large);
         votes.reveal(vote, HOLDS, SALT);
+    }
+
+    function test_ballots_revert_onceTheVoteIsClosed() public {
+        uint256 vote = _voted(HOLDS, HOLDS, FALSE);
+        votes.resolve(vote);
+
+        _revertStage(vote, ISketchVotes.Stage.Upheld);
+        vm.prank(small);
+        votes.commit(vote, "commitment");
+        _revertStage(vote, ISketchVotes.Stage.Upheld);
+        vm.prank(small);
+        votes.reveal(vote, FALSE, SALT);
+        _revertStage(vote, ISketchVotes.Stage.Upheld);
+        votes.resolve(vote);
+        _revertStage(vote, ISketchVotes.Stage.Upheld);
+        votes.abandon(vote);
+
+        _assertSlashed(small, 1000 ether, true);
+        assertEq(votes.owed(large) + votes.owed(middle), BOND / 2, "rewarded once");
     }
 
     function test_commitmentOf_isBoundToEverything() public view {
@@ -689,7 +709,7 @@ contract SketchVotesTest is SketchVotesBase {
         vm.expectEmit(address(votes));
         emit ISketchVotes.Resolved(vote, batch, ISketchVotes.Stage.Struck, 6000 ether, 6000 ether, 5000 ether);
         vm.expectEmit(address(votes));
-        emit ISketchVotes.Penalised(vote, small, 50 ether);
+        emit PanelVote.Penalised(vote, small, 50 ether);
         votes.resolve(vote);
 
         _assertClosed(vote, ISketchVotes.Stage.Struck);
@@ -719,9 +739,9 @@ contract SketchVotesTest is SketchVotesBase {
 
         // Half of the bond is 5 ether; 3/5 and 2/5 of it.
         vm.expectEmit(address(votes));
-        emit ISketchVotes.Rewarded(vote, large, 3 ether);
+        emit PanelVote.Rewarded(vote, large, 3 ether);
         vm.expectEmit(address(votes));
-        emit ISketchVotes.Rewarded(vote, middle, 2 ether);
+        emit PanelVote.Rewarded(vote, middle, 2 ether);
         votes.resolve(vote);
 
         _assertClosed(vote, ISketchVotes.Stage.Upheld);
@@ -806,7 +826,7 @@ contract SketchVotesTest is SketchVotesBase {
         uint256 endsAt = votes.voteOf(vote).endsAt + REVEAL_PERIOD;
 
         vm.warp(endsAt - 1);
-        _revert(ISketchVotes.TooEarly.selector, vote, endsAt);
+        _revert(PanelVote.TooEarly.selector, endsAt);
         votes.resolve(vote);
     }
 
@@ -1003,7 +1023,7 @@ contract SketchVotesTest is SketchVotesBase {
         _reveal(vote, large, HOLDS);
 
         uint256 endsAt = votes.voteOf(vote).endsAt + REVEAL_PERIOD;
-        _revert(ISketchVotes.TooEarly.selector, vote, endsAt);
+        _revert(PanelVote.TooEarly.selector, endsAt);
         votes.resolve(vote);
 
         vm.warp(endsAt);
@@ -1181,7 +1201,7 @@ contract SketchVotesTest is SketchVotesBase {
         _assertStage(vote, ISketchVotes.Stage.Answering);
 
         vm.warp(endsAt + 7 days - 1);
-        _revert(ISketchVotes.TooEarly.selector, vote, endsAt + 7 days);
+        _revert(PanelVote.TooEarly.selector, endsAt + 7 days);
         votes.abandon(vote);
 
         vm.warp(endsAt + 7 days);
@@ -1203,7 +1223,7 @@ contract SketchVotesTest is SketchVotesBase {
         votes.resolve(vote);
 
         vm.warp(endsAt + 7 days - 1);
-        _revert(ISketchVotes.TooEarly.selector, vote, endsAt + 7 days);
+        _revert(PanelVote.TooEarly.selector, endsAt + 7 days);
         votes.abandon(vote);
 
         vm.warp(endsAt + 7 days);
@@ -1326,14 +1346,23 @@ contract SketchVotesTest is SketchVotesBase {
         _reveal(vote, large, FALSE);
         _reveal(vote, middle, FALSE);
         _toEnd(vote);
-        caller.onPayment(abi.encodeCall(votes.resolve, (vote)));
+        bytes[3] memory calls = [
+            abi.encodeCall(votes.resolve, (vote)),
+            abi.encodeCall(votes.withdraw, (address(caller))),
+            abi.encodeCall(votes.abandon, (vote))
+        ];
+        for (uint256 i; i < calls.length; ++i) {
+            uint256 state = vm.snapshotState();
+            caller.onPayment(calls[i]);
+            votes.resolve(vote);
 
-        votes.resolve(vote);
-
-        assertTrue(caller.called());
-        assertFalse(caller.succeeded());
-        _assertClosed(vote, ISketchVotes.Stage.Struck);
-        assertEq(address(votes).balance, BOND);
+            assertTrue(caller.called());
+            assertFalse(caller.succeeded());
+            _assertClosed(vote, ISketchVotes.Stage.Struck);
+            assertEq(votes.owed(address(caller)), BOND);
+            assertEq(address(votes).balance, BOND);
+            vm.revertToState(state);
+        }
     }
 
     function _challengeByContract() internal returns (Caller caller, uint256 vote) {

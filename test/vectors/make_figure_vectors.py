@@ -22,6 +22,12 @@ def reputation(accepted, refused, earning, harmful, penalties):
     return max(floor(both / Fraction(2) ** min(penalties, 64)), 2_500)
 
 
+def credit_share(bps, spans, citations):
+    """Influence pays as far as it was measured to be true, spans and citations the whole; by the parts of the mix."""
+    of_uses = Fraction(spans + citations, 10_000)
+    return floor(10_000 * (Fraction(bps, 10_000) * (1 - of_uses) + of_uses))
+
+
 def factor(share, bps):
     return floor(10_000 * Fraction(share, 10_000) * Fraction(bps, 10_000))
 
@@ -34,13 +40,19 @@ def main():
     counts = [0, 1, 3, 19, 20, 1_000, 2**32 - 1]
     conducts = [(0, 0, 0, 0, p) for p in (0, 1, 2, 3, 13, 14, 64, 255, 256, 2**32 - 1)]
     conducts += [tuple(rng.choice(counts) for _ in range(4)) + (rng.randrange(3),) for _ in range(120)]
+    parts = [0, 1, 2_500, 3_333, 5_000, 6_667, 9_999, 10_000]
+    mixes = [(spans, citations) for spans in parts for citations in parts if spans + citations <= 10_000]
     shares = [0, 1, 2_500, 3_333, 9_999, 10_000]
     counts = ["accepted", "refused", "earning", "harmful", "penalties"]
     tables = {
         "reports": (["lds", "ceiling", "influence"], [(*r, influence(*r)) for r in reports]),
         "conducts": ([*counts, "reputation"], [(*c, reputation(*c)) for c in conducts]),
+        "shares": (
+            ["influence", "spans", "citations", "share"],
+            [(i, *mix, credit_share(i, *mix)) for i in shares for mix in mixes],
+        ),
         "factors": (
-            ["influence", "reputation", "factor"],
+            ["share", "reputation", "factor"],
             [(i, r, factor(i, r)) for i in shares for r in shares],
         ),
     }

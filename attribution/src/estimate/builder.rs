@@ -140,6 +140,24 @@ impl IndexBuilder {
         Ok(Self { config, projector, rows: vec![], raw, fisher: None, started: Instant::now() })
     }
 
+    /// With another projector of the same shapes and configuration: one that was learned, or that of
+    /// an earlier version.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if it is of others or rows were given already.
+    pub fn with_projector(self, projector: Projector) -> Result<Self> {
+        let is_like = projector.config() == self.projector.config()
+            && projector.shapes() == self.projector.shapes();
+        if !is_like {
+            let rule = "an index's projector must have its shapes and configuration";
+            return Err(Error::setting(rule, format_args!("{:?}", projector.config())));
+        }
+        if !self.is_empty() {
+            return Err(Error::setting("a projector must come before any row", self.len()));
+        }
+        Ok(Self { projector, ..self })
+    }
+
     /// The projector, to sketch rows on other threads for [`Self::push_sketch`].
     #[must_use]
     pub const fn projector(&self) -> &Projector {
@@ -192,6 +210,17 @@ impl IndexBuilder {
     pub fn push_known(&mut self, source: RowSource) -> Result<Option<u32>> {
         check_row(&source, self.rows.len(), &self.rows)?;
         Ok(self.raw.push_known(&source.hash).then(|| self.add(source)))
+    }
+
+    /// Puts the sketch of a row that may come later into the store, if there is one.
+    ///
+    /// # Errors
+    /// Those of [`SketchStore::add`].
+    pub fn keep(&mut self, row: Hash, sketch: &[f32]) -> Result<()> {
+        match &mut self.raw {
+            Raw::Memory(_) => Ok(()),
+            Raw::Stored(stored) => stored.store.add(row, sketch),
+        }
     }
 
     /// Whether a row with this text hash needs no gradient.

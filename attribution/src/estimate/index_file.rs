@@ -1,12 +1,16 @@
 //! One file per index.
 //!
-//! Version 2, big-endian, no padding:
+//! Version 3, big-endian, no padding:
 //!
 //! | field | bytes |
 //! |---|---|
 //! | magic `OLINDEX\0`, version u16 | 10 |
 //! | projector: seed, dim u32, side u32, sites u32 | 44 |
 //! | per site: rank u32, d_in u32, d_out u32 | 12 each |
+//! | projector's basis: u8 (0 none, 1 learned); if learned, per tensor (`S_B`, then `S_A`, of each site) as below | 1 |
+//! | rank directions m_r u16, side directions m u16 | 4 each |
+//! | directions f32 (m_r, r), f32 (m, k) | |
+//! | per rank direction: kept pairs u16, the side direction of each u16 | |
 //! | damping f64, trace f64, lambda f64, scale f32 | 28 |
 //! | rows u32, root of the contributors' tree | 36 |
 //! | whitening: form u8 (0 dense, 1 factored), directions m u32 | 5 |
@@ -18,6 +22,7 @@
 //! Contributors, their sums and the trees of partial sums follow from the rows, so they are not
 //! stored: a reader derives them and compares the root.
 
+mod basis;
 mod header;
 mod stream;
 
@@ -40,7 +45,7 @@ use super::{
 use crate::{Error, Result, settle::Hash};
 
 const MAGIC: [u8; 8] = *b"OLINDEX\0";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const CHECKSUM_BYTES: u64 = 32;
 
 impl InfluenceIndex {
@@ -159,6 +164,10 @@ fn write_header(index: &InfluenceIndex, out: &mut impl Write) -> std::io::Result
         word(shape.rank, out)?;
         word(shape.d_in, out)?;
         word(shape.d_out, out)?;
+    }
+    match projector.basis() {
+        None => out.write_all(&[0])?,
+        Some(basis) => out.write_all(&[1]).and_then(|()| out.write_all(&basis.to_bytes()))?,
     }
     for x in [index.damping(), index.trace(), whitening.lambda()] {
         out.write_all(&x.to_be_bytes())?;

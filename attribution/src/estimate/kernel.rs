@@ -41,6 +41,13 @@ pub(crate) fn add_scaled(out: &mut [f64], gain: f64, v: &[f32]) {
     }
 }
 
+/// `out += gain * v` of a vector that is in f64 already.
+pub(crate) fn add_scaled_wide(out: &mut [f64], gain: f64, v: &[f64]) {
+    for (sum, x) in out.iter_mut().zip(v) {
+        *sum += gain * x;
+    }
+}
+
 fn tree(l: [f64; LANES]) -> f64 {
     ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
 }

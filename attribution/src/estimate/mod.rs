@@ -45,7 +45,10 @@ pub use self::{
     ensemble::IndexEnsemble,
     fisher::{Fisher, Trial},
     index::{Contributor, InfluenceIndex, Row, RowSource},
-    projector::{DIM_RANGE, Projector, ProjectorConfig, SiteGradient, SiteShape},
+    projector::{
+        BASIS_ROWS, Basis, BasisBuilder, DIM_RANGE, Projector, ProjectorConfig, SiteGradient,
+        SiteShape, basis_rows,
+    },
     published::PublishedIndex,
     sketches::Sketches,
     store::SketchStore,

@@ -1,18 +1,23 @@
 //! From a row's LoRA gradients to a raw sketch of `d` numbers.
 
+mod basis;
 mod maps;
+mod sides;
 
-use self::maps::{Last, SPARSITY, Side, stream};
-use crate::{Error, Result};
+pub(crate) use self::basis::Directions;
+pub use self::basis::{BASIS_ROWS, Basis, BasisBuilder, basis_rows};
+use self::{
+    maps::{Target, stream},
+    sides::Sides,
+};
+use crate::{
+    Error, Result,
+    settle::{Hash, keccak},
+};
 
 /// Smallest and largest sketch dimension `d`. Below 256 a sketch ranks worse than the gradients it
 /// came from; the small ones are for models whose gradients have few numbers.
 pub const DIM_RANGE: std::ops::RangeInclusive<usize> = 16..=8192;
-
-const MAX_SITES: usize = 4096;
-const MAX_RANK: usize = 1024;
-const MAX_SIDE: usize = 1 << 20;
-const MAX_ENTRIES: usize = 1 << 26;
 
 /// Shape of one LoRA site: `A: (rank, d_in)`, `B: (d_out, rank)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +67,10 @@ impl Default for ProjectorConfig {
 }
 
 /// Maps gradients to raw sketches: per site `S_B = P_out grad_B` (`(k_o, r)`) and
-/// `S_A = grad_A P_in^T` (`(r, k_i)`), all of them concatenated in site order (`S_B` then `S_A`),
-/// then one sparse Johnson-Lindenstrauss map with a single sign per column to `d` numbers.
+/// `S_A = grad_A P_in^T` (`(r, k_i)`), then the `d` strongest directions of them all, if it was given
+/// a [`Basis`], and otherwise one sparse Johnson-Lindenstrauss map of their concatenation, in site
+/// order, with a single sign per column. The basis keeps more of what tells rows apart; the map needs
+/// no row to be known.
 ///
 /// Only the long side is projected (LoGra, Choe et al. 2024, section 3, on a LoRA factor).
 /// `P` is the block construction of Kane and Nelson 2014 with 8 nonzeros `+-1/sqrt(8)` a column;
@@ -75,63 +82,111 @@ impl Default for ProjectorConfig {
 /// the bucket `(u >> 32) * buckets >> 32` and the sign of bit 0. Sums have a fixed order in f64.
 #[derive(Clone, Debug)]
 pub struct Projector {
-    config: ProjectorConfig,
-    sites: Vec<Site>,
-    shapes: Vec<SiteShape>,
+    sides: Sides,
+    last: Last,
 }
 
+/// From the blocks of all tensors to a sketch.
 #[derive(Clone, Debug)]
-struct Site {
-    out: Side,
-    inward: Side,
-    last_b: Last,
-    last_a: Last,
+enum Last {
+    /// As they are, one after the other.
+    Whole,
+    /// By tensor.
+    Hashed(Vec<Vec<Target>>),
+    Chosen(Basis),
 }
 
 impl Projector {
-    /// A projector for sites of these shapes, in this order.
+    /// A projector for sites of these shapes, in this order, with nothing known of the rows.
     ///
     /// # Errors
     /// [`Error::Setting`] if `dim`, `side`, or a shape is out of bounds, or there is no site.
     pub fn new(shapes: &[SiteShape], config: ProjectorConfig) -> Result<Self> {
-        check(shapes, &config)?;
-        let entries = |shape: &SiteShape| {
-            (config.side.min(shape.d_out) + config.side.min(shape.d_in)) * shape.rank
-        };
-        let total: usize = shapes.iter().map(entries).sum();
-        if total > MAX_ENTRIES {
-            return Err(Error::setting("kept gradient entries must be at most 2^26", total));
-        }
-        let hashed = total > config.dim;
-        let mut next = 0;
-        let mut sites = Vec::with_capacity(shapes.len());
-        for (index, shape) in shapes.iter().enumerate() {
-            let stream = |part: u64| stream(&config.seed, 4 * index as u64 + part);
-            let out = Side::new(shape.d_out, config.side, stream(0));
-            let inward = Side::new(shape.d_in, config.side, stream(1));
-            let (size_b, size_a) = (out.kept * shape.rank, inward.kept * shape.rank);
-            let last = |size, from, rng| match hashed {
-                true => Last::hashed(size, config.dim, rng),
-                false => Last::From(from),
+        let sides = Sides::new(shapes, config)?;
+        let last = if sides.entries() > config.dim {
+            let hashed = |(tensor, (side, rank)): (u64, (usize, usize))| {
+                let mut rng = stream(&config.seed, tensor / 2 * 4 + 2 + tensor % 2);
+                (0..side * rank).map(|_| Target::draw(&mut rng, 0, config.dim)).collect()
             };
-            let (last_b, last_a) =
-                (last(size_b, next, stream(2)), last(size_a, next + size_b, stream(3)));
-            next += size_b + size_a;
-            sites.push(Site { out, inward, last_b, last_a });
+            Last::Hashed((0..).zip(sides.tensors()).map(hashed).collect())
+        } else {
+            Last::Whole
+        };
+        Ok(Self { sides, last })
+    }
+
+    /// A projector onto the directions of a basis.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] or [`Error::Shape`] if the basis is not one of such sketches, and those of
+    /// [`Self::new`].
+    pub fn with_basis(shapes: &[SiteShape], config: ProjectorConfig, basis: Basis) -> Result<Self> {
+        let sides = Sides::new(shapes, config)?;
+        basis.check(shapes, &config)?;
+        Ok(Self { sides, last: Last::Chosen(basis) })
+    }
+
+    /// The projector of an index: onto a basis learned from these rows' gradients, or, where sketches
+    /// are not shorter than gradients, the one that copies them. Rows whose gradient is not finite
+    /// teach nothing.
+    ///
+    /// # Errors
+    /// Those of [`BasisBuilder::push`] and [`BasisBuilder::finish`].
+    pub fn learned<'a>(
+        shapes: &[SiteShape],
+        config: ProjectorConfig,
+        rows: impl IntoIterator<Item = Vec<SiteGradient<'a>>>,
+    ) -> Result<Self> {
+        let plain = Self::new(shapes, config)?;
+        if plain.copies() {
+            return Ok(plain);
         }
-        Ok(Self { config, sites, shapes: shapes.to_vec() })
+        let mut builder = BasisBuilder::new(shapes, config)?;
+        for row in rows {
+            match builder.push(&row) {
+                Ok(()) | Err(Error::NotFinite(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Self::with_basis(shapes, config, builder.finish()?)
     }
 
     /// Seed and dimensions.
     #[must_use]
     pub const fn config(&self) -> &ProjectorConfig {
-        &self.config
+        self.sides.config()
     }
 
     /// The site shapes this projector accepts, in order.
     #[must_use]
     pub fn shapes(&self) -> &[SiteShape] {
-        &self.shapes
+        self.sides.shapes()
+    }
+
+    /// Whether sketches are the gradients, unchanged but for their long sides.
+    #[must_use]
+    pub const fn copies(&self) -> bool {
+        matches!(self.last, Last::Whole)
+    }
+
+    /// The directions it keeps, if it was given them.
+    #[must_use]
+    pub const fn basis(&self) -> Option<&Basis> {
+        match &self.last {
+            Last::Chosen(basis) => Some(basis),
+            Last::Whole | Last::Hashed(_) => None,
+        }
+    }
+
+    /// keccak256 of all that a sketch depends on besides the gradient: configuration, shapes and basis.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        let ProjectorConfig { seed, dim, side } = self.config();
+        let shape = |s: &SiteShape| [s.rank, s.d_in, s.d_out];
+        let counts = [*dim, *side].into_iter().chain(self.shapes().iter().flat_map(shape));
+        let counts: Vec<u8> = counts.flat_map(|count| (count as u64).to_be_bytes()).collect();
+        let basis = self.basis().map_or_else(Vec::new, Basis::to_bytes);
+        keccak(&[seed, &counts, &basis])
     }
 
     /// The raw sketch of one row or query, `(d,)`. A zero gradient gives a zero sketch.
@@ -140,61 +195,32 @@ impl Projector {
     /// [`Error::Shape`] if the sites are not those given to [`Projector::new`];
     /// [`Error::NotFinite`] if a gradient or its sketch holds NaN or infinity.
     pub fn project(&self, sites: &[SiteGradient<'_>]) -> Result<Vec<f32>> {
-        if sites.len() != self.sites.len() {
-            return Err(Error::shape("gradient sites", self.sites.len(), sites.len()));
-        }
-        let mut sketch = vec![0.0f64; self.config.dim];
-        let mut block = Vec::new();
-        for ((site, shape), gradient) in self.sites.iter().zip(&self.shapes).zip(sites) {
-            check_gradient(shape, gradient)?;
-            site.out.project_columns(gradient.b, shape.rank, &mut block);
-            site.last_b.add(&block, &mut sketch);
-            site.inward.project_rows(gradient.a, shape.d_in, &mut block);
-            site.last_a.add(&block, &mut sketch);
-        }
+        let mut sketch = vec![0.0f64; self.config().dim];
+        let ranks: Vec<usize> = self.sides.tensors().map(|(_, rank)| rank).collect();
+        let mut next = 0;
+        self.sides.blocks(sites, |tensor, order, block| match &self.last {
+            Last::Whole => {
+                sketch[next..][..block.len()].copy_from_slice(block);
+                next += block.len();
+            }
+            Last::Hashed(targets) => {
+                targets[tensor]
+                    .iter()
+                    .zip(block)
+                    .for_each(|(target, x)| target.add(*x, &mut sketch));
+            }
+            Last::Chosen(basis) => {
+                let directions = &basis.tensors[tensor];
+                let out = &mut sketch[next..][..directions.len()];
+                directions.project(block, order, ranks[tensor], out);
+                next += directions.len();
+            }
+        })?;
         let sketch: Vec<f32> = sketch.into_iter().map(|x| x as f32).collect();
         if sketch.iter().all(|x| x.is_finite()) {
             Ok(sketch)
         } else {
             Err(Error::NotFinite("sketch"))
         }
-    }
-}
-
-fn check(shapes: &[SiteShape], config: &ProjectorConfig) -> Result<()> {
-    if !DIM_RANGE.contains(&config.dim) {
-        return Err(Error::setting("sketch dimension must be in 16..=8192", config.dim));
-    }
-    if config.side == 0 || config.side > MAX_SIDE || !config.side.is_multiple_of(SPARSITY) {
-        return Err(Error::setting("kept side must be a multiple of 8 up to 2^20", config.side));
-    }
-    if shapes.is_empty() || shapes.len() > MAX_SITES {
-        return Err(Error::setting("sites must be 1 to 4096", shapes.len()));
-    }
-    for shape in shapes {
-        let wide = |n: usize| n == 0 || n > MAX_SIDE;
-        if shape.rank == 0 || shape.rank > MAX_RANK || wide(shape.d_in) || wide(shape.d_out) {
-            let rule = "a site must have rank 1 to 1024 and widths 1 to 2^20";
-            return Err(Error::setting(rule, format_args!("{shape:?}")));
-        }
-    }
-    Ok(())
-}
-
-fn check_gradient(shape: &SiteShape, g: &SiteGradient<'_>) -> Result<()> {
-    let given = SiteShape { rank: g.rank, d_in: g.d_in, d_out: g.d_out };
-    if given != *shape {
-        return Err(Error::shape("site", format_args!("{shape:?}"), format_args!("{given:?}")));
-    }
-    if g.a.len() != shape.rank * shape.d_in {
-        return Err(Error::shape("gradient of A", shape.rank * shape.d_in, g.a.len()));
-    }
-    if g.b.len() != shape.d_out * shape.rank {
-        return Err(Error::shape("gradient of B", shape.d_out * shape.rank, g.b.len()));
-    }
-    if g.a.iter().chain(g.b).all(|x| x.is_finite()) {
-        Ok(())
-    } else {
-        Err(Error::NotFinite("gradient"))
     }
 }

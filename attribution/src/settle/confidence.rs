@@ -1,6 +1,6 @@
 //! How far pay follows influence: as far as the influence of a model was measured to be true.
 
-use super::{FULL_BPS, factor};
+use super::{FULL_BPS, Mix, credit_share, factor};
 
 /// Ceilings below this are read as this, bps: a task on which two retrainings hardly agree would
 /// otherwise make any score look perfect.
@@ -21,7 +21,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Share of the positive net that influence pays, in bps; the rest goes by the flat rule:
+    /// Share that influence is paid by, in bps; the rest goes by the flat rule:
     /// `min(10_000, floor(lds^2 / max(ceiling, 2_500)))`.
     ///
     /// With `z` the true effects of the contributors, `s` their scores and `rho` the correlation of
@@ -44,10 +44,11 @@ impl Measured {
         u16::try_from(share).expect("it is at most 10 000")
     }
 
-    /// The factor on a contributor's positive net: [`Self::influence_bps`] of its reputation, floored.
-    /// What is withheld for either reason goes by the flat rule, so the total is conserved.
+    /// The factor on a contributor's positive net with a model that pays by `mix`: [`credit_share`] of
+    /// [`Self::influence_bps`], of its reputation, each floored. What is withheld for either reason goes
+    /// by the flat rule, so the total is conserved.
     #[must_use]
-    pub fn factor(&self, reputation: u16) -> u16 {
-        factor(self.influence_bps(), reputation)
+    pub fn factor(&self, mix: Mix, reputation: u16) -> u16 {
+        factor(credit_share(self.influence_bps(), mix), reputation)
     }
 }

@@ -37,6 +37,12 @@ impl Mix {
         Ok(Self { spans_bps, citations_bps })
     }
 
+    /// Basis points by influence: what spans and citations leave.
+    #[must_use]
+    pub const fn influence_bps(self) -> u16 {
+        FULL_BPS - self.spans_bps - self.citations_bps
+    }
+
     /// Basis points for spans.
     #[must_use]
     pub const fn spans_bps(self) -> u16 {

@@ -41,7 +41,7 @@ pub use check::{check_balanced, payouts_of};
 pub use codec::{CELL_BYTES, CELLS_PER_ROW, Cell, Cells};
 pub use confidence::{MIN_CEILING, Measured};
 pub use credits::{Credit, signed_credits};
-pub use factors::{Factors, factor};
+pub use factors::{Factors, credit_share, factor};
 pub use fee::{FULL_BPS, FeeShares, Price, Split, floor_bps};
 pub use ids::{ChannelId, EarnerIndex, Hash, ModelId, keccak};
 pub use info::{Info, Through};

@@ -174,9 +174,9 @@ fn inputs_that_cannot_be_sealed_are_refused() {
     let too_much = Factors { reputation, ..Factors::default() };
     let refused = Error::Factor { what: "reputation", bps: 10_001 };
     assert_eq!(seal(&made(&[call(1, 5)]), &none, &one, &too_much), Err(refused));
-    let influence = [(ModelId([1; 32]).into(), 10_001)].into();
-    let too_much = Factors { influence, ..Factors::default() };
-    let refused = Error::Factor { what: "influence share", bps: 10_001 };
+    let shares = [(ModelId([1; 32]).into(), 10_001)].into();
+    let too_much = Factors { shares, ..Factors::default() };
+    let refused = Error::Factor { what: "credit share", bps: 10_001 };
     assert_eq!(seal(&made(&[call(1, 5)]), &none, &one, &too_much), Err(refused));
     let positive = [(balance(10), 0)].into();
     let refused = Error::CarryNotNegative { earner: 10, net: 0 };
@@ -238,10 +238,10 @@ fn all_weights() -> impl Strategy<Value = Weights> {
 
 fn factors() -> impl Strategy<Value = Factors> {
     let model = (0_u8..3).prop_map(|id| ModelId([id; 32]).into());
-    let influence = prop::collection::btree_map(model, 0_u16..=10_000, 0..3);
+    let shares = prop::collection::btree_map(model, 0_u16..=10_000, 0..3);
     let earner = (10_u32..20).prop_map(EarnerIndex);
     let reputation = prop::collection::btree_map(earner, 2_500_u16..=10_000, 0..10);
-    (influence, reputation).prop_map(|(influence, reputation)| Factors { influence, reputation })
+    (shares, reputation).prop_map(|(shares, reputation)| Factors { shares, reputation })
 }
 
 proptest! {

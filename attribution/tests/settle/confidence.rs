@@ -1,4 +1,4 @@
-use attribution::settle::{MIN_CEILING, Measured};
+use attribution::settle::{MIN_CEILING, Measured, Mix};
 use proptest::prelude::*;
 
 #[test]
@@ -17,7 +17,7 @@ fn known_reports() {
     ] {
         assert_eq!(Measured { lds, ceiling }.influence_bps(), share, "{lds} {ceiling}");
     }
-    assert_eq!(Measured { lds: 4_660, ceiling: 5_000 }.factor(7_500), 3_257);
+    assert_eq!(Measured { lds: 4_660, ceiling: 5_000 }.factor(Mix::default(), 7_500), 3_257);
 }
 
 proptest! {
@@ -32,8 +32,9 @@ proptest! {
         prop_assert!(higher.influence_bps() >= share);
         let noisier = Measured { lds, ceiling: ceiling.saturating_add(by) };
         prop_assert!(noisier.influence_bps() <= share);
-        prop_assert!(measured.factor(reputation) <= share.min(reputation));
-        prop_assert_eq!(measured.factor(10_000), share);
+        let whole = Mix::default();
+        prop_assert!(measured.factor(whole, reputation) <= share.min(reputation));
+        prop_assert_eq!(measured.factor(whole, 10_000), share);
         let least = Measured { lds, ceiling: ceiling.max(MIN_CEILING) };
         prop_assert_eq!(least.influence_bps(), share);
     }

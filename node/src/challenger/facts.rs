@@ -249,9 +249,9 @@ impl Sources for Facts {
     }
 
     fn factor(&self, model: ModelId, earner: EarnerIndex, time: u64) -> Option<u16> {
-        let influence = self.known(self.registry.influence_at(model.0.into(), time).map(Some))?;
+        let share = self.known(self.registry.credit_share_at(model.0.into(), time).map(Some))?;
         let reputation = self.known(self.registry.reputation_at(earner, time).map(Some))?;
-        Some(settle::factor(influence, reputation))
+        Some(settle::factor(share, reputation))
     }
 
     fn cited(&self, model: ModelId, datanet: u8, row: u64) -> Known<CitedRow> {

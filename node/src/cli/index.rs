@@ -161,10 +161,7 @@ fn influence(
         ..IndexSettings::default()
     };
     if let Some(path) = &arguments.extend {
-        let earlier = InfluenceIndex::read(path)?;
-        let projector = earlier.projector().config();
-        (settings.dim, settings.side) = (projector.dim, projector.side);
-        settings.seed = Some(projector.seed.into());
+        settings.projector = Some(InfluenceIndex::read(path)?.projector().clone());
     }
     let rows: usize = datanets.iter().map(|datanet| datanet.rows.len()).sum();
     let bar = bar(rows as u64, "gradients");

@@ -5,6 +5,7 @@ mod attribute;
 mod chat;
 mod claims;
 mod datanet;
+mod figures;
 mod graph;
 mod index;
 mod progress;
@@ -53,6 +54,8 @@ enum Command {
     /// Build the influence index of an adapter, check one, show what it holds,
     /// or report how true it is.
     Index(index::IndexArguments),
+    /// List, show, challenge and vote on the figures that pay goes by.
+    Figures(figures::FiguresArguments),
     /// Explain a recorded answer: whose rows it is owed to, and what they are paid; compute it again.
     Attribute(attribute::AttributeArguments),
     /// Show who earned from a call, a model, a Datanet version or a row, and what an account earned
@@ -112,6 +115,7 @@ pub(crate) fn run(arguments: Arguments) -> eyre::Result<()> {
         Command::Datanet(arguments) => datanet::run(arguments),
         Command::Train(arguments) => train::run(arguments),
         Command::Index(arguments) => index::run(arguments),
+        Command::Figures(arguments) => runtime()?.block_on(figures::run(arguments)),
         Command::Attribute(arguments) => runtime()?.block_on(attribute::run(arguments)),
         Command::Graph(arguments) => runtime()?.block_on(graph::run(arguments)),
         Command::Register(arguments) => runtime()?.block_on(register::run(arguments)),

@@ -1,5 +1,7 @@
 //! `openledger index report`
 
+mod check;
+
 use std::path::PathBuf;
 
 use clap::Args;
@@ -22,10 +24,12 @@ pub(crate) struct ReportArguments {
     /// Folders of the Datanets that it was trained on, in the order of its training log.
     #[arg(long, value_name = "DIR", required_unless_present_any = ["show", "reclaim"])]
     datanet: Vec<PathBuf>,
-    /// Halves of its rows that the model is retrained on, twice each.
-    #[arg(long, value_name = "N", default_value_t = ReportSettings::default().retrainings)]
-    retrainings: usize,
+    /// Halves of its rows that the model is retrained on, twice each; 8 if absent, and as many as the
+    /// posted report has with --check.
+    #[arg(long, value_name = "N")]
+    retrainings: Option<usize>,
     /// Held-out rows that are asked about, at most.
+    /// Those who check a report ask about 64.
     #[arg(long, value_name = "N", default_value_t = ReportSettings::default().queries)]
     queries: usize,
     /// Print the report that is there; measure nothing.
@@ -38,12 +42,17 @@ pub(crate) struct ReportArguments {
     #[arg(long, conflicts_with_all = ["base", "datanet", "publish"])]
     reclaim: bool,
     #[command(flatten)]
+    check: check::CheckArguments,
+    #[command(flatten)]
     chain: ChainArguments,
     #[command(flatten)]
     key: KeyArguments,
 }
 
 pub(crate) fn run(arguments: &ReportArguments) -> eyre::Result<()> {
+    if arguments.check.check {
+        return check::run(arguments);
+    }
     if arguments.reclaim {
         return super::runtime()?.block_on(reclaim(arguments));
     }
@@ -61,15 +70,12 @@ pub(crate) fn run(arguments: &ReportArguments) -> eyre::Result<()> {
 }
 
 fn measure(arguments: &ReportArguments, base: &std::path::Path) -> eyre::Result<Report> {
-    let datanets = arguments
-        .datanet
-        .iter()
-        .map(|dir| Datanet::load(dir))
-        .collect::<node::Result<Vec<Datanet>>>()?;
+    let datanets = datanets(arguments)?;
+    let default = ReportSettings::default();
     let settings = ReportSettings {
-        retrainings: arguments.retrainings,
+        retrainings: arguments.retrainings.unwrap_or(default.retrainings),
         queries: arguments.queries,
-        ..ReportSettings::default()
+        ..default
     };
     let bar = bar(0, "queries");
     let report = measure_report(base, &arguments.dir, &datanets, &settings, &mut |progress| {
@@ -79,6 +85,11 @@ fn measure(arguments: &ReportArguments, base: &std::path::Path) -> eyre::Result<
     })?;
     bar.finish_and_clear();
     Ok(report)
+}
+
+fn datanets(arguments: &ReportArguments) -> eyre::Result<Vec<Datanet>> {
+    let datanets = arguments.datanet.iter().map(|dir| Datanet::load(dir));
+    Ok(datanets.collect::<node::Result<_>>()?)
 }
 
 /// The figures of a report.

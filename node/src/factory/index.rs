@@ -9,8 +9,8 @@ use std::{
 use alloy::primitives::{Address, B256, keccak256};
 use attribution::{
     estimate::{
-        IndexBuilder, IndexConfig, IndexStats, ProjectorConfig, Row as IndexedRow, RowSource,
-        SketchStore, Stage,
+        IndexBuilder, IndexConfig, IndexStats, Projector, ProjectorConfig, Row as IndexedRow,
+        RowSource, SketchStore, Stage,
     },
     settle::EarnerIndex,
 };
@@ -22,7 +22,10 @@ use inference::{
     train::{Example, TrainableLora},
 };
 
-use super::rows::{row_tokens, site_gradients, site_shapes};
+use super::{
+    basis::{self, Learned, Source},
+    rows::{row_tokens, site_gradients, site_shapes},
+};
 use crate::{
     Error, Result,
     catalog::{INDEX_FILE, base_hash},
@@ -48,7 +51,7 @@ const MAX_DATANETS: usize = 16;
 const MAX_WAITING: usize = 256;
 
 /// How to build an index.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct IndexSettings {
     /// Sketch dimension.
     pub dim: usize,
@@ -60,22 +63,30 @@ pub struct IndexSettings {
     pub max_tokens: usize,
     /// Tokens of one backward pass; what bounds its memory.
     pub batch_tokens: usize,
-    /// Seed of the projection, if not from the data: that of an index of an earlier version, whose
-    /// rows' sketches then stay as they are. Who contributes after a seed is known can shape rows to
-    /// collide under it, so a model that is trained again takes a new one.
-    pub seed: Option<B256>,
+    /// The projector, if it is not to be learned: that of an index of an earlier version, whose rows'
+    /// sketches then stay as they are. Who contributes after its seed and directions are known can
+    /// shape rows to collide under it, so a model that is trained again takes a new one. Its
+    /// dimensions count, and not those above.
+    pub projector: Option<Projector>,
 }
 
 impl Default for IndexSettings {
     fn default() -> Self {
-        Self { dim: 1024, side: 256, damping: 1.0, max_tokens: 256, batch_tokens: 2048, seed: None }
+        Self {
+            dim: 1024,
+            side: 256,
+            damping: 1.0,
+            max_tokens: 256,
+            batch_tokens: 2048,
+            projector: None,
+        }
     }
 }
 
 /// How far the index is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexProgress {
-    /// What is being done: `gradients`, `fisher`, `whiten` or `quantise`.
+    /// What is being done: `basis`, `gradients`, `fisher`, `whiten` or `quantise`.
     pub stage: &'static str,
     /// Rows done in this stage.
     pub done: usize,
@@ -109,9 +120,10 @@ pub struct BuildReport {
 /// Datanets come in the order in which the model is registered with them. Of rows of one duplicate
 /// cluster, in whatever Datanets, the first counts.
 ///
-/// Unless it is given, the projection's seed is the keccak256 of adapter weights and rows, so that it
-/// is fixed after both are. A build that was stopped goes on where it was, and one with the seed of an
-/// earlier version computes the new rows only; both give the bytes of a build from nothing.
+/// Unless a projector is given, its seed is the keccak256 of adapter weights and rows, so that it is
+/// fixed after both are, and its basis is learned from 128 rows that the seed draws. A build that was
+/// stopped learns the basis again and goes on where it was, and one with the projector of an earlier
+/// version computes the new rows only; both give the bytes of a build from nothing.
 ///
 /// # Errors
 /// [`Error::Datanet`] if there are more than 16 Datanets or a contributor has no index in
@@ -135,22 +147,36 @@ pub fn build_index(
             datanets.len()
         )));
     }
-    let seed = settings.seed.unwrap_or_else(|| {
-        let roots = datanets.iter().flat_map(|datanet| datanet.manifest.rows_root);
-        keccak256(adapter.hash().0.into_iter().chain(roots).collect::<Vec<u8>>())
-    });
+    let started = Instant::now();
+    let all = rows(datanets);
+    let shapes = site_shapes(&lora)?;
+    let max = settings.max_tokens.min(decoder.spec().max_positions);
+    let model = [base_hash(base)?, B256::new(adapter.hash().0)];
+    let Learned { projector, sketches, computed } = match &settings.projector {
+        Some(projector) => Learned { projector: projector.clone(), sketches: vec![], computed: 0 },
+        None => {
+            let roots = datanets.iter().flat_map(|datanet| datanet.manifest.rows_root);
+            let seed = keccak256(adapter.hash().0.into_iter().chain(roots).collect::<Vec<u8>>());
+            let config = ProjectorConfig { seed: seed.0, dim: settings.dim, side: settings.side };
+            let (decoder, lora, tokenizer) = (&decoder, &lora, &tokenizer);
+            let source = Source { decoder, lora, tokenizer, shapes: &shapes };
+            basis::learn(&source, config, &all, settings, progress)?
+        }
+    };
     let config = IndexConfig {
-        projector: ProjectorConfig { seed: seed.0, dim: settings.dim, side: settings.side },
+        projector: *projector.config(),
         damping: settings.damping,
         ..IndexConfig::default()
     };
-    let max = settings.max_tokens.min(decoder.spec().max_positions);
-    let store = store(dir, base_hash(base)?, adapter.hash().0, &config.projector, max)?;
-    let builder = IndexBuilder::stored(&site_shapes(&lora)?, config, store).map_err(attribution)?;
-    let started = Instant::now();
-    let mut gather =
-        Gather { decoder: &decoder, lora: &lora, builder, waiting: vec![], computed: 0 };
-    gather.rows(&tokenizer, max, datanets, earners, settings.batch_tokens, progress)?;
+    let store = store(dir, model, &projector, max)?;
+    let builder = IndexBuilder::stored(&shapes, config, store)
+        .and_then(|builder| builder.with_projector(projector));
+    let mut builder = builder.map_err(attribution)?;
+    for (row, sketch) in &sketches {
+        builder.keep(*row, sketch).map_err(attribution)?;
+    }
+    let mut gather = Gather { decoder: &decoder, lora: &lora, builder, waiting: vec![], computed };
+    gather.rows(&tokenizer, max, &all, earners, settings.batch_tokens, progress)?;
     let Gather { builder, computed, .. } = gather;
     let gradients = started.elapsed();
     let (index, stats) = builder
@@ -179,21 +205,23 @@ pub fn build_index(
 }
 
 /// The store beside the index. One that another build left is begun anew: it only saves time.
+///
+/// - `model`: hashes of the base and the adapter
 fn store(
     dir: &Path,
-    base: B256,
-    adapter: [u8; 32],
-    projector: &ProjectorConfig,
+    model: [B256; 2],
+    projector: &Projector,
     max_tokens: usize,
 ) -> Result<SketchStore> {
-    let sizes = [projector.dim, projector.side, max_tokens].map(|size| (size as u64).to_be_bytes());
-    let parts = [&base.0[..], &adapter, &projector.seed, sizes.as_flattened()];
-    let identity = keccak256(parts.concat()).0;
+    let identity = keccak256(
+        [&model[0].0[..], &model[1].0, &projector.hash(), &(max_tokens as u64).to_be_bytes()]
+            .concat(),
+    );
     let path = dir.join(SKETCHES_FILE);
-    let store = match SketchStore::open(&path, identity, projector.dim) {
+    let store = match SketchStore::open(&path, identity.0, projector.config().dim) {
         Err(attribution::Error::Corrupt(_) | attribution::Error::Version(_)) => {
             std::fs::remove_file(&path).map_err(Error::io(&path))?;
-            SketchStore::open(&path, identity, projector.dim)
+            SketchStore::open(&path, identity.0, projector.config().dim)
         }
         opened => opened,
     };
@@ -211,18 +239,17 @@ struct Gather<'a> {
 }
 
 impl Gather<'_> {
-    /// All rows of the Datanets, at most `max` tokens of each.
+    /// All rows, at most `max` tokens of each.
     fn rows(
         &mut self,
         tokenizer: &Tokenizer,
         max: usize,
-        datanets: &[Datanet],
+        rows: &[(u8, &Row)],
         earners: &EarnerMap,
         batch_tokens: usize,
         progress: &mut dyn FnMut(IndexProgress),
     ) -> Result<()> {
-        let rows = rows(datanets);
-        let clusters = clusters(&rows)?;
+        let clusters = clusters(rows)?;
         let total = rows.len();
         for (place, &(datanet, row)) in rows.iter().enumerate() {
             let tokens = row_tokens(tokenizer, &row.text, max)?;

@@ -3,6 +3,7 @@
 //!
 //! Every step is a function with a progress callback, and a subcommand of the binary.
 
+mod basis;
 mod blobs;
 mod index;
 mod log;
@@ -23,8 +24,9 @@ pub use publish::{IndexPublication, IndexPublisher, StoredIndex};
 pub use publish_spans::{SpanPublication, leaf_opening, span_commitment};
 pub use register::{RegisterSettings, Registered, Registrar, datanet_id, model_id};
 pub use report::{
-    Correlation, FigureBps, Protocol, PublishedReport, REPORT_FILE, Report, ReportProgress,
-    ReportSettings, ReportedModel, measure_report,
+    CheckedFigure, CheckedReport, Correlation, FigureBps, PostedFigures, Protocol, PublishedReport,
+    REPORT_FILE, Report, ReportCheck, ReportProgress, ReportSettings, ReportedModel, check_report,
+    measure_report, reported_model,
 };
 pub use roster::{RosterReport, build_roster};
 pub use rows::{row_example, row_tokens, site_gradients, site_shapes, span_tokens};

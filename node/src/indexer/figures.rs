@@ -62,6 +62,23 @@ pub struct FigureView {
     pub report: Option<ReportView>,
 }
 
+/// The vote on a challenged figure as of the head.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct FigureVoteView {
+    /// Who put up the other bond.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub challenger: Address,
+    /// Until when (seconds) validators commit.
+    pub commit_ends_at: u64,
+    /// Until when (seconds) they reveal.
+    pub reveal_ends_at: u64,
+    /// Who may vote.
+    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
+    pub panel: Vec<Address>,
+    /// Whether it was resolved or abandoned.
+    pub is_closed: bool,
+}
+
 /// A figure's subject that is a contributor.
 pub(crate) fn contributor(earner: EarnerIndex) -> B256 {
     U256::from(earner.0).into()
@@ -120,8 +137,9 @@ pub(super) fn event(tables: &mut Overlay<'_>, event: Event) -> Result<()> {
             };
             post(tables, figure, &view)
         }
-        Event::FigureChallenged(FigureChallenged { figure, .. }) => change(tables, figure, None),
+        Event::FigureChallenged(challenged) => challenge(tables, challenged),
         Event::FigureResolved(FigureResolved { figure, inForceFrom, .. }) => {
+            close(tables, figure)?;
             change(tables, figure, (inForceFrom != 0).then_some(inForceFrom))
         }
         Event::DefaultInfluenceSet(DefaultInfluenceSet { influenceBps, from }) => {
@@ -135,6 +153,28 @@ fn post(tables: &mut Overlay<'_>, figure: U256, view: &FigureView) -> Result<()>
         tables.put(Table::FiguresInForce, &in_force_key(view, from), &number(figure)?)?;
     }
     tables.put(Table::Figures, &number(figure)?.to_be_bytes(), view)
+}
+
+/// Takes a figure out, and notes who votes on it.
+fn challenge(tables: &mut Overlay<'_>, challenged: FigureChallenged) -> Result<()> {
+    let FigureChallenged { figure, challenger, commitEndsAt, revealEndsAt, panel, .. } = challenged;
+    let vote = FigureVoteView {
+        challenger,
+        commit_ends_at: commitEndsAt,
+        reveal_ends_at: revealEndsAt,
+        panel,
+        is_closed: false,
+    };
+    tables.put(Table::FigureVotes, &number(figure)?.to_be_bytes(), &vote)?;
+    change(tables, figure, None)
+}
+
+fn close(tables: &mut Overlay<'_>, figure: U256) -> Result<()> {
+    let key = number(figure)?.to_be_bytes();
+    let vote: Option<FigureVoteView> = tables.get(Table::FigureVotes, &key)?;
+    let unknown = || Error::Chain(format!("vote on figure {figure} ended and never began"));
+    let vote = FigureVoteView { is_closed: true, ..vote.ok_or_else(unknown)? };
+    tables.put(Table::FigureVotes, &key, &vote)
 }
 
 /// Puts a figure in force at another time, or out of it.

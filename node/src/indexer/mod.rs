@@ -6,7 +6,10 @@
 
 mod apply;
 pub(crate) mod figures;
+mod indexes;
 mod overlay;
+mod payments;
+mod registries;
 pub mod views;
 
 use std::{
@@ -21,16 +24,12 @@ use tracing::{info, warn};
 
 use crate::{
     Error, Result,
-    chain::{BlockHeader, ChainClient},
+    chain::{BlockHeader, ChainClient, RANGE_BLOCKS, REORG_BLOCKS},
     registry::{ChainState, HEAD_KEY, Head, Registry},
     store::{SharedStore, Table, WriteBatch, get_row},
 };
 use overlay::{Overlay, Undo};
 
-/// Blocks that can be undone.
-const UNDO_BLOCKS: u64 = 64;
-/// Most blocks asked for in one request.
-const RANGE_BLOCKS: u64 = 1_000;
 /// Longest pause after failures.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
@@ -124,7 +123,7 @@ impl Indexer {
     /// One step towards the tip; `None` if the tip is behind the head, as one of several endpoints
     /// may answer.
     async fn advance(&self, head: Head, tip: BlockHeader) -> Result<Option<Head>> {
-        if tip.number <= head.number || tip.number - head.number > UNDO_BLOCKS {
+        if tip.number <= head.number || tip.number - head.number > REORG_BLOCKS {
             let same = self.client.block(Some(head.number)).await?;
             if same.is_none_or(|block| block.hash != head.hash) {
                 return self.rewind(head).await.map(Some);
@@ -132,7 +131,7 @@ impl Indexer {
             if tip.number <= head.number {
                 return Ok(None);
             }
-            return self.take_range(head, tip.number - UNDO_BLOCKS).await.map(Some);
+            return self.take_range(head, tip.number - REORG_BLOCKS).await.map(Some);
         }
         let number = head.number + 1;
         let next = if number == tip.number { tip } else { self.block(number).await? };
@@ -162,7 +161,7 @@ impl Indexer {
         let head = head_of(block);
         let (mut batch, undo) = overlay.finish();
         batch.put_row(Table::Blocks, block.number.to_be_bytes(), &BlockRow { parent, undo });
-        if let Some(old) = block.number.checked_sub(UNDO_BLOCKS) {
+        if let Some(old) = block.number.checked_sub(REORG_BLOCKS) {
             batch.delete(Table::Blocks, old.to_be_bytes());
         }
         batch.put_row(Table::Meta, HEAD_KEY, &head);

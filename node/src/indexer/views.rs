@@ -7,7 +7,7 @@ use alloy::{
 use attribution::settle::EarnerIndex;
 use borsh::{BorshDeserialize, BorshSerialize};
 
-pub use super::figures::{FigureKind, FigureView, ReportView};
+pub use super::figures::{FigureKind, FigureView, FigureVoteView, ReportView};
 use crate::{
     chain::bindings::{G1Point, Interval, Price, Rules, SpanCommitment, Submission},
     store::{read_sol, write_sol},

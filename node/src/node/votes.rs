@@ -14,8 +14,8 @@ use crate::{
     da::SharedAvailability,
     factory::IndexPublisher,
     votes::{
-        Answerer, Auditor, Closer, Context, Judge, Pruner, Releaser, Reruns, Roll, Sampler,
-        Shopper, Shopping, Watcher,
+        Answerer, Auditor, Closer, Context, FigureCloser, FigureJudge, Judge, Pruner, Releaser,
+        Reruns, Roll, Sampler, Shopper, Shopping, Watcher,
     },
 };
 
@@ -46,6 +46,8 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
     let answerer = Answerer::new(context.clone());
     let closer = Closer::new(context.clone());
     let releaser = Releaser::new(context.clone());
+    let figure_judge = FigureJudge::new(context.clone(), config.node.data_dir.clone());
+    let figure_closer = FigureCloser::new(context.clone());
     let mut prompt = vec![
         stage!(pruner),
         stage!(roll),
@@ -53,6 +55,8 @@ pub(super) fn lines(parts: Parts<'_>) -> Result<Vec<Vec<Stage>>> {
         stage!(answerer),
         stage!(closer),
         stage!(releaser),
+        stage!(figure_judge),
+        stage!(figure_closer),
     ];
     if config.challenger.draw_samples {
         let (_, registry, client) = own();

@@ -107,11 +107,15 @@ pub enum Table {
     FiguresInForce,
     /// `time -> bps`: influence share of models without a report from then on, from the chain.
     DefaultInfluence,
+    /// `figure -> FigureVoteView`: votes on challenged figures, from the chain.
+    FigureVotes,
+    /// `figure, commitment -> BallotRow`: what this validator committed to about figures.
+    FigureBallots,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 53] = [
         Self::Meta,
         Self::Calls,
         Self::Answers,
@@ -163,6 +167,8 @@ impl Table {
         Self::Figures,
         Self::FiguresInForce,
         Self::DefaultInfluence,
+        Self::FigureVotes,
+        Self::FigureBallots,
     ];
 
     /// The table's name on disk; it never changes.
@@ -219,6 +225,8 @@ impl Table {
             Self::Figures => "figures",
             Self::FiguresInForce => "figures_in_force",
             Self::DefaultInfluence => "default_influence",
+            Self::FigureVotes => "figure_votes",
+            Self::FigureBallots => "figure_ballots",
         }
     }
 

@@ -3,7 +3,7 @@
 use alloy::primitives::{Address, U256};
 use tracing::info;
 
-use super::{Context, Round, VoteRow, number, votes};
+use super::{Context, Round, VoteRow, ballots::Ballots, number, votes};
 use crate::{
     Error, Result,
     chain::bindings::ISketchVotes::{self, Stage},
@@ -62,12 +62,10 @@ impl Closer {
             }
         }
         let mut batch = WriteBatch::default();
-        let prefix = vote.to_be_bytes();
         let row = VoteRow { panel: Vec::new(), answer: None, is_settled: true, ..row };
-        batch.put_row(Table::Votes, prefix, &row);
-        for (key, _) in self.context.store.scan(Table::Ballots, &prefix, &prefix, usize::MAX)? {
-            batch.delete(Table::Ballots, key);
-        }
+        batch.put_row(Table::Votes, vote.to_be_bytes(), &row);
+        let (context, contract) = (self.context.clone(), self.context.contract());
+        Ballots::new(context, contract, Table::Ballots).forget(vote, &mut batch)?;
         self.context.store.write(batch)?;
         Ok(true)
     }

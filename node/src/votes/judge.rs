@@ -5,43 +5,20 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use alloy::{
-    primitives::{Address, B256, U256, keccak256},
-    sol_types::SolValue,
-};
+use alloy::primitives::{Address, B256, U256, keccak256};
 use attribution::settle::Witness;
-use borsh::{BorshDeserialize, BorshSerialize};
 use tracing::{error, info, warn};
 
 use super::{
-    Answer, Context, Outcome, Rerun, Reruns, Round, VoteRow, citations, is_false, number, spans,
-    votes,
+    Answer, Context, Outcome, Rerun, Reruns, Round, VoteRow, ballots::Ballots, citations, is_false,
+    number, spans, votes,
 };
 use crate::{
     Error, Result,
     chain::bindings::ISketchVotes::{self, Choice},
     challenger::Challenger,
-    store::{Table, WriteBatch, read_sol, rows, write_sol},
+    store::Table,
 };
-
-/// What this validator committed to, or is about to.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct BallotRow {
-    /// keccak256 of what was judged: batch, row, token counts and witness.
-    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
-    pub subject: B256,
-    /// Whether the record is False; else it Holds.
-    pub is_false: bool,
-    /// What hides the choice until it is revealed.
-    #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
-    pub salt: B256,
-}
-
-impl BallotRow {
-    const fn choice(&self) -> Choice {
-        if self.is_false { Choice::False } else { Choice::Holds }
-    }
-}
 
 /// The stage that votes with a validator's key.
 #[derive(Debug, Clone)]
@@ -128,10 +105,11 @@ impl Judge {
         row: &VoteRow,
         answer: &Answer,
     ) -> Result<bool> {
-        let kept = match self.kept(vote, subject(row))? {
+        let (ballots, subject) = (self.ballots(), subject(row));
+        let kept = match ballots.kept(vote, subject)? {
             Some(commitment) => commitment,
             None => match self.judge(vote, row, answer).await? {
-                Some(is_false) => self.keep(validator, vote, row, is_false)?,
+                Some(is_false) => ballots.keep(validator, vote, subject, is_false)?,
                 None => return Ok(false),
             },
         };
@@ -142,27 +120,8 @@ impl Judge {
         Ok(true)
     }
 
-    /// The commitment that was made to a judgement of the same subject before a restart.
-    fn kept(&self, vote: u64, subject: B256) -> Result<Option<B256>> {
-        let ballots: Vec<(Vec<u8>, BallotRow)> =
-            rows(&*self.context.store, Table::Ballots, &vote.to_be_bytes())?;
-        let same = ballots.into_iter().find(|(_, ballot)| ballot.subject == subject);
-        Ok(same.map(|(key, _)| B256::from_slice(&key[8..])))
-    }
-
-    /// Writes a choice down with a new salt, before anything of it is sent.
-    fn keep(&self, validator: Address, vote: u64, row: &VoteRow, is_false: bool) -> Result<B256> {
-        let salt = B256::from(rand::random::<[u8; 32]>());
-        let ballot = BallotRow { subject: subject(row), is_false, salt };
-        let chain = U256::from(self.context.registry.contracts().deployment.chain_id);
-        let choice = ballot.choice() as u8;
-        let to = self.context.contract();
-        let preimage = (chain, to, number(vote), validator, U256::from(choice), salt);
-        let commitment = keccak256(preimage.abi_encode_params());
-        let mut batch = WriteBatch::default();
-        batch.put_row(Table::Ballots, ballot_key(vote, commitment), &ballot);
-        self.context.store.write(batch)?;
-        Ok(commitment)
+    fn ballots(&self) -> Ballots {
+        Ballots::new(self.context.clone(), self.context.contract(), Table::Ballots)
     }
 
     /// Whether a record is False; `None` if this node cannot know.
@@ -228,14 +187,12 @@ impl Judge {
     }
 
     async fn reveal(&self, vote: u64, commitment: B256) -> Result<bool> {
-        let key = ballot_key(vote, commitment);
-        let ballot: Option<BallotRow> =
-            crate::store::get_row(&*self.context.store, Table::Ballots, &key)?;
-        let Some(ballot) = ballot else {
+        let Some(ballot) = self.ballots().of(vote, commitment)? else {
             self.tell(vote, "the salt of its commitment is lost");
             return Ok(false);
         };
-        let (choice, salt) = (ballot.choice(), ballot.salt);
+        let choice = if ballot.is_false { Choice::False } else { Choice::Holds };
+        let salt = ballot.salt;
         let call = ISketchVotes::revealCall { vote: number(vote), choice, salt };
         let sent = self.context.client.send(self.context.contract(), &call, U256::ZERO).await?;
         let is_false = ballot.is_false;
@@ -249,9 +206,4 @@ impl Judge {
 fn subject(row: &VoteRow) -> B256 {
     let counts = [row.row, row.tokens_in, row.tokens_out].map(u32::to_be_bytes).concat();
     keccak256([row.batch.as_slice(), &counts, &row.witness].concat())
-}
-
-/// Where a ballot is in [`Table::Ballots`].
-fn ballot_key(vote: u64, commitment: B256) -> Vec<u8> {
-    [&vote.to_be_bytes()[..], commitment.as_slice()].concat()
 }

@@ -5,12 +5,18 @@
 //! those rows and asks the chain before it sends, so that it may be killed and repeated anywhere. The
 //! one thing that must not be lost is a validator's salt: it is on disk before its commitment is
 //! sent.
+//!
+//! [`FigureJudge`] and [`FigureCloser`] do the same in votes on figures, which the indexer keeps; what
+//! is voted there is what the validator's operator found.
 
 mod answer;
 mod audit;
+mod ballots;
 mod citations;
 mod close;
 mod context;
+mod figure_close;
+mod figure_judge;
 mod judge;
 mod prune;
 mod purchase;
@@ -28,9 +34,12 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 pub use answer::Answerer;
 pub use audit::Auditor;
+pub use ballots::BallotRow;
 pub use close::Closer;
 pub use context::Context;
-pub use judge::{BallotRow, Judge};
+pub use figure_close::FigureCloser;
+pub use figure_judge::FigureJudge;
+pub use judge::Judge;
 pub use prune::Pruner;
 pub use purchase::{Purchase, PurchaseState, purchases};
 pub use release::Releaser;

@@ -12,8 +12,8 @@ use node::{
     chain::{
         ChainClient, Contracts,
         bindings::{
-            DatanetVersion, IBondedFigures, IDatanetRegistry, IEarnerRegistry, IModelRegistry,
-            IStaking, IValidatorRoll, Price,
+            DatanetVersion, IBondedFigures, IDatanetRegistry, IEarnerRegistry, IModelMixes,
+            IModelRegistry, IStaking, IValidatorRoll, Price,
         },
     },
     indexer::Indexer,
@@ -27,6 +27,8 @@ use crate::{
 };
 
 const WINDOW: u64 = 50_000;
+/// Seconds until a mix holds.
+const MIX_NOTICE: u64 = 3_600;
 /// Owner of the model, contributor, validator.
 const OWNER: usize = 1;
 const CONTRIBUTOR: usize = 2;
@@ -165,7 +167,10 @@ impl World {
             assert_eq!(found, reputation, "at {time}");
             let call = IBondedFigures::factorAtCall { model, earner, time };
             let expected = client.call(to, &call).await.unwrap();
-            assert_eq!(factor(influence, reputation), expected);
+            let call = IBondedFigures::creditShareAtCall { model, time };
+            let share = client.call(to, &call).await.unwrap();
+            assert_eq!(registry.credit_share_at(model, time).unwrap(), share, "at {time}");
+            assert_eq!(factor(share, reputation), expected);
             let factors = registry.factors_at([ModelId(model.0)], time).unwrap();
             let balance = attribution::settle::Balance::new(ModelId(model.0), EarnerIndex(earner));
             assert_eq!(factors.of(balance), expected, "at {time}");
@@ -226,6 +231,14 @@ async fn the_registry_and_the_contract_say_the_same_of_every_time() {
     let set = IBondedFigures::setDefaultInfluenceCall { influenceBps: 100 };
     world.act(0, &set, false).await;
     world.act(OWNER, &IBondedFigures::reclaimCall { figure: U256::from(1) }, false).await;
+    // A mix that pays 60% by spans and citations leaves 40% to what influence was measured to be.
+    let mix = IModelMixes::Mix { spansBps: 4_000, citationsBps: 2_000 };
+    let (to, model) = (world.contracts.deployment.model_mixes, world.model);
+    world.send(OWNER, to, &IModelMixes::setMixCall { model, mix }, 0).await;
+    world.agree().await;
+    world.pass(MIX_NOTICE).await;
+    let now = world.registry.head().timestamp;
+    assert_eq!(world.registry.credit_share_at(world.model, now).unwrap(), 8_880);
 
     world.act(OWNER, &report(world.model, 7_000), true).await;
     let figure = U256::from(3);
@@ -237,8 +250,18 @@ async fn the_registry_and_the_contract_say_the_same_of_every_time() {
         world.registry.figure_at(FigureKind::Influence, world.model, now).unwrap().unwrap();
     assert_eq!((number, view.bps), (1, 7_200), "what was in force stays");
 
+    let votes = world.registry.figure_votes().unwrap();
+    assert_eq!(votes.iter().map(|(figure, _)| *figure).collect::<Vec<_>>(), [2, 3]);
+    for (_, vote) in &votes {
+        assert!(vote.is_closed);
+        assert_eq!(vote.panel, [signer(VALIDATOR).address()]);
+        assert_eq!(vote.challenger, signer(CONTRIBUTOR).address());
+        assert_eq!(vote.reveal_ends_at, vote.commit_ends_at + VOTE_PERIOD);
+    }
+
     // Whoever indexes all of it at once says the same.
     let (again, indexer) = indexed(&world.anvil, &world.contracts);
     indexer.sync().await.unwrap();
     world.compare(&again).await;
+    assert_eq!(again.figure_votes().unwrap(), votes);
 }

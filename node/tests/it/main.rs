@@ -17,6 +17,7 @@ mod kills;
 mod live;
 mod market;
 mod recorder;
+mod reports;
 mod retrieval;
 mod settlement;
 mod span_indexes;

@@ -384,9 +384,9 @@ async fn settle(world: &World, node: &Operator, paid: u64) {
     let earned = node.unclaimed().await;
     let first = world.earner(node, 0);
     let of_first = earned.iter().find(|earned| earned.earner == first).unwrap();
-    // Credits of all kinds are netted together, and the net is paid as far as the model's report goes.
+    // Credits of all kinds are netted together, and the net is paid as far as its credits go.
     let time = node.registry.head().timestamp;
-    let share = u64::from(node.registry.influence_at(world.market.model, time).unwrap());
+    let share = u64::from(node.registry.credit_share_at(world.market.model, time).unwrap());
     let least = paid * share / 10_000;
     assert!(least > 0 && of_first.cumulative >= least, "{} of {least}", of_first.cumulative);
 }

@@ -10,7 +10,7 @@ use crate::{
     Result,
     estimate::{
         Fisher, IndexBuilder, IndexConfig, InfluenceIndex, Projector, ProjectorConfig, RowSource,
-        Sketches, Whitening,
+        Sketches, Whitening, basis_rows,
         kernel::dot,
         quantise::{divide_by_root_norm, squared_norm},
     },
@@ -28,21 +28,43 @@ pub struct SketchSpace {
 }
 
 impl SketchSpace {
-    /// Projects every row and decomposes the Fisher matrix.
+    /// Projects every row, as an index of them does, and decomposes the Fisher matrix.
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if the layout is not one of LoRA sites or the
-    /// configuration is out of bounds, and those of [`Fisher::new`].
+    /// configuration is out of bounds, and those of [`Projector::learned`] and [`Fisher::new`].
     pub fn new(gradients: &Gradients, config: ProjectorConfig) -> Result<Self> {
-        let layout = gradients.layout().clone();
-        let projector = Projector::new(layout.sites(), config)?;
+        let layout = gradients.layout();
+        let hashes = (0..gradients.len()).map(|place| keccak(&[&place.to_be_bytes()]));
+        let sample = basis_rows(&config.seed, hashes).into_iter();
+        let sample = sample.map(|place| layout.split(gradients.row(place)));
+        let sample = sample.collect::<Result<Vec<_>>>()?;
+        Self::projected(gradients, Projector::learned(layout.sites(), config, sample)?)
+    }
+
+    /// The same by a projector that knows nothing of the rows.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn hashed(gradients: &Gradients, config: ProjectorConfig) -> Result<Self> {
+        Self::projected(gradients, Projector::new(gradients.layout().sites(), config)?)
+    }
+
+    fn projected(gradients: &Gradients, projector: Projector) -> Result<Self> {
+        let (layout, dim) = (gradients.layout().clone(), projector.config().dim);
         let rows: Vec<&[f32]> = gradients.rows().collect();
         let project = |row: &&[f32]| projector.project(&layout.split(row)?);
         let sketches = rows.par_iter().map(project).collect::<Result<Vec<_>>>()?;
-        let mut raw = Sketches::new(config.dim);
+        let mut raw = Sketches::new(dim);
         sketches.iter().try_for_each(|sketch| raw.push(sketch))?;
         let fisher = Fisher::new(&raw)?;
         Ok(Self { layout, projector, raw, fisher })
+    }
+
+    /// What rows and queries are projected by.
+    #[must_use]
+    pub const fn projector(&self) -> &Projector {
+        &self.projector
     }
 
     /// The rows' raw sketches, `(n, d)`.
@@ -93,7 +115,8 @@ impl SketchSpace {
             clip_share,
             memory_limit: usize::MAX,
         };
-        let mut builder = IndexBuilder::new(self.layout.sites(), config)?;
+        let builder = IndexBuilder::new(self.layout.sites(), config)?;
+        let mut builder = builder.with_projector(self.projector.clone())?;
         for (place, sketch) in (0u32..).zip(self.raw.rows()) {
             let source = RowSource {
                 datanet: 0,

@@ -2,12 +2,12 @@
 
 use std::io::Read;
 
-use super::{MAGIC, VERSION, stream::Input};
+use super::{MAGIC, VERSION, basis, stream::Input};
 use crate::{
     Error, Result,
     estimate::{
         index::{InfluenceIndex, Parts, Row, RowSource},
-        projector::{DIM_RANGE, Projector, ProjectorConfig, SiteShape},
+        projector::{Basis, DIM_RANGE, Projector, ProjectorConfig, SiteShape},
         whitening::{Form, Whitening},
     },
     settle::{EarnerIndex, Hash},
@@ -20,6 +20,7 @@ const MAX_SITES: u32 = 4096;
 pub(super) struct Header {
     config: ProjectorConfig,
     shapes: Vec<SiteShape>,
+    basis: Option<Basis>,
     damping: f64,
     trace: f64,
     lambda: f64,
@@ -50,6 +51,7 @@ impl Header {
         }
         let shapes = (0..sites).map(|_| read_shape(input)).collect::<Result<Vec<_>>>()?;
         let header = Self {
+            basis: basis::read(input, &shapes, &config)?,
             config,
             shapes,
             damping: f64::from_be_bytes(input.array()?),
@@ -113,8 +115,11 @@ impl Header {
         if sketches.contains(&i8::MIN) {
             return Err(Error::Corrupt("a sketch holds -128"));
         }
-        let projector = Projector::new(&self.shapes, self.config)
-            .map_err(|_| Error::Corrupt("projector out of range"))?;
+        let projector = match self.basis {
+            Some(basis) => Projector::with_basis(&self.shapes, self.config, basis),
+            None => Projector::new(&self.shapes, self.config),
+        };
+        let projector = projector.map_err(|_| Error::Corrupt("projector out of range"))?;
         let whitening = Whitening::from_form(self.config.dim, self.lambda, form);
         let index = InfluenceIndex::new(Parts {
             projector,

@@ -55,6 +55,10 @@ impl<R: Read> Input<'_, R> {
         Ok(bytes)
     }
 
+    pub(super) fn u16(&mut self) -> Result<u16> {
+        self.array().map(u16::from_be_bytes)
+    }
+
     pub(super) fn u32(&mut self) -> Result<u32> {
         self.array().map(u32::from_be_bytes)
     }

@@ -15,19 +15,12 @@ pub(super) struct Side {
     targets: Option<Vec<Target>>,
 }
 
-/// The last map of one block: into consecutive places, or into signed buckets.
-#[derive(Clone, Debug)]
-pub(super) enum Last {
-    From(usize),
-    Hashed(Vec<Target>),
-}
-
 /// A bucket and a sign in bit 0 (set means minus).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target(u32);
 
 impl Target {
-    fn draw(rng: &mut ChaCha20Rng, offset: usize, buckets: usize) -> Self {
+    pub(super) fn draw(rng: &mut ChaCha20Rng, offset: usize, buckets: usize) -> Self {
         let draw = rng.next_u64();
         let bucket = offset + (((draw >> 32) * buckets as u64) >> 32) as usize;
         Self((bucket as u32) << 1 | (draw & 1) as u32)
@@ -39,6 +32,11 @@ impl Target {
 
     fn signed(self, value: f64) -> f64 {
         if self.0 & 1 == 1 { -value } else { value }
+    }
+
+    /// Adds the signed value to its bucket.
+    pub(super) fn add(self, value: f64, sums: &mut [f64]) {
+        sums[self.bucket()] += self.signed(value);
     }
 }
 
@@ -79,21 +77,6 @@ impl Side {
             }
         }
         normalise(out);
-    }
-}
-
-impl Last {
-    pub(super) fn hashed(size: usize, dim: usize, mut rng: ChaCha20Rng) -> Self {
-        Self::Hashed((0..size).map(|_| Target::draw(&mut rng, 0, dim)).collect())
-    }
-
-    pub(super) fn add(&self, block: &[f64], sketch: &mut [f64]) {
-        match self {
-            Self::From(start) => sketch[*start..][..block.len()].copy_from_slice(block),
-            Self::Hashed(targets) => {
-                targets.iter().zip(block).for_each(|(t, x)| sketch[t.bucket()] += t.signed(*x));
-            }
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Influence: projection, whitening, index, file and duplicate clusters.
 
 mod attributor;
+mod basis;
 mod duplicates;
 mod ensemble;
 mod file;

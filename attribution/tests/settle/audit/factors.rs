@@ -7,10 +7,10 @@ use super::world::{Posted, World, calls, model, post, world};
 
 /// A world in which influence of model 1 is believed by half and some have lost reputation.
 fn distrusting() -> World {
-    let influence = [(model(1).into(), 5_000)].into();
+    let shares = [(model(1).into(), 5_000)].into();
     let reputation = [(EarnerIndex(10), 7_501), (EarnerIndex(12), 2_500)].into();
     let mut world = world();
-    world.factors = Factors { influence, reputation };
+    world.factors = Factors { shares, reputation };
     world
 }
 

@@ -19,6 +19,18 @@ sol! {
             uint16 ceiling;
             uint32 retrainings;
         }
+        struct Vote {
+            uint128 panelStake;
+            uint128 revealedStake;
+            uint128 falseStake;
+            uint64 commitEndsAt;
+            uint64 revealEndsAt;
+        }
+        struct Ballot {
+            bytes32 commitment;
+            uint128 stake;
+            Choice choice;
+        }
         struct Conduct {
             uint32 accepted;
             uint32 refused;
@@ -32,6 +44,7 @@ sol! {
             address poster;
             uint64 inForceFrom;
             address challenger;
+            uint32 retrainings;
             uint16 bps;
             Kind kind;
             Stage stage;
@@ -66,15 +79,20 @@ sol! {
         event FigureResolved(uint256 indexed figure, Stage stage, uint64 inForceFrom, uint256 burned);
         event DefaultInfluenceSet(uint16 influenceBps, uint64 from);
 
+        function ABANDON_DELAY() external view returns (uint256);
         function bond() external view returns (uint256);
         function window() external view returns (uint64);
         function figureCount() external view returns (uint256);
         function figureOf(uint256 figure) external view returns (Figure memory);
+        function voteOf(uint256 figure) external view returns (Vote memory);
+        function ballotOf(uint256 figure, address validator) external view returns (Ballot memory);
         function lastFigureOf(Kind kind, bytes32 subject) external view returns (uint256 figure);
         function owed(address account) external view returns (uint256);
         function commitmentOf(uint256 figure, address validator, Choice choice, bytes32 salt)
             external view returns (bytes32);
         function influenceAt(bytes32 model, uint64 time) external view returns (uint16);
+        function creditShareAt(bytes32 model, uint64 time) external view returns (uint16);
+        function othersFrom(bytes32 model) external view returns (uint64);
         function reputationAt(uint32 earner, uint64 time) external view returns (uint16);
         function factorAt(bytes32 model, uint32 earner, uint64 time) external view returns (uint16);
         function postReport(bytes32 model, Report calldata report) external payable returns (uint256 figure);
@@ -84,6 +102,7 @@ sol! {
         function commit(uint256 figure, bytes32 commitment) external;
         function reveal(uint256 figure, Choice choice, bytes32 salt) external;
         function resolve(uint256 figure) external;
+        function abandon(uint256 figure) external;
         function reclaim(uint256 figure) external;
         function withdraw(address account) external returns (uint256 amount);
         function setDefaultInfluence(uint16 influenceBps) external;

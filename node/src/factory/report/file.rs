@@ -111,11 +111,11 @@ impl From<Interval> for Correlation {
 
 impl FigureBps {
     pub(super) fn new(lds: &Correlation, ceiling: &Correlation) -> Self {
-        let (low, ceiling) = (bps(lds.low, f64::floor), bps(ceiling.mean, f64::ceil));
+        let (low, ceiling) = (in_bps(lds.low, f64::floor), in_bps(ceiling.mean, f64::ceil));
         Self {
             lds_low: low,
-            lds: bps(lds.mean, f64::floor),
-            lds_high: bps(lds.high, f64::floor),
+            lds: in_bps(lds.mean, f64::floor),
+            lds_high: in_bps(lds.high, f64::floor),
             ceiling,
             influence: Measured { lds: low, ceiling }.influence_bps(),
         }
@@ -128,7 +128,7 @@ pub(super) fn rounded(number: f64) -> f64 {
 }
 
 /// From 0 to 10 000; what is no number is 0.
-fn bps(correlation: f64, round: fn(f64) -> f64) -> u16 {
+pub(super) fn in_bps(correlation: f64, round: fn(f64) -> f64) -> u16 {
     round(correlation.clamp(0.0, 1.0) * 10_000.0) as u16
 }
 

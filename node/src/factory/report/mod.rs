@@ -7,6 +7,7 @@
 //! Halves and seeds follow from the influence index, so that whoever reports cannot try others, and
 //! whoever has rows and index can run any of them again: the same inputs give the same losses.
 
+mod check;
 mod figures;
 mod file;
 mod outcomes;
@@ -35,6 +36,7 @@ use figures::Predictions;
 use outcomes::Runs;
 use recipe::{Recipe, Sets};
 
+pub use check::{CheckedFigure, CheckedReport, PostedFigures, ReportCheck, check_report};
 pub use file::{Correlation, FigureBps, Protocol, REPORT_FILE, Report, ReportedModel};
 pub use publish::PublishedReport;
 
@@ -107,6 +109,18 @@ pub fn measure_report(
     settings: &ReportSettings,
     progress: &mut dyn FnMut(ReportProgress),
 ) -> Result<Report> {
+    measure_into(base, dir, dir, datanets, settings, progress)
+}
+
+/// What [`measure_report`] does, with the report and what it keeps in a folder of their own.
+fn measure_into(
+    base: &Path,
+    dir: &Path,
+    out: &Path,
+    datanets: &[Datanet],
+    settings: &ReportSettings,
+    progress: &mut dyn FnMut(ReportProgress),
+) -> Result<Report> {
     settings.check()?;
     let (decoder, tokenizer) = (Decoder::load(base)?, Tokenizer::load(base)?);
     let recipe = Recipe::read(base, dir, datanets)?;
@@ -117,7 +131,7 @@ pub fn measure_report(
     let halves = halves(sets.rows.len(), settings.retrainings, index_hash)?;
     let scores = scores(&decoder, dir, &index, &sets, progress)?;
     let runs = Runs { decoder: &decoder, recipe: &recipe, sets: &sets, seed: index_hash };
-    let cache = cache_dir(dir, &runs)?;
+    let cache = cache_dir(out, &runs)?;
     let outcomes = runs.all(&halves, &cache, progress)?;
     let subsets = Subsets::new(sets.rows.len(), halves).map_err(attribution)?;
     let predictions = Predictions::new(&subsets, &scores, &outcomes)?;
@@ -133,8 +147,18 @@ pub fn measure_report(
         ceiling: ceiling.into(),
         losses: outcomes.into_iter().map(Vec::from).collect(),
     };
-    report.save(dir)?;
+    report.save(out)?;
     Ok(report)
+}
+
+/// What a report of the model in `dir` would say that it is of. Checks the training log against base,
+/// adapter and Datanets, and measures nothing.
+///
+/// # Errors
+/// As [`measure_report`].
+pub fn reported_model(base: &Path, dir: &Path, datanets: &[Datanet]) -> Result<ReportedModel> {
+    let recipe = Recipe::read(base, dir, datanets)?;
+    Ok(recipe.reported(file_hash(&dir.join(INDEX_FILE))?))
 }
 
 /// Halves of the rows, each ascending.
@@ -195,9 +219,9 @@ fn places(dir: &Path, index: &InfluenceIndex, rows: &[LoggedRow]) -> Result<Vec<
         .collect()
 }
 
-/// The folder of what was computed for the same recipe, rows, queries and seeds.
-fn cache_dir(dir: &Path, runs: &Runs<'_>) -> Result<PathBuf> {
-    let cache = dir.join(CACHE_DIR).join(alloy::hex::encode(&runs.identity()?.0[..8]));
+/// The folder in `out` of what was computed for the same recipe, rows, queries and seeds.
+fn cache_dir(out: &Path, runs: &Runs<'_>) -> Result<PathBuf> {
+    let cache = out.join(CACHE_DIR).join(alloy::hex::encode(&runs.identity()?.0[..8]));
     std::fs::create_dir_all(&cache).map_err(Error::io(&cache))?;
     Ok(cache)
 }

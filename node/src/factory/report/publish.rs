@@ -36,8 +36,9 @@ impl Registrar {
     ///
     /// # Errors
     /// [`Error::Catalog`] if the report in `dir` is not of the registered model,
-    /// [`Error::Reverted`] if the account does not own the model or has not the bond, or another
-    /// report of the model is pending, [`Error::Chain`].
+    /// [`Error::Reverted`] if the account has not the bond, another report of the model is pending, or
+    /// the account does not own the model and it is the owner's turn or the retrainings are too few;
+    /// [`Error::Chain`].
     pub async fn report(&self, dir: &Path) -> Result<PublishedReport> {
         let (manifest, report) = (ModelManifest::load(dir)?, Report::load(dir)?);
         let (model, hash) = (manifest.model_id, report.hash());

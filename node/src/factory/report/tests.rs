@@ -95,6 +95,66 @@ fn a_report_is_measured_resumed_and_the_same_every_time() {
 }
 
 #[test]
+fn a_check_measures_again_and_trusts_nothing_of_the_poster() {
+    let dir = tempfile::tempdir().unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let (datanet, base) = (model(dir.path(), 4), base());
+    let datanets = std::slice::from_ref(&datanet);
+    let settings = ReportSettings { retrainings: 4, ..ReportSettings::default() };
+    let report = measure_report(&base, dir.path(), datanets, &settings, &mut |_| {}).unwrap();
+    assert_eq!(reported_model(&base, dir.path(), datanets).unwrap(), report.model);
+    let bps = report.bps;
+    let posted = PostedFigures {
+        hash: report.hash(),
+        lds_low: bps.lds_low,
+        ceiling: bps.ceiling,
+        retrainings: 4,
+    };
+    let of = |posted| ReportCheck {
+        base: &base,
+        dir: dir.path(),
+        datanets,
+        work: work.path(),
+        posted,
+        retrainings: None,
+    };
+    // Losses that the poster made up, where its own would be.
+    for entry in std::fs::read_dir(dir.path().join(CACHE_DIR)).unwrap() {
+        for run in std::fs::read_dir(entry.unwrap().path()).unwrap() {
+            let path = run.unwrap().path();
+            let length = std::fs::read(&path).unwrap().len();
+            std::fs::write(path, vec![0; length]).unwrap();
+        }
+    }
+    let mut trained = 0;
+    let mut count = |progress: ReportProgress| {
+        trained += u64::from(progress.stage == "retraining");
+    };
+    let checked = check_report(&of(posted), &mut count).unwrap();
+    assert_eq!(trained, 8 * (8 + 1), "every run is done again");
+    assert!(checked.is_same_file && !checked.is_partial && !checked.is_false(), "{checked:?}");
+    assert_eq!(checked.measured.as_ref(), Some(&report));
+    assert!(!work.path().join(crate::factory::LOG_FILE).exists());
+
+    // The same file, and another figure on the chain; then a lie of both.
+    let low = if bps.lds_low > 5_000 { 0 } else { bps.lds_low + 501 };
+    let boasting = PostedFigures { lds_low: low, ..posted };
+    let checked = check_report(&of(boasting), &mut |_| {}).unwrap();
+    assert!(checked.is_same_file && checked.is_false(), "{checked:?}");
+    let other = PostedFigures { hash: B256::ZERO, ..posted };
+    let checked = check_report(&of(other), &mut |_| {}).unwrap();
+    assert!(!checked.is_same_file && !checked.is_false(), "figures agree: {checked:?}");
+
+    // In the model's own folder, or with more retrainings than there were, nothing is checked.
+    let here = ReportCheck { work: dir.path(), ..of(posted) };
+    let error = check_report(&here, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("must not be read"), "{error}");
+    let more = ReportCheck { retrainings: Some(5), ..of(posted) };
+    let error = check_report(&more, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("has 4 retrainings"), "{error}");
+}
+
+#[test]
 fn a_report_that_was_changed_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let datanet = model(dir.path(), 4);

@@ -136,7 +136,7 @@ pub(super) fn plants() -> Vec<Plant> {
             Rule::Factor,
             "a report that is not in force",
             Believe(|b| {
-                b.factors.influence.values_mut().for_each(|share| *share = 5_000);
+                b.factors.shares.values_mut().for_each(|share| *share = 5_000);
             }),
         ),
         plant(

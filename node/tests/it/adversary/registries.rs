@@ -49,7 +49,9 @@ pub(super) const MIXED: u8 = 4;
 pub(super) const BARE: u8 = 5;
 const ADAPTERS: [u8; 5] = [1, 2, LATE, MIXED, BARE];
 /// Influence share of models without a report.
-const DEFAULT_INFLUENCE: u16 = 5_000;
+pub(super) const DEFAULT_INFLUENCE: u16 = 5_000;
+/// What that leaves of nets where spans and citations are paid 60%: half of 40%, and the 60%.
+pub(super) const MIXED_SHARE: u16 = 8_000;
 /// That of model 1 by its report: `0.6^2 / 0.5`.
 const MEASURED: u16 = 7_200;
 /// A contributor with a penalty, and what that leaves of its reputation.
@@ -148,9 +150,13 @@ impl Registries {
 
     /// What the figures come to: a report for model 1, none for the others, and one bad reputation.
     fn factors(&self) -> Factors {
-        let share = |number: u8| if number == 1 { MEASURED } else { DEFAULT_INFLUENCE };
-        let influence = self.models.iter().map(|(&number, &id)| (id.into(), share(number)));
-        Factors { influence: influence.collect(), reputation: [(DISTRUSTED, REPUTATION)].into() }
+        let share = |number: u8| match number {
+            1 => MEASURED,
+            MIXED | BARE => MIXED_SHARE,
+            _ => DEFAULT_INFLUENCE,
+        };
+        let shares = self.models.iter().map(|(&number, &id)| (id.into(), share(number)));
+        Factors { shares: shares.collect(), reputation: [(DISTRUSTED, REPUTATION)].into() }
     }
 
     /// Earners 2 to 11 by their numbers: the owner, contributors, strangers.

@@ -22,7 +22,7 @@ use super::{
     Case, aftermath,
     belief::{Belief, Operator, Served},
     index::FIRST,
-    registries::{BARE, MIXED, Registries, calls},
+    registries::{BARE, DEFAULT_INFLUENCE, MIXED, MIXED_SHARE, Registries, calls},
     watch::Watch,
 };
 use crate::{anvil::KEYS, world::key};
@@ -178,7 +178,7 @@ fn recite(belief: &mut Belief, of: Use) {
 type Plant = (&'static str, Rule, fn(&mut Belief, &mut Vec<Served>));
 
 /// The span at the answer's start is held thrice by two clusters, the other twice by two.
-const PLANTS: [Plant; 12] = [
+const PLANTS: [Plant; 13] = [
     ("spans without an index", Rule::Span, |belief, served| {
         let uses = belief.uses[&MIXED].clone();
         belief.uses.insert(BARE, uses);
@@ -230,6 +230,10 @@ const PLANTS: [Plant; 12] = [
     ("a copy that is cited", Rule::Citation, |belief, _| recite(belief, cited(5, FIRST + 5))),
     ("a citation of somebody else's row", Rule::Citation, |belief, _| {
         recite(belief, cited(1, FIRST + 2));
+    }),
+    ("a report that withholds what spans and citations pay", Rule::Factor, |belief, _| {
+        let shares = belief.factors.shares.values_mut();
+        shares.filter(|share| **share == MIXED_SHARE).for_each(|share| *share = DEFAULT_INFLUENCE);
     }),
 ];
 

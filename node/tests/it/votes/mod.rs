@@ -3,6 +3,7 @@
 mod ballots;
 mod citations;
 mod dishonest;
+mod figures;
 mod holds;
 mod nodes;
 mod peer;
