@@ -66,41 +66,50 @@ pub(crate) async fn run(arguments: GraphArguments) -> eyre::Result<()> {
         Kind::Row => format!("rows/{id}"),
         Kind::Account => format!("accounts/{id}"),
         Kind::All => "all".to_owned(),
-        Kind::Contributors | Kind::Datanets => {
-            let board = if *kind == Kind::Datanets { "datanets" } else { "contributors" };
-            let leaders = leaders::fetch(&client, board, arguments.top, PATIENCE).await?;
-            if arguments.json {
-                println!("{}", serde_json::to_string_pretty(&leaders)?);
-            } else {
-                print!("{}", leaders::table(&leaders));
-            }
-            return Ok(());
-        }
+        Kind::Contributors => return rank(&client, "contributors", &arguments).await,
+        Kind::Datanets => return rank(&client, "datanets", &arguments).await,
     };
-    let mut whole: Option<GraphAnswer> = None;
-    let mut after: Option<String> = None;
-    loop {
-        let mut query = vec![];
-        query.extend(arguments.operator.as_ref().map(|one| format!("operator={one}")));
-        query.extend(arguments.open.then(|| "open=true".to_owned()));
-        query.extend(after.as_ref().map(|place| format!("after={place}")));
-        let path = format!("/v1/graph/{path}?{}", query.join("&"));
-        let body = client.get(&path, PATIENCE).await?;
-        let page: GraphAnswer = serde_json::from_value(body).wrap_err("the node's graph")?;
-        after = page.next.clone();
-        whole = Some(match whole {
-            Some(whole) => whole.and(page),
-            None => page,
-        });
-        if after.is_none() {
-            break;
-        }
-    }
-    let whole = whole.expect("at least one page was read");
+    let whole = fetch(&client, &path, &arguments).await?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&whole)?);
     } else {
         print!("{}", tree(&whole));
     }
     Ok(())
+}
+
+async fn rank(client: &NodeClient, board: &str, arguments: &GraphArguments) -> eyre::Result<()> {
+    let leaders = leaders::fetch(client, board, arguments.top, PATIENCE).await?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&leaders)?);
+    } else {
+        print!("{}", leaders::table(&leaders));
+    }
+    Ok(())
+}
+
+/// All pages of an answer.
+async fn fetch(
+    client: &NodeClient,
+    path: &str,
+    arguments: &GraphArguments,
+) -> eyre::Result<GraphAnswer> {
+    let (mut whole, mut after) = (None::<GraphAnswer>, None::<String>);
+    loop {
+        let mut query = vec![];
+        query.extend(arguments.operator.as_ref().map(|one| format!("operator={one}")));
+        query.extend(arguments.open.then(|| "open=true".to_owned()));
+        query.extend(after.as_ref().map(|place| format!("after={place}")));
+        let body = client.get(&format!("/v1/graph/{path}?{}", query.join("&")), PATIENCE).await?;
+        let page: GraphAnswer = serde_json::from_value(body).wrap_err("the node's graph")?;
+        after = page.next.clone();
+        let read = match whole.take() {
+            Some(whole) => whole.and(page),
+            None => page,
+        };
+        if after.is_none() {
+            return Ok(read);
+        }
+        whole = Some(read);
+    }
 }

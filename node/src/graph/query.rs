@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 use attribution::settle::{ModelId, ModelKey};
 use tokio::sync::Mutex;
 
@@ -37,6 +37,17 @@ pub struct Graph {
     tally: Arc<Mutex<Tally>>,
 }
 
+/// What was read for a page.
+#[derive(Default)]
+struct Read {
+    batches: Vec<GraphBatch>,
+    left_out: Vec<LeftOut>,
+    /// The last place, if there are more.
+    next: Option<Cursor>,
+    /// Whether one batch has all of the subject: then it is the only one here.
+    is_whole: bool,
+}
+
 impl Graph {
     /// The graph of the batches that the ledgers are of; rows are of the catalog's models.
     #[must_use]
@@ -60,52 +71,54 @@ impl Graph {
             }
         }
         let Some(mut sheet) = self.sheet(subject)? else { return Ok(None) };
+        let Some(start) = page.start() else { return Ok(None) };
+        let Read { batches, left_out, next, is_whole } =
+            self.read(subject, page, start, &mut sheet).await?;
         let is_call = matches!(subject, Subject::Call(_));
-        let (mut batches, mut left_out, mut rows) = (Vec::new(), Vec::new(), 0_u64);
-        let start = match page.after {
-            Some(Cursor(operator, epoch)) => match epoch.checked_add(1) {
-                Some(next) => (operator, next),
-                None => return Ok(None),
-            },
-            None => (page.operator.unwrap_or_default(), 0),
-        };
-        let listed = self.ledgers.batches(page.operator, start, PAGE_BATCHES + 1)?;
-        let is_last = listed.len() <= PAGE_BATCHES;
-        let (mut next, mut is_full) = (None, false);
-        for (id, view) in listed.into_iter().take(PAGE_BATCHES) {
-            is_full = rows >= PAGE_ROWS;
-            if is_full {
-                break;
-            }
-            next = Some(Cursor(view.operator, view.epoch));
-            let is_wanted = match view.status {
-                BatchStatus::Final => true,
-                BatchStatus::Posted => page.has_open || is_call,
-                BatchStatus::Struck => false,
-            };
-            if !is_wanted {
-                continue;
-            }
-            rows += u64::from(view.submission.rows);
-            let (operator, epoch, status) = (view.operator, view.epoch, view.status);
-            let status = if status == BatchStatus::Final { "final" } else { "posted" }.into();
-            let batch = GraphBatch { id, operator, epoch: Decimal(epoch), status };
-            match self.add(subject, &mut sheet, id, view).await {
-                Ok(false) => batches.push(batch),
-                Ok(true) => {
-                    let answer = sheet.draft.answer(sheet.registry, sheet.subject)?;
-                    return Ok(Some(GraphAnswer { batches: vec![batch], ..answer }));
-                }
-                Err(error @ Error::Store(_)) => return Err(error),
-                Err(error) => left_out.push(LeftOut { id, reason: error.to_string() }),
-            }
-        }
-        let next = next.filter(|_| is_full || !is_last).map(|cursor| cursor.to_string());
-        if is_call && next.is_none() && left_out.is_empty() {
+        if is_call && !is_whole && next.is_none() && left_out.is_empty() {
             return Ok(None);
         }
+        let next = next.map(|cursor| cursor.to_string());
         let answer = sheet.draft.answer(sheet.registry, sheet.subject)?;
         Ok(Some(GraphAnswer { batches, left_out, next, ..answer }))
+    }
+
+    /// Adds the batches of a page from a place on.
+    async fn read(
+        &self,
+        subject: Subject,
+        page: Page,
+        start: (Address, u64),
+        sheet: &mut Sheet<'_>,
+    ) -> Result<Read> {
+        let is_call = matches!(subject, Subject::Call(_));
+        let listed = self.ledgers.batches(page.operator, start, PAGE_BATCHES + 1)?;
+        let is_last = listed.len() <= PAGE_BATCHES;
+        let (mut read, mut rows) = (Read::default(), 0_u64);
+        for (id, view) in listed.into_iter().take(PAGE_BATCHES) {
+            if rows >= PAGE_ROWS {
+                return Ok(read);
+            }
+            let (operator, epoch) = (view.operator, view.epoch);
+            read.next = Some(Cursor(operator, epoch));
+            let status = match view.status {
+                BatchStatus::Final => "final",
+                BatchStatus::Posted if page.has_open || is_call => "posted",
+                BatchStatus::Posted | BatchStatus::Struck => continue,
+            };
+            rows += u64::from(view.submission.rows);
+            let batch = GraphBatch { id, operator, epoch: Decimal(epoch), status: status.into() };
+            match self.add(subject, sheet, id, view).await {
+                Ok(false) => read.batches.push(batch),
+                Ok(true) => {
+                    return Ok(Read { batches: vec![batch], is_whole: true, ..Read::default() });
+                }
+                Err(error @ Error::Store(_)) => return Err(error),
+                Err(error) => read.left_out.push(LeftOut { id, reason: error.to_string() }),
+            }
+        }
+        read.next = read.next.filter(|_| !is_last);
+        Ok(read)
     }
 
     /// The subject's node and what is known of it without any batch.

@@ -53,6 +53,16 @@ pub struct Page {
     pub has_open: bool,
 }
 
+impl Page {
+    /// The first place that may be on it, by operator and epoch; `None` if there is none.
+    pub(super) fn start(self) -> Option<(Address, u64)> {
+        match self.after {
+            Some(Cursor(operator, epoch)) => Some((operator, epoch.checked_add(1)?)),
+            None => Some((self.operator.unwrap_or_default(), 0)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use node::{
     chain::bindings::IStaking,
     committer::Kzg,
     explain::{Checker, Claimed, Explanation, Report, Sources, Verdict, explain},
-    graph::{Graph, GraphAnswer, Page, Subject},
+    graph::{Board, Graph, GraphAnswer, Page, Places, Subject},
     recorder::{CallRecord, Recorded, recorded},
     registry::Role,
     store::{MemoryStore, Table, WriteBatch, rows},
@@ -225,6 +225,37 @@ async fn the_graph_adds_up_to_the_ledger_and_to_what_the_chain_paid() {
     }
     assert_eq!(rows, of_datanet.total.0);
 
+    // The ranking has everybody's earnings, and Datanets' are what contributors are paid.
+    let everybody = Places { after: 0, limit: 100 };
+    let graph = served.graph();
+    let leaders = graph.leaders(Board::Contributors, everybody).await.unwrap();
+    assert!(!leaders.is_behind && leaders.left_out.is_empty(), "{leaders:?}");
+    assert_eq!((leaders.total.0, leaders.batches, leaders.next), (contributors, 1, None));
+    assert!(leaders.data.is_sorted_by(|a, b| a.gwei >= b.gwei));
+    for (place, leader) in (1..).zip(&leaders.data) {
+        let known = all.iter().find(|one| format!("earner:{}", one.earner) == leader.id).unwrap();
+        assert_eq!(leader.place, place);
+        assert_eq!(leader.account, Some(known.account));
+        assert_eq!(leader.gwei.0, i128::from(known.cumulative));
+    }
+    let datanets = graph.leaders(Board::Datanets, everybody).await.unwrap();
+    assert_eq!(datanets.total.0 + datanets.unplaced.0, contributors);
+    let [leader] = &datanets.data[..] else { panic!("{datanets:?}") };
+    assert_eq!(leader.id, format!("datanet:{}", datanet.id));
+    let [version] = &leader.versions[..] else { panic!("{leader:?}") };
+    assert_eq!((version.version, version.gwei), (datanet.version, of_datanet.total));
+    // In pages it is the same, and what was counted is not counted again.
+    let mut pages = Vec::new();
+    for after in 0..leaders.data.len() as u64 {
+        let page = Places { after, limit: 1 };
+        let page = graph.leaders(Board::Contributors, page).await.unwrap();
+        assert_eq!((page.batches, page.total), (1, leaders.total));
+        let next = (after + 1 < leaders.data.len() as u64).then_some(after + 1);
+        assert_eq!(page.next, next);
+        pages.extend(page.data);
+    }
+    assert_eq!(pages, leaders.data);
+
     // A node that has only the chain and data availability says the same.
     let fresh = Arc::new(MemoryStore::default());
     let other = Operator::start(&served.world.market, fresh, &served.world.blobs()).await;
@@ -233,10 +264,13 @@ async fn the_graph_adds_up_to_the_ledger_and_to_what_the_chain_paid() {
         Subject::Model(served.world.model),
         Subject::Datanet(datanet.id, datanet.version),
         Subject::Row(index.rows()[0].source.hash.into()),
+        Subject::Call(served.honest[0].call.digest()),
+        Subject::Call(served.falsely.call.digest()),
     ] {
         let theirs = graph.earned_from(subject, Page::default()).await.unwrap().unwrap();
         assert_eq!(theirs, served.earned_from(subject).await);
     }
+    assert_eq!(graph.leaders(Board::Datanets, everybody).await.unwrap(), datanets);
     let page = Page::default();
     for unknown in [
         Subject::Call(B256::ZERO),

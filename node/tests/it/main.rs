@@ -14,6 +14,7 @@ mod explain;
 mod figures;
 mod index;
 mod kills;
+mod live;
 mod market;
 mod recorder;
 mod reports;

@@ -52,24 +52,63 @@ const HASH: usize = 17;
 const EARNER: usize = 49;
 const CLUSTER: usize = 53;
 
-/// Changes files of an index, of one part each.
-type Damage = (&'static str, &'static str, fn(&mut Vec<u8>));
+/// Places in the header: tokens of the shard, and the length of its suffixes.
+const TOKENS: usize = 18;
+const SUFFIX_BYTES: usize = 79;
+/// The hash that a header ends with.
+const HEADER_HASH: usize = 32;
+
+/// Changes files of an index.
+type Damage = (&'static str, fn(&Path));
 
 /// The second row is the first contributor's copy of the first, so its cluster is 0.
-const DAMAGES: [Damage; 6] = [
-    ("two suffixes in each other's place", "0.suffixes", |bytes| {
-        let last = bytes.len() - 1;
-        bytes.swap(0, last);
+const DAMAGES: [Damage; 7] = [
+    ("two suffixes in each other's place", |index| {
+        change(index, "0.suffixes", |bytes| {
+            let last = bytes.len() - 1;
+            bytes.swap(0, last);
+        });
     }),
-    ("a suffix twice", "0.suffixes", |bytes| bytes[4] = bytes[3]),
-    ("another earner", "0.rows", |bytes| bytes[ROW + EARNER + 3] ^= 1),
-    ("another text's hash", "0.rows", |bytes| bytes[HASH] ^= 1),
-    ("a copy that is its own cluster", "0.rows", |bytes| bytes[ROW + CLUSTER + 3] = 1),
-    ("a row that the Datanet has not", "0.rows", |bytes| {
-        let last = bytes.len() - ROW;
-        bytes[last + INDEX + 6] = 1;
+    ("a suffix twice", |index| change(index, "0.suffixes", |bytes| bytes[4] = bytes[3])),
+    ("another earner", |index| change(index, "0.rows", |bytes| bytes[ROW + EARNER + 3] ^= 1)),
+    ("another text's hash", |index| change(index, "0.rows", |bytes| bytes[HASH] ^= 1)),
+    ("a copy that is its own cluster", |index| {
+        change(index, "0.rows", |bytes| bytes[ROW + CLUSTER + 3] = 1);
     }),
+    ("a row that the Datanet has not", |index| {
+        change(index, "0.rows", |bytes| {
+            let last = bytes.len() - ROW;
+            bytes[last + INDEX + 6] = 1;
+        });
+    }),
+    ("a suffix left out", leave_out),
 ];
+/// Of the damages, one that is in the rows.
+const ANOTHER_EARNER: usize = 2;
+
+fn change(index: &Path, part: &str, change: impl Fn(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(index.join(part)).unwrap();
+    change(&mut bytes);
+    std::fs::write(index.join(part), bytes).unwrap();
+}
+
+/// An index in order that says of itself that it has one token less: spans that begin with the suffix
+/// are found nowhere.
+fn leave_out(index: &Path) {
+    // Fewer than 256 positions, so that a pointer has one byte.
+    change(index, "0.suffixes", |bytes| {
+        bytes.remove(7);
+    });
+    let tokens = std::fs::metadata(index.join("0.suffixes")).unwrap().len().to_be_bytes();
+    change(index, "header", |header| {
+        let body = header.len() - HEADER_HASH;
+        assert_eq!(header[TOKENS..TOKENS + 8], header[SUFFIX_BYTES..SUFFIX_BYTES + 8]);
+        header[TOKENS..TOKENS + 8].copy_from_slice(&tokens);
+        header[SUFFIX_BYTES..SUFFIX_BYTES + 8].copy_from_slice(&tokens);
+        let hash = keccak256(&header[..body]);
+        header[body..].copy_from_slice(hash.as_slice());
+    });
+}
 
 /// A chain with a Datanet and a base model on it.
 struct World {
@@ -167,10 +206,8 @@ impl World {
         manifest.save(&dir).unwrap();
         let (tokenizer, path) = (Tokenizer::load(&tiny()).unwrap(), dir.join(SPANS_FOLDER));
         drop(write_spans(&tokenizer, &path, &[&self.datanet], &self.earners, &mut |_| {}).unwrap());
-        if let Some((_, part, change)) = damage {
-            let mut bytes = std::fs::read(path.join(part)).unwrap();
-            change(&mut bytes);
-            std::fs::write(path.join(part), bytes).unwrap();
+        if let Some((_, damage)) = damage {
+            damage(&path);
         }
         let index = SpanIndex::open(&path, Check::Header).unwrap();
         let commitment = index.commit(0).unwrap().commitment();
@@ -273,50 +310,91 @@ async fn every_wrong_span_index_is_struck_and_an_honest_one_pays() {
     }
 }
 
-/// Of an index that is not what the rows give and whose files nobody else has, a leaf is demanded. A
-/// publisher that shows it keeps its index, though it pays later; another is struck.
+/// Of an index that is not what the rows give and whose files nobody else has, leaves are demanded: one,
+/// and when that was shown four, of which the tree has three. A publisher that shows all keeps its index,
+/// though it pays later; one that withholds some, or all, is struck, and their deposits go back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leaves_are_demanded_shown_and_missed() {
     let world = World::open().await;
     let mut models = Vec::new();
-    for name in ["shown", "hidden"] {
-        let (model, mut commitment) = world.model(name, Some(&DAMAGES[2])).await;
+    for name in ["shown", "hidden", "withheld"] {
+        let (model, mut commitment) = world.model(name, Some(&DAMAGES[ANOTHER_EARNER])).await;
         if name == "hidden" {
             commitment.suffixRoot = keccak256("of a tree that nobody has");
         }
         world.publish(model, commitment).await;
         models.push(model);
     }
-    let [shown, hidden] = models[..] else { panic!() };
+    let [shown, hidden, withheld] = models[..] else { panic!() };
     let client = world.anvil.client(Some(signer(2)));
     let watcher = Watcher::new(&world, client, vec![], "watcher");
+    let to = world.contracts.deployment.span_indexes;
+    let deposit = world.owner.call(to, &ISpanIndexes::demandDepositCall {}).await.unwrap();
+    let open = async || {
+        let mut open = Vec::new();
+        for &model in &models {
+            open.push(world.index(model).await.demands);
+        }
+        open
+    };
+    // A node that dies before it notes anything draws others the next time; one that dies after its first
+    // note demands what it noted.
+    watcher.indexer.sync().await.unwrap();
+    let dying = watcher.challenger(Killed::after(Arc::clone(&watcher.store), 3));
+    while matches!(dying.step().await, Ok(true)) {}
+    watch(&watcher).await;
+    assert_eq!(open().await, [1, 1, 1]);
+
+    // The owner has the files of all, but what it published of one is nothing.
+    let owner = |names: &[&str]| {
+        let dirs = names.iter().map(|name| world.dir(name)).collect();
+        let folder = format!("owner of {}", names.len());
+        Watcher::new(&world, world.owner.clone(), dirs, &folder)
+    };
+    let answerer = owner(&["shown", "hidden", "withheld"]);
+    answerer.indexer.sync().await.unwrap();
+    assert!(answerer.answerer().step().await.unwrap());
+    assert_eq!(open().await, [0, 1, 0]);
+    watch(&watcher).await;
+    assert_eq!(open().await, [3, 1, 3]);
+    for model in [shown, withheld] {
+        let Some(SpanExamination::Demanded { mut leaves, last, .. }) = watcher.found(model) else {
+            panic!("{:?}", watcher.found(model))
+        };
+        leaves.sort_unstable();
+        assert_eq!((leaves, last), (vec![0, 1, 2, 3], 3), "each row once");
+    }
+    let answerer = owner(&["shown"]);
+    answerer.indexer.sync().await.unwrap();
+    assert!(answerer.answerer().step().await.unwrap());
+    assert_eq!(open().await, [0, 1, 3]);
+    watch(&watcher).await;
+    assert_eq!(watcher.found(shown), Some(SpanExamination::Unproven));
+
+    world.anvil.pass(WINDOW).await;
+    let before = world.owner.balance(signer(2).address()).await.unwrap();
+    watch(&watcher).await;
+    for model in [hidden, withheld] {
+        let found = watcher.found(model);
+        assert!(matches!(found, Some(SpanExamination::Struck { .. })), "{found:?}");
+        assert!(world.index(model).await.struck);
+    }
+    assert!(!world.index(shown).await.struck);
+    let bond = world.index(shown).await.bond;
+    let gained = world.owner.balance(signer(2).address()).await.unwrap() - before;
+    let due = bond + U256::from(4) * deposit;
+    assert!(gained <= due && gained > due - deposit / U256::from(10), "{gained} of {due}");
+    assert_eq!(
+        world.owner.balance(to).await.unwrap(),
+        bond,
+        "what is left is of the one that stands"
+    );
+}
+
+/// Everything that a watcher finds to do.
+async fn watch(watcher: &Watcher) {
     watcher.indexer.sync().await.unwrap();
     while watcher.challenger(Arc::clone(&watcher.store)).step().await.unwrap() {}
-    for model in [shown, hidden] {
-        let found = watcher.found(model);
-        assert!(matches!(found, Some(SpanExamination::Demanded { .. })), "{found:?}");
-        assert_eq!(world.index(model).await.demands, 1);
-    }
-
-    // The owner has the files of both, but what it published of one is nothing.
-    let dirs: Vec<PathBuf> = ["shown", "hidden"].map(|name| world.dir(name)).into();
-    let owner = Watcher::new(&world, world.owner.clone(), dirs, "owner");
-    owner.indexer.sync().await.unwrap();
-    assert!(owner.answerer().step().await.unwrap());
-    assert_eq!(world.index(shown).await.demands, 0);
-    assert_eq!(world.index(hidden).await.demands, 1);
-
-    watcher.indexer.sync().await.unwrap();
-    assert!(watcher.challenger(Arc::clone(&watcher.store)).step().await.unwrap());
-    assert_eq!(watcher.found(shown), Some(SpanExamination::Unproven));
-    assert!(!watcher.challenger(Arc::clone(&watcher.store)).step().await.unwrap());
-    world.anvil.pass(WINDOW).await;
-    watcher.indexer.sync().await.unwrap();
-    assert!(watcher.challenger(Arc::clone(&watcher.store)).step().await.unwrap());
-    let found = watcher.found(hidden);
-    assert!(matches!(found, Some(SpanExamination::Struck { .. })), "{found:?}");
-    assert!(world.index(hidden).await.struck);
-    assert!(!world.index(shown).await.struck);
 }
 
 /// Whoever writes files must not leave anything where the index is looked for.

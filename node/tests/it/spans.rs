@@ -1,12 +1,12 @@
 //! Spans of answers, from the rows of a Datanet to the pay of whoever holds them, with a real model.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use alloy::{
     primitives::{Address, B256, U256, keccak256},
     signers::{SignerSync, local::PrivateKeySigner},
 };
-use attribution::settle::{Ground, Mix, UseKind, Uses};
+use attribution::settle::{Ground, Mix, Use, UseKind, Uses};
 use inference::{
     adapter::AdapterSet,
     engine::{Engine, EngineConfig, EngineHandle, Event, Request},
@@ -26,6 +26,7 @@ use node::{
         IndexPublisher, IndexSettings, RegisterSettings, Registrar, build_index, build_roster,
         build_spans, earners_on_chain,
     },
+    graph::{Board, Graph, Page, Places, Subject},
     indexer::Indexer,
     metrics::ServingMetrics,
     recorder::{Admission, Recorded, ServedCall},
@@ -51,6 +52,8 @@ const WINDOW: u64 = 3_600;
 const TOKENS: usize = 24;
 /// Basis points of the contributors' share for spans.
 const SPANS_BPS: u16 = 3_000;
+/// Seconds after which nobody may say that he has not heard of an index.
+const NOTICE: u64 = 3_601;
 const QUESTION: &str = "Write a function that transfers tokens.";
 
 /// How the model is indexed.
@@ -102,7 +105,8 @@ async fn answer(engine: &EngineHandle) -> String {
     text
 }
 
-/// Rows: the answer, something else, and a copy of the first row by whoever wrote the second.
+/// Rows: the answer, something else, a copy of the first row by whoever wrote the second, and something
+/// else by the first writer.
 fn datanet(answer: &str, accounts: [Address; 2], dir: &Path) {
     let row =
         |contributor, text: String| Contribution { contributor, text, source: "rows.sol".into() };
@@ -111,8 +115,9 @@ fn datanet(answer: &str, accounts: [Address; 2], dir: &Path) {
         row(first, format!("// planted\n{answer}\n// and more of it\n")),
         row(second, "// Math\nfunction max(uint256 a, uint256 b) internal pure {\n".into()),
         row(second, format!("// planted\n{answer}\n// and more of it\n")),
+        row(first, "// Colophon of a bookbinder, who sewed nine quires\n".into()),
     ];
-    Datanet::new("rows", "MIT", assemble(rows, &[0, 1, 0])).save(dir).unwrap();
+    Datanet::new("rows", "MIT", assemble(rows, &[0, 1, 0, 3])).save(dir).unwrap();
 }
 
 impl World {
@@ -406,6 +411,30 @@ async fn a_model_without_influence_is_paid_by_spans_alone() {
     assert!(paid > 0);
     world.market.anvil.pass(EPOCH_SECONDS + MAX_SKEW).await;
     settle(&world, &node, paid).await;
+
+    // What the first writer is paid by spans is the row's that holds them, and nothing is its other's.
+    let graph = Graph::new(node.earnings.ledgers(), Arc::clone(&world.catalog));
+    let model = world.catalog.find(&world.market.model.to_string()).unwrap();
+    let index = &model.adapter.as_ref().unwrap().index;
+    let (mut by_net, mut whole) = (BTreeMap::new(), 0);
+    for row in index.rows() {
+        let hash = B256::from(row.source.hash);
+        let of_row = graph.earned_from(Subject::Row(hash), Page::default()).await.unwrap().unwrap();
+        let net = of_row.edges.iter().filter(|edge| edge.why == "influence");
+        let net: i128 = net.filter_map(|edge| Some(edge.gwei?.0)).sum();
+        // The copy has its first row's hash: what is asked about is both.
+        if by_net.insert(hash, net).is_none() {
+            whole += of_row.total.0;
+        }
+    }
+    let net = |place: usize| by_net[&B256::from(index.rows()[place].source.hash)];
+    assert!(net(0) > 0 && net(1) == 0 && net(3) == 0, "{by_net:?}");
+    let contributors = graph.leaders(Board::Contributors, Places { after: 0, limit: 100 });
+    assert_eq!(
+        whole,
+        contributors.await.unwrap().total.0,
+        "rows sum to what contributors are paid"
+    );
 }
 
 /// A damaged span index, one of other rows, and a missing one are refused with the reason.
@@ -456,15 +485,24 @@ impl World {
         Reruns::new(Arc::clone(&self.catalog), self.engine.clone(), attributor)
     }
 
-    /// The same call with credits for spans of a row that the answer has nothing of.
-    async fn serve_falsely(&self, node: &Operator, voucher: SignedVoucher) -> Recorded {
-        let honest = self.serve(node, self.voucher(90, voucher.voucher.call.time)).await;
-        let honest = honest.into_recorded().unwrap();
+    /// Credits for spans of a row that the answer has nothing of.
+    fn others(&self) -> Vec<Use> {
         let model = self.catalog.find(&self.market.model.to_string()).unwrap();
         let spans = model.spans.as_ref().unwrap();
         let text = spans.index.row_tokens(1).unwrap();
         let found = spans.find(&text[..text.len().min(8)]).unwrap();
-        let uses = found.into_iter().flat_map(|found| found.uses).collect();
+        found.into_iter().flat_map(|found| found.uses).collect()
+    }
+
+    /// A call that is recorded like an honest one, but for its credits for spans.
+    async fn serve_falsely(
+        &self,
+        node: &Operator,
+        honest: &Recorded,
+        voucher: SignedVoucher,
+        spans: Vec<Use>,
+    ) -> Recorded {
+        let model = self.catalog.find(&self.market.model.to_string()).unwrap();
         let index = &model.adapter.as_ref().unwrap().index;
         let scores = index.score_contributors(&honest.call.sketch).unwrap();
         let admission = node.recorder.admit(voucher, 100_000_000).await.unwrap();
@@ -473,11 +511,11 @@ impl World {
             tokens_in: honest.receipt.tokensIn,
             tokens_out: honest.receipt.tokensOut,
             output_hash: honest.receipt.outputHash,
-            sketch: honest.call.sketch,
+            sketch: honest.call.sketch.clone(),
             scores: index.contributors().iter().map(|c| c.earner).zip(scores).collect(),
-            uses: Uses { spans: uses, ..Uses::default() },
+            uses: Uses { spans, ..Uses::default() },
             request: self.body(),
-            answer: honest.answer,
+            answer: honest.answer.clone(),
         };
         node.recorder.record(reservation, served).await.unwrap()
     }
@@ -514,11 +552,13 @@ impl World {
     }
 }
 
-/// A record that credits a span of another text goes together with all that the chain can see; whoever
-/// runs the call again finds it.
+/// A record that credits a span of another text, and one that leaves out a span that the published index
+/// has, go together with all that the chain can see; whoever runs the calls again finds them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_that_credits_a_span_of_another_text_is_challenged_and_judged_false() {
+async fn records_with_other_spans_or_without_them_are_challenged_and_judged_false() {
     let world = World::open(Method::Both, Mix::new(SPANS_BPS, 0).unwrap()).await;
+    // Within an hour after its acceptance an operator need not have heard of the index.
+    world.market.anvil.pass(NOTICE).await;
     let memory = || -> SharedStore { Arc::new(MemoryStore::default()) };
     let mut validators = Vec::new();
     for number in 700..703 {
@@ -527,9 +567,13 @@ async fn a_record_that_credits_a_span_of_another_text_is_challenged_and_judged_f
     let node = world.operator(memory()).await;
     let time = node.registry.head().timestamp;
     let honest = world.serve(&node, world.voucher(1, time)).await.into_recorded().unwrap();
-    let forged = world.serve_falsely(&node, world.voucher(2, time)).await;
+    let forged = world.serve_falsely(&node, &honest, world.voucher(2, time), world.others()).await;
+    let silent = world.serve_falsely(&node, &honest, world.voucher(3, time), Vec::new()).await;
     let credited = |recorded: &Recorded| recorded.call.record.sections()[0].credits.len();
     assert!(credited(&honest) > 0 && credited(&forged) > 0);
+    assert_eq!(credited(&silent), 0);
+    let pool = |recorded: &Recorded| recorded.call.record.sections()[0].pool;
+    assert_eq!(pool(&silent), pool(&honest), "its amounts are those of an honest record");
     world.market.anvil.pass(EPOCH_SECONDS + MAX_SKEW).await;
     node.indexer.sync().await.unwrap();
     node.publish().await;
@@ -537,14 +581,15 @@ async fn a_record_that_credits_a_span_of_another_text_is_challenged_and_judged_f
 
     let signer = funded(&world.market, 800, 100).await;
     let auditor = Peer::new(&world.market, &signer, memory()).await;
-    let keys = [&honest, &forged].map(|recorded| world.bought(&auditor, recorded));
+    let keys = [&honest, &forged, &silent].map(|recorded| world.bought(&auditor, recorded));
     let audit = Auditor::new(world.challenger(&auditor), world.reruns(), auditor.context().metrics);
     assert!(audit.step().await.unwrap());
     let states = keys.map(|key| {
         let row: Purchase = get_row(&*auditor.store, Table::Purchases, &key).unwrap().unwrap();
         row.state
     });
-    assert_eq!(states, [PurchaseState::Right, PurchaseState::Challenged]);
+    let challenged = PurchaseState::Challenged;
+    assert_eq!(states, [PurchaseState::Right, challenged.clone(), challenged]);
 
     let operator = Peer::of(&world.market, &node).await;
     operator.sync().await;
@@ -559,7 +604,9 @@ async fn a_record_that_credits_a_span_of_another_text_is_challenged_and_judged_f
         assert!(judge.step().await.unwrap());
         let ballots: Vec<(Vec<u8>, BallotRow)> =
             rows(&*validator.store, Table::Ballots, &[]).unwrap();
-        assert_eq!(ballots.len(), 1);
-        assert_eq!(ballots[0].1.is_false, has_ledgers, "the ledger shows it, and nothing else");
+        assert_eq!(ballots.len(), 2);
+        for (_, ballot) in &ballots {
+            assert_eq!(ballot.is_false, has_ledgers, "the ledger shows it, and nothing else");
+        }
     }
 }

@@ -7,6 +7,7 @@ mod embeddings;
 mod explain;
 mod faults;
 mod fields;
+mod graph;
 mod hostile;
 mod index;
 mod keys;

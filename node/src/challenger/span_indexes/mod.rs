@@ -135,21 +135,8 @@ impl SpanChallenger {
         if Some(view.publisher) == self.client.sender() {
             return Ok(None);
         }
-        let (corpora, hash) = (self.corpora.clone(), view.commitment_hash());
-        let (rebuilt, files) = blocking(move || {
-            let rebuilt = match corpora.rebuild(model) {
-                Err(error @ Error::Store(_)) => return Err(error),
-                Err(error) => {
-                    warn!(target: "node::challenger", %model, %error, "span index not rebuilt");
-                    None
-                }
-                Ok(rebuilt) => rebuilt,
-            };
-            let is_right = rebuilt.as_ref().is_some_and(|of| hash == of.commitment.hash());
-            let files = if is_right { None } else { corpora.files_of(model, hash)? };
-            Ok((rebuilt, files))
-        })
-        .await?;
+        let hash = view.commitment_hash();
+        let (rebuilt, files) = self.rebuild(model, hash).await?;
         match (rebuilt, files) {
             (Some(rebuilt), None) if hash == rebuilt.commitment.hash() => {
                 Ok(Some(SpanExamination::Clean))
@@ -164,6 +151,25 @@ impl SpanChallenger {
             }
             (None, None) => Err(Error::Dispute("its rows are not all here".into())),
         }
+    }
+
+    /// The index as the rows give it, if all are here, and the published files, unless they are that one.
+    async fn rebuild(&self, model: B256, hash: B256) -> Result<(Option<Corpus>, Option<Corpus>)> {
+        let corpora = self.corpora.clone();
+        blocking(move || {
+            let rebuilt = match corpora.rebuild(model) {
+                Err(error @ Error::Store(_)) => return Err(error),
+                Err(error) => {
+                    warn!(target: "node::challenger", %model, %error, "span index not rebuilt");
+                    None
+                }
+                Ok(rebuilt) => rebuilt,
+            };
+            let is_right = rebuilt.as_ref().is_some_and(|of| hash == of.commitment.hash());
+            let files = if is_right { None } else { corpora.files_of(model, hash)? };
+            Ok((rebuilt, files))
+        })
+        .await
     }
 
     /// Proves what the published files show.
