@@ -97,12 +97,12 @@ fn ours(
     let (paid, others): (Vec<usize>, Vec<usize>) = dims.iter().partition(|dim| **dim == PAID_DIM);
     for dim in paid.into_iter().chain(others) {
         let space = SketchSpace::new(task.gradients(), projector(dim))?;
-        let tried = Method {
+        let floats = Method {
             name: String::new(),
             kind: Kind::Sketch(dim),
             settings: tried(task, &space, &grid)?,
         };
-        let chosen = tried.settings[best(&tried)].damping.expect("sketches are damped");
+        let chosen = floats.settings[best(&floats)].damping.expect("sketches are damped");
         for (kind, number, attributor) in [
             (
                 Kind::Committed(dim),
