@@ -7,7 +7,9 @@ mod revert;
 
 pub use client::{BlockHeader, ChainClient, Estimate, Sent};
 #[cfg(test)]
-pub(crate) use deployment::tests::{deployment as deployment_for_tests, file_of as deployment_file};
+pub(crate) use deployment::tests::{
+    deployment as deployment_for_tests, file_of as deployment_file,
+};
 pub use deployment::{Certification, Contracts, Deployment};
 pub(crate) use revert::name as revert_name;
 
