@@ -101,14 +101,21 @@ impl Corpora {
         Ok(rebuilt.filter(|rebuilt| hash == B256::new(rebuilt.commitment.hash())))
     }
 
-    /// The published index from a model directory.
+    /// The published index from a model directory; files that are none are told of and passed over.
     pub(super) fn files_of(&self, model: B256, hash: B256) -> Result<Option<Corpus>> {
         for dir in &self.files.models {
             let is_its = ModelManifest::load(dir).is_ok_and(|of| of.model_id == model);
             if !is_its {
                 continue;
             }
-            let corpus = Corpus::open(SpanIndex::open(&dir.join(SPANS_FOLDER), Check::Header))?;
+            let corpus = Corpus::open(SpanIndex::open(&dir.join(SPANS_FOLDER), Check::Header));
+            let corpus = match corpus {
+                Ok(corpus) => corpus,
+                Err(error) => {
+                    warn!(target: "node::challenger", %model, %error, "span index not opened");
+                    continue;
+                }
+            };
             if hash == B256::new(corpus.commitment.hash()) {
                 return Ok(Some(corpus));
             }

@@ -124,11 +124,13 @@ impl Demands<'_> {
             let call =
                 ISpanIndexes::demandCall { model: self.model, commitment, tree: named, number };
             match self.client.send(self.contract, &call, deposit).await {
-                Ok(sent) => until = self.block_time(sent.block).await?.saturating_add(period),
+                Ok(sent) => {
+                    until = until.max(self.block_time(sent.block).await?.saturating_add(period));
+                }
                 // By this node before it was killed, or by somebody else: due by then at the latest.
                 Err(Error::Reverted(why)) if why.contains("WrongDemand") => {
                     let call = ISpanIndexes::indexOfCall { model: self.model };
-                    until = self.client.call(self.contract, &call).await?.acceptedAt;
+                    until = until.max(self.client.call(self.contract, &call).await?.acceptedAt);
                 }
                 // The window has ended, or somebody has struck it.
                 Err(Error::Reverted(why))

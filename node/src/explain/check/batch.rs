@@ -105,7 +105,10 @@ fn included(
         let rows = "the ledger's record has another hash";
         return report.note("inclusion", false, rows);
     }
-    match settled.and_then(|record| first_difference(entry, record)) {
+    let Some(settled) = settled else {
+        return report.skip("inclusion", "there is no record of such credits to compare it with");
+    };
+    match first_difference(entry, settled) {
         Some(what) => {
             return report.note("inclusion", false, format!("the ledger has another {what}"));
         }

@@ -36,7 +36,10 @@ type Change = fn(&mut Explanation);
 /// What a node may say that the committed ledger does not; `true` where the model is run again.
 const CHANGES: [(&[&str], bool, Change); 8] = [
     (&["inclusion", "spans again"], true, |said| {
-        section(said, "span").uses[0].span.as_mut().unwrap().low.0 += 1;
+        // All holders of a span have its ranks.
+        for of in &mut section(said, "span").uses {
+            of.span.as_mut().unwrap().low.0 += 1;
+        }
     }),
     (&["inclusion", "citations again"], true, |said| {
         section(said, "citation").uses[0].citation.as_mut().unwrap().row.0 ^= 1;

@@ -40,15 +40,16 @@ const SECRET: &str = "a secret of ana's";
 const SECRET_HASH: &str = "451c5b3e25cffe0f01e1b2c0c35b25b264e80b20c71bcbec997e8f785eb7e1ca";
 const QUESTION: &str =
     "How does the vault's function deposit an amount of token assets for shares?";
-/// What the form lets the model say: words of the planted row, and a mark.
-const SAID: &str = "The deposit function of the Vault takes uint256 assets and returns shares [1].";
-/// Row 4 holds what is said, and row 1 is of the same thing.
+/// What the form lets the model say: words of rows 1 and 4, and a mark.
+const SAID: &str =
+    "The vault has function deposit(uint256 assets) public returns (uint256 shares) [1].";
+/// Of different contributors, rows 1 and 4 hold the function that is said; row 4 has all of the words.
 const ROWS: [&str; 5] = [
     "// Token\nfunction transfer(address to, uint256 amount) external returns (bool) {\n",
     "// Vault\nfunction deposit(uint256 assets) public returns (uint256 shares) {\n",
     "// Math\nfunction max(uint256 a, uint256 b) internal pure returns (uint256) {\n",
     "// Owner\nmodifier onlyOwner() {\n    require(msg.sender == owner);\n    _;\n}\n",
-    "// Notes\nThe deposit function of the Vault takes uint256 assets and returns shares of it\n",
+    "// Notes\nThe vault has function deposit(uint256 assets) public returns (uint256 shares) here\n",
 ];
 
 /// The chain, the node's files, and the answer that it gave.
