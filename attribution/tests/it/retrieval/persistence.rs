@@ -14,8 +14,13 @@ const TEXTS: [&str; 3] = ["one apple", "two pears", "three plums and a pear"];
 
 fn build(dir: &Path) {
     let library = open(dir);
-    add(&library, edition(1, 1), &rows(&TEXTS), &vectors(3, 1));
-    add(&library, edition(2, 1), &rows(&["four figs"]), &vectors(1, 2));
+    add(&library, edition(1, 1), &rows(&TEXTS), &with_passages(3, 1));
+    add(&library, edition(2, 1), &rows(&["four figs"]), &with_passages(1, 2));
+}
+
+/// Vectors of rows with one passage each.
+fn with_passages(count: usize, seed: u64) -> Vec<Vec<i8>> {
+    vectors(2 * count, seed).chunks(2).map(<[_]>::concat).collect()
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
