@@ -226,6 +226,34 @@ fn words_and_vectors_add_up() {
     }
 }
 
+/// Rows that are near to each other, and one that is not: of equally near ones it comes first, though
+/// last by its place. 256 rows are enough to tell.
+#[test]
+fn a_row_that_is_near_to_everything_is_held_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = open(dir.path());
+    let mut vectors = vec![vec![0i8; WIDTH]; 256];
+    for (place, vector) in vectors.iter_mut().enumerate().take(255) {
+        (vector[0], vector[1 + place % 8]) = (100, 30);
+    }
+    vectors[255][20] = 100;
+    let texts: Vec<String> = (0..256).map(|place| format!("row {place}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    add(&library, edition(1, 1), &rows(&texts), &vectors);
+    let mut between = [0i8; WIDTH];
+    (between[0], between[20]) = (50, 50);
+
+    let hits = ask(&library, "zebra", &between, 256);
+
+    assert_eq!(hits.len(), 256);
+    assert!(hits.iter().all(|hit| hit.dot == 5_000 && hit.relevance == 5_000));
+    assert_eq!(hits[0].row.index, 255);
+    // The 16 nearest of a crowded row: 10,900 each; of the other one: 0. A fifth of the difference is
+    // at most 2,180 of 127^2, but for rounding.
+    let apart = (hits[0].score - hits[255].score) as f64 / SCORE_UNIT as f64;
+    assert!((apart - 2_180.0 / 127f64.powi(2)).abs() < 1e-3, "{apart}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 

@@ -6,6 +6,7 @@ use std::{
 use attribution::{
     Error,
     retrieval::{Library, VectorSpace},
+    settle::keccak,
 };
 
 use super::{add, ask, edition, open, rows, space, vectors};
@@ -134,4 +135,23 @@ fn vectors_of_another_encoder_and_strange_folders_are_refused() {
     fs::rename(&shelf, dir.path().join("other")).unwrap();
     let error = Library::open(dir.path(), space()).unwrap_err();
     assert!(error.to_string().contains("its name"), "{error}");
+}
+
+#[test]
+fn a_shelf_of_the_format_before_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    build(dir.path());
+    let path = files(dir.path()).into_iter().find(|path| path.ends_with("shelf")).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() - 32);
+    assert_eq!(bytes[..8], *b"shelf\0\0\x02");
+    bytes[7] = 1;
+    let hash = keccak(&[&bytes]);
+    bytes.extend(hash);
+    fs::write(&path, bytes).unwrap();
+
+    let error = Library::open(dir.path(), space()).unwrap_err().to_string();
+
+    assert!(error.contains("not a shelf of version 2"), "{error}");
+    assert!(error.contains(&path.display().to_string()), "{error}");
 }
