@@ -7,14 +7,16 @@ use std::{
     time::Instant,
 };
 
-use attribution::retrieval::{Caller, Hit, Library, MAX_HITS, Question};
-use inference::encoder::Encoder;
+use attribution::retrieval::{Caller, Hit, Library, MAX_HITS, Question, SCORE_UNIT, dot};
+use inference::encoder::{Encoder, VECTOR_SCALE};
 use serde_json::Value;
 
 use super::{Failure, corpus::NamedRow, intervals::Ranks};
 
 /// Searches of each question that are timed.
 const TIMES: usize = 5;
+/// The ranking that callers get.
+pub(crate) const ALL: &str = "all";
 
 /// A question and the rows that answer it, by index.
 #[derive(Debug)]
@@ -77,27 +79,43 @@ pub(crate) fn ask(
             outcome.searching.push(started.elapsed().as_secs_f64());
         }
         let hits = library.search(&Question { limit: MAX_HITS, ..question }, &caller)?;
-        outcome.take(asked, hits);
+        outcome.take(asked, &vector, hits);
     }
     Ok(outcome)
 }
 
 impl Outcome {
-    fn take(&mut self, asked: &Asked, mut hits: Vec<Hit>) {
+    /// Ranks of all that goes into the score, of each part alone, and of all but the crowding. Parts
+    /// rank what was found by all.
+    fn take(&mut self, asked: &Asked, vector: &[i8], mut hits: Vec<Hit>) {
         let rank = |hits: &[Hit]| {
             hits.iter().position(|hit| asked.answers.contains(&hit.row.index)).map(|at| at + 1)
         };
-        let both = rank(&hits);
-        if both.is_none_or(|rank| rank > 5) {
-            let place = both.map_or_else(|| "not found".to_owned(), |rank| format!("rank {rank}"));
+        let all = rank(&hits);
+        if all.is_none_or(|rank| rank > 5) {
+            let place = all.map_or_else(|| "not found".to_owned(), |rank| format!("rank {rank}"));
             self.missed.push(format!("{place}: {}", asked.text));
         }
+        let unit = i64::from(VECTOR_SCALE * VECTOR_SCALE);
+        hits.sort_by_key(|hit| {
+            let words = i64::from(hit.bm25_milli) * SCORE_UNIT / 200_000;
+            (-(i64::from(hit.dot) * SCORE_UNIT).div_euclid(unit) - words, hit.row.index)
+        });
+        let without_crowding = rank(&hits);
         hits.sort_by_key(|hit| (-hit.dot, hit.row.index));
         let vectors = rank(&hits);
+        hits.sort_by_key(|hit| (-dot(&hit.vectors[..vector.len()], vector), hit.row.index));
+        let wholes = rank(&hits);
         hits.retain(|hit| hit.bm25_milli > 0);
         hits.sort_by_key(|hit| (u32::MAX - hit.bm25_milli, hit.row.index));
-        let words = rank(&hits);
-        for (name, rank) in [("both", both), ("vectors", vectors), ("words", words)] {
+        let ranks = [
+            (ALL, all),
+            ("without crowding", without_crowding),
+            ("vectors of texts and passages", vectors),
+            ("vectors of texts", wholes),
+            ("words", rank(&hits)),
+        ];
+        for (name, rank) in ranks {
             self.ranks.entry(name).or_default().push(rank);
         }
     }

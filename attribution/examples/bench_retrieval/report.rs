@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Failure,
     intervals::{Estimate, Ranks, recall, reciprocal},
-    questions::{Asked, Outcome},
+    questions::{ALL, Asked, Outcome},
 };
 
 /// Recall that is asked for, and of how many rows.
@@ -83,46 +83,21 @@ impl Sheet {
         self.rows.push(Row { name, value: of.mean, interval, unit: "", target });
     }
 
-    /// Recall and mean reciprocal rank of one set of questions: of all, of those that nothing was
-    /// chosen on, and of each class.
+    /// Recall and mean reciprocal rank of one set of questions, and times.
     pub(crate) fn outcome(&mut self, set: &str, questions: &[Asked], outcome: &Outcome) {
-        let both = &outcome.ranks["both"];
-        self.estimate(format!("{set}: recall@5"), recall(both, TARGET.0), Some(TARGET.1));
-        let part = |keep: &dyn Fn(&Asked) -> bool| -> Ranks {
-            let kept = questions.iter().zip(both).filter(|(asked, _)| keep(asked));
-            kept.map(|(_, rank)| *rank).collect()
-        };
-        for (name, chosen_on) in
-            [("nothing was chosen on", false), ("settings were chosen on", true)]
-        {
-            let ranks = part(&|asked| asked.chosen_on == chosen_on);
-            let name = format!("{set}: recall@5, {} {name}", ranks.len());
-            self.estimate(name, recall(&ranks, TARGET.0), None);
-        }
-        let mut classes: Vec<&str> = questions.iter().filter_map(|asked| asked.class).collect();
-        classes.sort_unstable();
-        classes.dedup();
-        for class in classes {
-            let ranks = part(&|asked| asked.class == Some(class));
-            let name = format!("{set}: recall@5, {} that {class}", ranks.len());
-            self.estimate(name, recall(&ranks, TARGET.0), None);
-        }
+        self.parts(set, questions, &outcome.ranks[ALL]);
         for (way, ranks) in &outcome.ranks {
-            let alone = if *way == "both" { "" } else { " alone" };
             for k in [1, 5, 20] {
-                if (*way, k) != ("both", TARGET.0) {
-                    self.estimate(
-                        format!("{set}: recall@{k}, {way}{alone}"),
-                        recall(ranks, k),
-                        None,
-                    );
+                if (*way, k) != (ALL, TARGET.0) {
+                    self.estimate(format!("{set}: recall@{k}, {way}"), recall(ranks, k), None);
                 }
             }
-            let name = format!("{set}: mean reciprocal rank, {way}{alone}");
+            let name = format!("{set}: mean reciprocal rank, {way}");
             self.estimate(name, reciprocal(ranks), None);
         }
-        let times = [("search", &outcome.searching), ("encode a question", &outcome.encoding)];
-        for (name, times) in times {
+        for (name, times) in
+            [("search", &outcome.searching), ("encode a question", &outcome.encoding)]
+        {
             let mut times = times.clone();
             times.sort_by(f64::total_cmp);
             let at = |share: f64| 1000.0 * times[((times.len() - 1) as f64 * share) as usize];
@@ -131,6 +106,25 @@ impl Sheet {
         }
         for missed in &outcome.missed {
             self.note(format!("{set}: not among the first five, {missed}"));
+        }
+    }
+
+    /// Recall of all questions, of those that nothing was chosen on, and of each class.
+    fn parts(&mut self, set: &str, questions: &[Asked], ranks: &Ranks) {
+        self.estimate(format!("{set}: recall@5"), recall(ranks, TARGET.0), Some(TARGET.1));
+        let mut part = |name: &str, keep: &dyn Fn(&Asked) -> bool| {
+            let kept = questions.iter().zip(ranks).filter(|(asked, _)| keep(asked));
+            let kept: Ranks = kept.map(|(_, rank)| *rank).collect();
+            let name = format!("{set}: recall@5, {} {name}", kept.len());
+            self.estimate(name, recall(&kept, TARGET.0), None);
+        };
+        part("that nothing was chosen on", &|asked| !asked.chosen_on);
+        part("that settings were chosen on", &|asked| asked.chosen_on);
+        let mut classes: Vec<&str> = questions.iter().filter_map(|asked| asked.class).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        for class in classes {
+            part(&format!("that {class}"), &|asked| asked.class == Some(class));
         }
     }
 

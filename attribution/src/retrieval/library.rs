@@ -22,8 +22,9 @@ pub const MAX_HITS: usize = 256;
 pub const MAX_QUESTION_WORDS: usize = 64;
 /// Longest question, in bytes.
 pub const MAX_QUESTION_BYTES: usize = 1 << 16;
-/// Rows of each ranking that are scored, at least.
-const DEPTH: usize = 100;
+/// Rows of each ranking that are scored, whatever the limit, so that a smaller one returns the first
+/// of a larger one's.
+const DEPTH: usize = MAX_HITS;
 
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -211,11 +212,10 @@ impl Library {
         if question.limit == 0 || shelves.is_empty() {
             return Ok(Vec::new());
         }
-        let depth = DEPTH.max(question.limit);
-        let vectors = by_vectors(&shelves, question.vector, depth)?;
+        let vectors = by_vectors(&shelves, question.vector)?;
         let mut found: BTreeMap<Place, Found> =
             vectors.into_iter().map(|(place, dot)| (place, Found { dot, bm25_milli: 0 })).collect();
-        self.add_words(&shelves, question, depth, &mut found)?;
+        self.add_words(&shelves, question, &mut found)?;
         self.collect(&shelves, question, found)
     }
 
@@ -224,14 +224,13 @@ impl Library {
         &self,
         shelves: &[Arc<Shelf>],
         question: &Question<'_>,
-        depth: usize,
         found: &mut BTreeMap<Place, Found>,
     ) -> Result<()> {
         let (words, statistics) = question_words(shelves, question.text)?;
         if words.is_empty() {
             return Ok(());
         }
-        let best = by_words(shelves, &words, &statistics, depth)?;
+        let best = by_words(shelves, &words, &statistics)?;
         for (number, shelf) in shelves.iter().enumerate() {
             let known: Vec<usize> =
                 found.range((number, 0)..(number + 1, 0)).map(|((_, place), _)| *place).collect();
@@ -340,15 +339,15 @@ struct Found {
     bm25_milli: u32,
 }
 
-fn by_vectors(shelves: &[Arc<Shelf>], vector: &[i8], depth: usize) -> Result<Vec<(Place, i32)>> {
+fn by_vectors(shelves: &[Arc<Shelf>], vector: &[i8]) -> Result<Vec<(Place, i32)>> {
     let of = |(number, shelf): (usize, &Arc<Shelf>)| {
-        let found = shelf.nearest(vector, depth)?;
+        let found = shelf.nearest(vector, DEPTH)?;
         Ok(found.into_iter().map(|(place, dot)| ((number, place), dot)).collect::<Vec<_>>())
     };
     let found: Vec<_> = shelves.par_iter().enumerate().map(of).collect::<Result<_>>()?;
     let mut found: Vec<(Place, i32)> = found.into_iter().flatten().collect();
     found.sort_unstable_by_key(|(place, dot)| (Reverse(*dot), *place));
-    distinct(shelves, found, depth)
+    distinct(shelves, found)
 }
 
 /// The words of a question that rows hold, the rarest first, and what is known of them.
@@ -368,33 +367,28 @@ fn by_words(
     shelves: &[Arc<Shelf>],
     words: &[String],
     statistics: &Statistics,
-    depth: usize,
 ) -> Result<Vec<(Place, u32)>> {
     let of = |(number, shelf): (usize, &Arc<Shelf>)| {
-        let found = shelf.by_words(words, depth, statistics)?;
+        let found = shelf.by_words(words, DEPTH, statistics)?;
         Ok(found.into_iter().map(|(p, score)| ((number, p), milli(score))).collect::<Vec<_>>())
     };
     let found: Vec<_> = shelves.par_iter().enumerate().map(of).collect::<Result<_>>()?;
     let mut found: Vec<(Place, u32)> = found.into_iter().flatten().collect();
     found.sort_unstable_by_key(|(place, score)| (Reverse(*score), *place));
-    distinct(shelves, found, depth)
+    distinct(shelves, found)
 }
 
 fn milli(score: f32) -> u32 {
     (f64::from(score) * 1000.0).round() as u32
 }
 
-/// The first `depth` of a ranking whose texts differ, so that copies in other Datanets crowd nobody
+/// The first [`DEPTH`] of a ranking whose texts differ, so that copies in other Datanets crowd nobody
 /// out. Copies score alike, so the one that stays is the one registered first.
-fn distinct<S>(
-    shelves: &[Arc<Shelf>],
-    ranking: Vec<(Place, S)>,
-    depth: usize,
-) -> Result<Vec<(Place, S)>> {
+fn distinct<S>(shelves: &[Arc<Shelf>], ranking: Vec<(Place, S)>) -> Result<Vec<(Place, S)>> {
     let mut seen = HashSet::new();
-    let mut kept = Vec::with_capacity(depth.min(ranking.len()));
+    let mut kept = Vec::with_capacity(DEPTH.min(ranking.len()));
     for (place, score) in ranking {
-        if kept.len() == depth {
+        if kept.len() == DEPTH {
             break;
         }
         if shelves.len() == 1 || seen.insert(shelves[place.0].row(place.1)?.row_hash) {

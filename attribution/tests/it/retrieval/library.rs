@@ -274,12 +274,13 @@ proptest! {
         let query = vectors(1, seed + 99).remove(0);
 
         // A word that no row has, so that what is found is found by vectors.
-        let mut hits = ask(&library, "zebra", &query, 100);
+        let mut hits = ask(&library, "zebra", &query, 256);
+        prop_assert_eq!(&ask(&library, "zebra", &query, 9)[..], &hits[..9.min(hits.len())]);
         hits.sort_by_key(|hit| (-hit.dot, hit.version.datanet, hit.row.index));
 
         let mut expected: Vec<_> = all.iter().map(|(n, i, v)| (-dot(v, &query), *n, *i)).collect();
         expected.sort_unstable();
-        expected.truncate(100);
+        expected.truncate(256);
         let found: Vec<_> = hits.iter().map(|h| (-h.dot, h.version.datanet[0], h.row.index)).collect();
         prop_assert_eq!(found, expected);
         prop_assert!(hits.iter().all(|hit| i64::from(hit.relevance) == i64::from(hit.dot).max(0)));
