@@ -40,14 +40,18 @@ pub(crate) fn rows(root: &Path) -> Result<Vec<NamedRow>, Failure> {
     Ok((0..).zip(kept).map(named).collect())
 }
 
-/// Name of the function, or the keyword of what has none, behind the comments.
+/// Name of the function or modifier, or the keyword of what has none, behind the comments.
 fn function(text: &str) -> &str {
     let code = text.lines().map(str::trim_start).find(|line| {
         !line.is_empty() && !["/*", "*", "//"].iter().any(|start| line.starts_with(start))
     });
     let code = code.unwrap_or_default();
-    let name = code.strip_prefix("function ").unwrap_or(code);
-    name.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
+    let named = ["function ", "modifier "].iter().find_map(|keyword| code.strip_prefix(keyword));
+    named
+        .unwrap_or(code)
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .next()
+        .unwrap_or_default()
 }
 
 fn files(dir: &Path) -> Result<Vec<PathBuf>, Failure> {

@@ -1,116 +1,122 @@
 //! Questions, the rows that answer them, and how far up those are found.
 
-use std::{collections::BTreeSet, fs, path::Path, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    time::Instant,
+};
 
-use attribution::retrieval::{Caller, Hit, Library, MAX_HITS, Question};
-use inference::encoder::Encoder;
+use attribution::retrieval::{Caller, Hit, Library, MAX_HITS, Question, SCORE_UNIT, dot};
+use inference::encoder::{Encoder, VECTOR_SCALE};
 use serde_json::Value;
 
-use super::{Failure, corpus::NamedRow, report::Sheet};
+use super::{Failure, corpus::NamedRow, intervals::Ranks};
+
+/// Searches of each question that are timed.
+const TIMES: usize = 5;
+/// The ranking that callers get.
+pub(crate) const ALL: &str = "all";
 
 /// A question and the rows that answer it, by index.
 #[derive(Debug)]
-pub(crate) struct Planted {
+pub(crate) struct Asked {
     pub(crate) text: String,
-    answers: BTreeSet<u64>,
+    pub(crate) answers: BTreeSet<u64>,
+    /// Whether it is one of those that settings were chosen on.
+    pub(crate) chosen_on: bool,
+    /// What it is counted as, besides all.
+    pub(crate) class: Option<&'static str>,
 }
 
-/// Reads the set. A row's name stands for every row of that name: overloads, and the function of
-/// the contract's interface (the contract's name after an `I`), which has its documentation.
-pub(crate) fn load(path: &Path, rows: &[NamedRow]) -> Result<Vec<Planted>, Failure> {
+/// Reads the questions about code. A row's name stands for every row of that name: overloads, and the
+/// function of the contract's interface (the contract's name after an `I`), which has its
+/// documentation.
+pub(crate) fn load(path: &Path, rows: &[NamedRow]) -> Result<Vec<Asked>, Failure> {
     let value: Value = serde_json::from_str(&fs::read_to_string(path)?)?;
     let mut questions = Vec::new();
-    for item in value.as_array().ok_or("a list of questions")? {
+    for (number, item) in value.as_array().ok_or("a list of questions")?.iter().enumerate() {
         let text = item["question"].as_str().ok_or("a question has a text")?.to_owned();
         let mut answers = BTreeSet::new();
         for name in item["rows"].as_array().ok_or("a question has rows")? {
             let name = name.as_str().ok_or("a row has a name")?;
-            let found =
-                rows.iter().filter(|row| row.name == name || row.name[..] == *format!("I{name}"));
-            answers.extend(found.map(|row| row.row.index));
+            let found = |row: &&NamedRow| row.name == name || row.name[..] == *format!("I{name}");
+            answers.extend(rows.iter().filter(found).map(|row| row.row.index));
         }
         if answers.is_empty() {
             return Err(format!("no row answers {text:?}").into());
         }
-        questions.push(Planted { text, answers });
+        questions.push(Asked { text, answers, chosen_on: number % 2 == 0, class: None });
     }
     Ok(questions)
 }
 
-/// Ranks, from 1, of the first answer to each question, and times.
+/// Ranks of the first answer to each question by each way of finding it, and times.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    fused: Vec<Option<usize>>,
-    words: Vec<Option<usize>>,
-    vectors: Vec<Option<usize>>,
-    searching: Vec<f64>,
-    encoding: Vec<f64>,
-    missed: Vec<String>,
+    pub(crate) ranks: BTreeMap<&'static str, Ranks>,
+    pub(crate) searching: Vec<f64>,
+    pub(crate) encoding: Vec<f64>,
+    pub(crate) missed: Vec<String>,
 }
 
 pub(crate) fn ask(
     library: &Library,
     encoder: &Encoder,
-    questions: &[Planted],
-    caller: &Caller,
+    questions: &[Asked],
 ) -> Result<Outcome, Failure> {
+    let caller = Caller::default();
     let mut outcome = Outcome::default();
-    for Planted { text, answers } in questions {
+    for asked in questions {
+        let text = &asked.text;
         let started = Instant::now();
         let vector = encoder.encode_int8(&[text])?.remove(0);
         outcome.encoding.push(started.elapsed().as_secs_f64());
         let question = Question { text, vector: &vector, versions: None, limit: 5 };
-        for _ in 0..5 {
+        for _ in 0..TIMES {
             let started = Instant::now();
-            library.search(&question, caller)?;
+            library.search(&question, &caller)?;
             outcome.searching.push(started.elapsed().as_secs_f64());
         }
-        let mut hits = library.search(&Question { limit: MAX_HITS, ..question }, caller)?;
-        let rank = |hits: &[Hit]| {
-            hits.iter().position(|hit| answers.contains(&hit.row.index)).map(|place| place + 1)
-        };
-        let fused = rank(&hits);
-        if fused.is_none_or(|rank| rank > 5) {
-            let place = fused.map_or_else(|| "not found".to_owned(), |rank| format!("rank {rank}"));
-            outcome.missed.push(format!("{place}: {text}"));
-        }
-        outcome.fused.push(fused);
-        hits.sort_by_key(|hit| (-hit.dot, hit.row.index));
-        outcome.vectors.push(rank(&hits));
-        hits.sort_by_key(|hit| (u32::MAX - hit.bm25_milli, hit.row.index));
-        outcome.words.push(rank(&hits));
+        let hits = library.search(&Question { limit: MAX_HITS, ..question }, &caller)?;
+        outcome.take(asked, &vector, hits);
     }
     Ok(outcome)
 }
 
 impl Outcome {
-    pub(crate) fn report(mut self, sheet: &mut Sheet) {
-        let recall = |ranks: &[Option<usize>], k: usize| {
-            let found = ranks.iter().flatten().filter(|rank| **rank <= k).count();
-            found as f64 / ranks.len() as f64
+    /// Ranks of all that goes into the score, of each part alone, and of all but the crowding. Parts
+    /// rank what was found by all.
+    fn take(&mut self, asked: &Asked, vector: &[i8], mut hits: Vec<Hit>) {
+        let rank = |hits: &[Hit]| {
+            hits.iter().position(|hit| asked.answers.contains(&hit.row.index)).map(|at| at + 1)
         };
-        sheet.at_least("recall@5, words and vectors", recall(&self.fused, 5), "", 0.9);
-        for (name, ranks) in [
-            ("words and vectors", &self.fused),
-            ("words alone", &self.words),
-            ("vectors alone", &self.vectors),
-        ] {
-            for k in [1, 5, 10] {
-                if (name, k) != ("words and vectors", 5) {
-                    sheet.value(&format!("recall@{k}, {name}"), recall(ranks, k), "");
-                }
-            }
+        let all = rank(&hits);
+        if all.is_none_or(|rank| rank > 5) {
+            let place = all.map_or_else(|| "not found".to_owned(), |rank| format!("rank {rank}"));
+            self.missed.push(format!("{place}: {}", asked.text));
         }
-        for (name, times) in
-            [("search", &mut self.searching), ("encode a question", &mut self.encoding)]
-        {
-            times.sort_by(f64::total_cmp);
-            let at = |share: f64| 1000.0 * times[((times.len() - 1) as f64 * share) as usize];
-            sheet.value(&format!("{name}, median"), at(0.5), "ms");
-            sheet.value(&format!("{name}, p95"), at(0.95), "ms");
-        }
-        for missed in self.missed {
-            sheet.note(format!("not among the first five, {missed}"));
+        let unit = i64::from(VECTOR_SCALE * VECTOR_SCALE);
+        hits.sort_by_key(|hit| {
+            let words = i64::from(hit.bm25_milli) * SCORE_UNIT / 200_000;
+            (-(i64::from(hit.dot) * SCORE_UNIT).div_euclid(unit) - words, hit.row.index)
+        });
+        let without_crowding = rank(&hits);
+        hits.sort_by_key(|hit| (-hit.dot, hit.row.index));
+        let vectors = rank(&hits);
+        hits.sort_by_key(|hit| (-dot(&hit.vectors[..vector.len()], vector), hit.row.index));
+        let wholes = rank(&hits);
+        hits.retain(|hit| hit.bm25_milli > 0);
+        hits.sort_by_key(|hit| (u32::MAX - hit.bm25_milli, hit.row.index));
+        let ranks = [
+            (ALL, all),
+            ("without crowding", without_crowding),
+            ("vectors of texts and passages", vectors),
+            ("vectors of texts", wholes),
+            ("words", rank(&hits)),
+        ];
+        for (name, rank) in ranks {
+            self.ranks.entry(name).or_default().push(rank);
         }
     }
 }

@@ -1,11 +1,16 @@
 //! The half of a shelf that finds rows by their words: an inverted index of tantivy.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use tantivy::{
-    DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, TantivyError,
-    Term,
-    collector::TopDocs,
+    DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, SegmentReader, TantivyDocument,
+    TantivyError, Term,
+    collector::{Collector, SegmentCollector, TopDocs},
+    columnar::Column,
     indexer::NoMergePolicy,
     query::{Bm25StatisticsProvider, BooleanQuery, Occur, Query, TermQuery},
     schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions},
@@ -103,11 +108,7 @@ impl Lexical {
         statistics: &Statistics,
     ) -> Result<Vec<(u64, f32)>> {
         let searcher = self.searcher();
-        let word = |word: &String| -> (Occur, Box<dyn Query>) {
-            let term = Term::from_field_text(self.words, word);
-            (Occur::Should, Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs)))
-        };
-        let query = BooleanQuery::new(words.iter().map(word).collect());
+        let query = self.any_of(words);
         let collector = TopDocs::with_limit(top).order_by_score();
         let found = searcher
             .search_with_statistics_provider(&query, &collector, statistics)
@@ -117,6 +118,70 @@ impl Lexical {
             best.push((place(&searcher, address.segment_ord, address.doc_id)?, score));
         }
         Ok(best)
+    }
+
+    /// BM25 scores of those rows at the places `wanted` that hold one of the words.
+    pub(super) fn scores(
+        &self,
+        words: &[String],
+        wanted: BTreeSet<u64>,
+        statistics: &Statistics,
+    ) -> Result<BTreeMap<u64, f32>> {
+        let collector = Wanted(Arc::new(wanted));
+        self.searcher()
+            .search_with_statistics_provider(&self.any_of(words), &collector, statistics)
+            .map_err(failed)
+    }
+
+    fn any_of(&self, words: &[String]) -> BooleanQuery {
+        let word = |word: &String| -> (Occur, Box<dyn Query>) {
+            let term = Term::from_field_text(self.words, word);
+            (Occur::Should, Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs)))
+        };
+        BooleanQuery::new(words.iter().map(word).collect())
+    }
+}
+
+/// Collects the scores of rows by place.
+struct Wanted(Arc<BTreeSet<u64>>);
+
+struct WantedOfSegment {
+    wanted: Arc<BTreeSet<u64>>,
+    places: Column<u64>,
+    found: BTreeMap<u64, f32>,
+}
+
+impl Collector for Wanted {
+    type Fruit = BTreeMap<u64, f32>;
+    type Child = WantedOfSegment;
+
+    fn for_segment(&self, _: u32, segment: &SegmentReader) -> tantivy::Result<WantedOfSegment> {
+        let places = segment.fast_fields().u64(PLACE)?;
+        Ok(WantedOfSegment { wanted: Arc::clone(&self.0), places, found: BTreeMap::new() })
+    }
+
+    fn requires_scoring(&self) -> bool {
+        true
+    }
+
+    fn merge_fruits(&self, found: Vec<BTreeMap<u64, f32>>) -> tantivy::Result<BTreeMap<u64, f32>> {
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+impl SegmentCollector for WantedOfSegment {
+    type Fruit = BTreeMap<u64, f32>;
+
+    fn collect(&mut self, document: DocId, score: f32) {
+        if let Some(place) = self.places.first(document)
+            && self.wanted.contains(&place)
+        {
+            self.found.insert(place, score);
+        }
+    }
+
+    fn harvest(self) -> BTreeMap<u64, f32> {
+        self.found
     }
 }
 

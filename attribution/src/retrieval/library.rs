@@ -1,7 +1,8 @@
 //! All indexed Datanet versions, and how questions are asked of them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry},
     fs,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -10,8 +11,8 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    DatanetVersion, Edition, Hit, Row, Shelf, ShelfBuilder, VectorSpace, fuse, lexical::Statistics,
-    words::Words,
+    DatanetVersion, Edition, Hit, Row, Shelf, ShelfBuilder, VectorSpace, fusion::score,
+    lexical::Statistics, words::Words,
 };
 use crate::{Error, Result, settle::Hash};
 
@@ -21,8 +22,9 @@ pub const MAX_HITS: usize = 256;
 pub const MAX_QUESTION_WORDS: usize = 64;
 /// Longest question, in bytes.
 pub const MAX_QUESTION_BYTES: usize = 1 << 16;
-/// Rows of each ranking that are fused, at least.
-const DEPTH: usize = 100;
+/// Rows of each ranking that are scored, whatever the limit, so that a smaller one returns the first
+/// of a larger one's.
+const DEPTH: usize = MAX_HITS;
 
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -142,6 +144,9 @@ impl Library {
 
     /// Indexes a new version whose rows and vectors are at hand.
     ///
+    /// - `rows`: each with the vectors of its text and of its [`passages`](super::passages), one
+    ///   after the other
+    ///
     /// # Errors
     /// As [`Self::begin`], [`ShelfBuilder::push`] and [`Self::put`].
     pub fn add<'a>(
@@ -150,8 +155,8 @@ impl Library {
         rows: impl IntoIterator<Item = (&'a Row, &'a [i8])>,
     ) -> Result<()> {
         let mut builder = self.begin(edition)?;
-        for (row, vector) in rows {
-            builder.push(row, vector)?;
+        for (row, vectors) in rows {
+            builder.push(row, vectors)?;
         }
         self.put(builder)
     }
@@ -184,10 +189,11 @@ impl Library {
         Ok(Some(Known { shelf, places }))
     }
 
-    /// The rows that fit a question best, best first, found by their words (BM25) and by their
-    /// vectors (every row's dot product), the two rankings fused ([`fuse`]). Ties: larger dot
-    /// product, then the Datanet registered first, then the row's place. Of rows with equal texts
-    /// only the one registered first is returned.
+    /// The rows that fit a question best, best first ([`Hit::score`]), among those with the largest
+    /// dot products, for which every row is looked at, and those best by their words (BM25 over the
+    /// question's words but the commonest of English). Ties: larger dot product, then the Datanet
+    /// registered first, then the row's place. Of rows with equal texts only the one registered first
+    /// is returned.
     ///
     /// # Errors
     /// [`Error::Setting`] if the question is too long, wants too many rows or names a version that
@@ -206,10 +212,71 @@ impl Library {
         if question.limit == 0 || shelves.is_empty() {
             return Ok(Vec::new());
         }
-        let depth = DEPTH.max(question.limit);
-        let vectors = by_vectors(&shelves, question.vector, depth)?;
-        let words = by_words(&shelves, question.text, depth)?;
-        collect(&shelves, question, &vectors, &words)
+        let vectors = by_vectors(&shelves, question.vector)?;
+        let mut found: BTreeMap<Place, Found> =
+            vectors.into_iter().map(|(place, dot)| (place, Found { dot, bm25_milli: 0 })).collect();
+        self.add_words(&shelves, question, &mut found)?;
+        self.collect(&shelves, question, found)
+    }
+
+    /// Adds the rows best by words, and the words' scores of those that are there.
+    fn add_words(
+        &self,
+        shelves: &[Arc<Shelf>],
+        question: &Question<'_>,
+        found: &mut BTreeMap<Place, Found>,
+    ) -> Result<()> {
+        let (words, statistics) = question_words(shelves, question.text)?;
+        if words.is_empty() {
+            return Ok(());
+        }
+        let best = by_words(shelves, &words, &statistics)?;
+        for (number, shelf) in shelves.iter().enumerate() {
+            let known: Vec<usize> =
+                found.range((number, 0)..(number + 1, 0)).map(|((_, place), _)| *place).collect();
+            for (place, score) in shelf.words_of(&words, &known, &statistics)? {
+                if let Some(row) = found.get_mut(&(number, place)) {
+                    row.bm25_milli = milli(score);
+                }
+            }
+        }
+        for (place, bm25_milli) in best {
+            if let Entry::Vacant(vacant) = found.entry(place) {
+                let dot = shelves[place.0].dot(place.1, question.vector)?;
+                vacant.insert(Found { dot, bm25_milli });
+            }
+        }
+        Ok(())
+    }
+
+    fn collect(
+        &self,
+        shelves: &[Arc<Shelf>],
+        question: &Question<'_>,
+        found: BTreeMap<Place, Found>,
+    ) -> Result<Vec<Hit>> {
+        let scored = |(place, row): (Place, Found)| {
+            let crowding = shelves[place.0].crowding(place.1);
+            (score(row.dot, crowding, row.bm25_milli, &self.space), row, place)
+        };
+        let mut ranked: Vec<(i64, Found, Place)> = found.into_iter().map(scored).collect();
+        ranked.sort_unstable_by_key(|(score, row, place)| {
+            (Reverse(*score), Reverse(row.dot), *place)
+        });
+        ranked.truncate(question.limit);
+        let hit = |(score, found, place): (i64, Found, Place)| {
+            let shelf = &shelves[place.0];
+            Ok(Hit {
+                version: shelf.version(),
+                row: shelf.row(place.1)?,
+                vectors: shelf.vectors(place.1)?,
+                relevance: u32::try_from(found.dot).unwrap_or(0),
+                dot: found.dot,
+                bm25_milli: found.bm25_milli,
+                score,
+            })
+        };
+        ranked.into_iter().map(hit).collect()
     }
 
     fn readable(
@@ -253,58 +320,75 @@ pub struct Known {
 }
 
 impl Known {
-    /// The vector of the row with this hash, if it is there.
+    /// The vectors of the row with this hash, of its text first, if it is there.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be read.
-    pub fn vector(&self, row: &Hash) -> Result<Option<Vec<i8>>> {
-        self.places.get(row).map(|place| self.shelf.vector(*place)).transpose()
+    /// [`Error::File`] if they cannot be read.
+    pub fn vectors(&self, row: &Hash) -> Result<Option<Vec<i8>>> {
+        self.places.get(row).map(|place| self.shelf.vectors(*place)).transpose()
     }
 }
 
 /// A row by shelf and place: in the order of registration.
 type Place = (usize, usize);
 
-fn by_vectors(shelves: &[Arc<Shelf>], vector: &[i8], depth: usize) -> Result<Vec<(Place, i32)>> {
+/// What is known of a row that may be returned.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    dot: i32,
+    bm25_milli: u32,
+}
+
+fn by_vectors(shelves: &[Arc<Shelf>], vector: &[i8]) -> Result<Vec<(Place, i32)>> {
     let of = |(number, shelf): (usize, &Arc<Shelf>)| {
-        let found = shelf.nearest(vector, depth)?;
+        let found = shelf.nearest(vector, DEPTH)?;
         Ok(found.into_iter().map(|(place, dot)| ((number, place), dot)).collect::<Vec<_>>())
     };
     let found: Vec<_> = shelves.par_iter().enumerate().map(of).collect::<Result<_>>()?;
     let mut found: Vec<(Place, i32)> = found.into_iter().flatten().collect();
-    found.sort_unstable_by_key(|(place, dot)| (-i64::from(*dot), *place));
-    distinct(shelves, found, depth)
+    found.sort_unstable_by_key(|(place, dot)| (Reverse(*dot), *place));
+    distinct(shelves, found)
 }
 
-fn by_words(shelves: &[Arc<Shelf>], text: &str, depth: usize) -> Result<Vec<(Place, u32)>> {
-    let words: BTreeSet<String> = Words::new().of(text).into_iter().collect();
-    let mut words: Vec<String> = words.into_iter().collect();
+/// The words of a question that rows hold, the rarest first, and what is known of them.
+fn question_words(shelves: &[Arc<Shelf>], text: &str) -> Result<(Vec<String>, Statistics)> {
+    let content = Words::new().content(text);
+    let words =
+        if content.is_empty() { Words::new().of(text) } else { content.into_iter().collect() };
+    let mut words: Vec<String> = words.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
     let statistics = Statistics::of(shelves, &words)?;
     words.retain(|word| statistics.rows_with(word) > 0);
     words.sort_by_key(|word| statistics.rows_with(word));
     words.truncate(MAX_QUESTION_WORDS);
+    Ok((words, statistics))
+}
+
+fn by_words(
+    shelves: &[Arc<Shelf>],
+    words: &[String],
+    statistics: &Statistics,
+) -> Result<Vec<(Place, u32)>> {
     let of = |(number, shelf): (usize, &Arc<Shelf>)| {
-        let found = shelf.by_words(&words, depth, &statistics)?;
-        let milli = |score: f32| (f64::from(score) * 1000.0).round() as u32;
+        let found = shelf.by_words(words, DEPTH, statistics)?;
         Ok(found.into_iter().map(|(p, score)| ((number, p), milli(score))).collect::<Vec<_>>())
     };
     let found: Vec<_> = shelves.par_iter().enumerate().map(of).collect::<Result<_>>()?;
     let mut found: Vec<(Place, u32)> = found.into_iter().flatten().collect();
-    found.sort_unstable_by_key(|(place, score)| (u32::MAX - score, *place));
-    distinct(shelves, found, depth)
+    found.sort_unstable_by_key(|(place, score)| (Reverse(*score), *place));
+    distinct(shelves, found)
 }
 
-/// The first `depth` of a ranking whose texts differ, so that copies in other Datanets crowd nobody
+fn milli(score: f32) -> u32 {
+    (f64::from(score) * 1000.0).round() as u32
+}
+
+/// The first [`DEPTH`] of a ranking whose texts differ, so that copies in other Datanets crowd nobody
 /// out. Copies score alike, so the one that stays is the one registered first.
-fn distinct<S>(
-    shelves: &[Arc<Shelf>],
-    ranking: Vec<(Place, S)>,
-    depth: usize,
-) -> Result<Vec<(Place, S)>> {
+fn distinct<S>(shelves: &[Arc<Shelf>], ranking: Vec<(Place, S)>) -> Result<Vec<(Place, S)>> {
     let mut seen = HashSet::new();
-    let mut kept = Vec::with_capacity(depth.min(ranking.len()));
+    let mut kept = Vec::with_capacity(DEPTH.min(ranking.len()));
     for (place, score) in ranking {
-        if kept.len() == depth {
+        if kept.len() == DEPTH {
             break;
         }
         if shelves.len() == 1 || seen.insert(shelves[place.0].row(place.1)?.row_hash) {
@@ -312,39 +396,4 @@ fn distinct<S>(
         }
     }
     Ok(kept)
-}
-
-fn collect(
-    shelves: &[Arc<Shelf>],
-    question: &Question<'_>,
-    vectors: &[(Place, i32)],
-    words: &[(Place, u32)],
-) -> Result<Vec<Hit>> {
-    let by_vectors: Vec<Place> = vectors.iter().map(|(place, _)| *place).collect();
-    let by_words: Vec<Place> = words.iter().map(|(place, _)| *place).collect();
-    let dots: BTreeMap<Place, i32> = vectors.iter().copied().collect();
-    let scores: BTreeMap<Place, u32> = words.iter().copied().collect();
-    let mut ranked = Vec::new();
-    for (place, fused) in fuse(&[&by_vectors, &by_words]) {
-        let dot = match dots.get(&place) {
-            Some(dot) => *dot,
-            None => shelves[place.0].dot(place.1, question.vector)?,
-        };
-        ranked.push((fused, dot, place));
-    }
-    ranked.sort_unstable_by_key(|(fused, dot, place)| (u64::MAX - fused, -i64::from(*dot), *place));
-    ranked.truncate(question.limit);
-    let hit = |(fused, dot, place): (u64, i32, Place)| {
-        let shelf = &shelves[place.0];
-        Ok(Hit {
-            version: shelf.version(),
-            row: shelf.row(place.1)?,
-            vector: shelf.vector(place.1)?,
-            relevance: u32::try_from(dot).unwrap_or(0),
-            dot,
-            bm25_milli: scores.get(&place).copied().unwrap_or(0),
-            fused,
-        })
-    };
-    ranked.into_iter().map(hit).collect()
 }

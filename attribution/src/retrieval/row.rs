@@ -54,15 +54,16 @@ pub struct Hit {
     pub version: DatanetVersion,
     /// The row itself; its text has been checked against its hash.
     pub row: Row,
-    /// The row's vector.
-    pub vector: Vec<i8>,
-    /// Dot product of the question's and the row's vectors, 0 where it is negative: what the row is
-    /// paid by if it is cited.
+    /// Vectors of the row's text and of its passages, one after the other.
+    pub vectors: Vec<i8>,
+    /// [`dot`](Self::dot), 0 where it is negative: what the row is paid by if it is cited.
     pub relevance: u32,
-    /// The dot product itself.
+    /// Two thirds of the dot product of the question's and the text's vectors, and one third of the
+    /// largest with a passage's; that of the text alone if it has no passages. Rounded down.
     pub dot: i32,
-    /// BM25 score in thousandths, rounded; 0 if the row is not among the best by words.
+    /// BM25 score in thousandths, rounded; 0 if the row has none of the question's words.
     pub bm25_milli: u32,
-    /// Fused rank score, see [`fuse`](super::fuse).
-    pub fused: u64,
+    /// What it is ranked by, in units of [`SCORE_UNIT`](super::SCORE_UNIT): the dot product in
+    /// cosines, less a fifth of how crowded the row's neighbourhood is, and a 200th of BM25.
+    pub score: i64,
 }

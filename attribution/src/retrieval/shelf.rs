@@ -2,10 +2,10 @@
 
 mod build;
 mod manifest;
+mod vectors;
 
 use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
+    collections::BTreeMap,
     fs::File,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
@@ -14,11 +14,13 @@ use std::{
 use rayon::prelude::*;
 
 pub use self::build::ShelfBuilder;
-use self::manifest::{Manifest, file_error, folder};
+use self::{
+    manifest::{Manifest, file_error, folder},
+    vectors::Vectors,
+};
 use super::{
     DatanetVersion, Edition, Row, VectorSpace,
     lexical::{Lexical, Statistics},
-    space::dot,
 };
 use crate::{
     Error, Result,
@@ -27,19 +29,16 @@ use crate::{
 
 const ROWS: &str = "rows";
 const PLACES: &str = "places";
-const VECTORS: &str = "vectors";
 const WORDS: &str = "words";
-/// Vectors that one thread reads at once.
-const BLOCK: usize = 4096;
 
-/// An opened shelf. Eight bytes per row are held in memory; rows, vectors and words stay on disk.
+/// An opened shelf. Sixteen bytes per row are held in memory; rows, vectors and words stay on disk.
 pub struct Shelf {
     manifest: Manifest,
     folder: PathBuf,
     /// Where each row's bytes begin, and where the last one's end.
     starts: Vec<u64>,
     rows: File,
-    vectors: File,
+    vectors: Vectors,
     lexical: Lexical,
 }
 
@@ -59,18 +58,11 @@ impl Shelf {
         let manifest = Manifest::verify(folder)?;
         manifest.space.check()?;
         let lexical = Lexical::open(&folder.join(WORDS))?;
-        let open = |name: &str| {
-            let path = folder.join(name);
-            File::open(&path).map_err(|e| file_error(&path, &e))
-        };
-        let shelf = Self {
-            starts: starts(&folder.join(PLACES))?,
-            rows: open(ROWS)?,
-            vectors: open(VECTORS)?,
-            lexical,
-            folder: folder.to_owned(),
-            manifest,
-        };
+        let starts = starts(&folder.join(PLACES))?;
+        let path = folder.join(ROWS);
+        let rows = File::open(&path).map_err(|e| file_error(&path, &e))?;
+        let vectors = Vectors::open(folder, &manifest.space, starts.len() - 1)?;
+        let shelf = Self { starts, rows, vectors, lexical, folder: folder.to_owned(), manifest };
         shelf.check_lengths()?;
         Ok(shelf)
     }
@@ -81,16 +73,11 @@ impl Shelf {
         if rows != self.manifest.rows || words != rows {
             return Err(Error::shape("rows of a shelf", self.manifest.rows, rows.min(words)));
         }
-        let end = self.starts[self.starts.len() - 1];
-        let lengths = [
-            (&self.rows, ROWS, end),
-            (&self.vectors, VECTORS, rows * u64::from(self.manifest.space.dimension)),
-        ];
-        for (file, name, expected) in lengths {
-            let given = file.metadata().map_err(|e| file_error(&self.folder.join(name), &e))?.len();
-            if given != expected {
-                return Err(Error::shape("bytes of a shelf's file", expected, given));
-            }
+        let expected = self.starts[self.starts.len() - 1];
+        let given =
+            self.rows.metadata().map_err(|e| file_error(&self.folder.join(ROWS), &e))?.len();
+        if given != expected {
+            return Err(Error::shape("bytes of a shelf's rows", expected, given));
         }
         Ok(())
     }
@@ -158,23 +145,12 @@ impl Shelf {
         Ok(row)
     }
 
-    /// The vector of the row at `place`.
+    /// Vectors of the row at `place`: of its text, then of its passages.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be read.
-    pub fn vector(&self, place: usize) -> Result<Vec<i8>> {
-        let mut vector = Vec::new();
-        self.read_vectors(place, 1, &mut vector)?;
-        Ok(vector.iter().map(|byte| byte.cast_signed()).collect())
-    }
-
-    fn read_vectors(&self, place: usize, count: usize, bytes: &mut Vec<u8>) -> Result<()> {
-        let dimension = self.manifest.space.dimension as usize;
-        bytes.resize(count * dimension, 0);
-        let start = (place * dimension) as u64;
-        self.vectors
-            .read_exact_at(bytes, start)
-            .map_err(|e| file_error(&self.folder.join(VECTORS), &e))
+    /// [`Error::File`] if they cannot be read.
+    pub fn vectors(&self, place: usize) -> Result<Vec<i8>> {
+        self.vectors.of(place)
     }
 
     /// Hashes of all rows, by place.
@@ -185,39 +161,19 @@ impl Shelf {
         (0..self.len()).into_par_iter().map(|place| Ok(self.row(place)?.row_hash)).collect()
     }
 
-    /// Places and dot products of the `top` rows with the largest, ties by place. Every row is
-    /// looked at; memory is one block of vectors per thread.
+    /// Places and dot products of the `top` rows with the largest, ties by place.
     pub(super) fn nearest(&self, query: &[i8], top: usize) -> Result<Vec<(usize, i32)>> {
-        let blocks = self.len().div_ceil(BLOCK);
-        let best = |block: usize| {
-            let first = block * BLOCK;
-            let count = BLOCK.min(self.len() - first);
-            let mut bytes = Vec::new();
-            self.read_vectors(first, count, &mut bytes)?;
-            let mut kept = BinaryHeap::with_capacity(top + 1);
-            for (place, row) in (first..).zip(bytes.chunks_exact(query.len())) {
-                let product: i32 = row
-                    .iter()
-                    .zip(query)
-                    .map(|(x, y)| i32::from(x.cast_signed()) * i32::from(*y))
-                    .sum();
-                kept.push((Reverse(product), place));
-                if kept.len() > top {
-                    kept.pop();
-                }
-            }
-            Ok(kept.into_vec())
-        };
-        let found: Vec<Vec<_>> = (0..blocks).into_par_iter().map(best).collect::<Result<_>>()?;
-        let mut found: Vec<_> = found.into_iter().flatten().collect();
-        found.sort_unstable();
-        found.truncate(top);
-        Ok(found.into_iter().map(|(Reverse(product), place)| (place, product)).collect())
+        self.vectors.nearest(query, top)
     }
 
-    /// Dot product of the row at `place`.
+    /// Dot product of the row at `place`, of its text and best passage.
     pub(super) fn dot(&self, place: usize, query: &[i8]) -> Result<i32> {
-        Ok(dot(&self.vector(place)?, query))
+        self.vectors.dot(place, query)
+    }
+
+    /// How crowded the neighbourhood of the row at `place` is.
+    pub(super) fn crowding(&self, place: usize) -> i32 {
+        self.vectors.crowding(place)
     }
 
     /// Places and BM25 scores of the `top` rows with the largest.
@@ -234,6 +190,18 @@ impl Shelf {
             Ok((place, score))
         };
         found.into_iter().map(inside).collect()
+    }
+
+    /// BM25 scores of those of the rows at `places` that hold one of the words.
+    pub(super) fn words_of(
+        &self,
+        words: &[String],
+        places: &[usize],
+        statistics: &Statistics,
+    ) -> Result<BTreeMap<usize, f32>> {
+        let wanted = places.iter().map(|place| *place as u64).collect();
+        let scores = self.lexical.scores(words, wanted, statistics)?;
+        Ok(scores.into_iter().map(|(place, score)| (place as usize, score)).collect())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::MAX_PASSAGES;
 use crate::{Error, Result, settle::Hash};
 
 /// Numbers of a vector, at most: sums of products of two stay below 2^31.
@@ -44,6 +45,17 @@ impl VectorSpace {
     pub(crate) fn fits(&self, vector: &[i8]) -> Result<()> {
         if vector.len() != self.dimension as usize {
             return Err(Error::shape("a vector's length", self.dimension, vector.len()));
+        }
+        Ok(())
+    }
+
+    /// Vectors of a row: of its text, then of its passages.
+    pub(crate) fn fits_row(&self, vectors: &[i8]) -> Result<()> {
+        let dimension = self.dimension as usize;
+        let most = dimension * (1 + MAX_PASSAGES);
+        if vectors.is_empty() || !vectors.len().is_multiple_of(dimension) || vectors.len() > most {
+            let expected = format!("1 to {} times {dimension}", 1 + MAX_PASSAGES);
+            return Err(Error::shape("numbers of a row's vectors", expected, vectors.len()));
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ fn lower(word: &str) -> String {
 
 /// `word` cut at underscores, before a capital after a small letter or digit, and before the last of
 /// several capitals if a small letter follows (`ERCToken` is `ERC` and `Token`).
-fn parts_of(word: &str) -> Vec<&str> {
+pub(super) fn parts_of(word: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut start = 0;
     let mut before = None;

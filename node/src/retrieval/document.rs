@@ -20,7 +20,7 @@ pub struct SourceRef {
     /// keccak256 of its text.
     #[borsh(serialize_with = "write_sol", deserialize_with = "read_sol")]
     pub row_hash: B256,
-    /// Dot product of the question's and the row's int8 vectors.
+    /// How near the row is to the question, in dot products of int8 vectors.
     pub relevance: u32,
 }
 

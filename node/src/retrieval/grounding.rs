@@ -190,11 +190,11 @@ mod tests {
                 source: format!("{place}.md"),
                 text: text.into(),
             },
-            vector: Vec::new(),
+            vectors: Vec::new(),
             relevance: 1_000 * u32::from(place),
             dot: 0,
             bm25_milli: 0,
-            fused: 0,
+            score: 0,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use attribution::{
-    retrieval::{DatanetVersion, Edition, Known, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, Row},
+    retrieval::{DatanetVersion, Edition, Known, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, Row, passages},
     settle::Hash,
 };
 use tokio_util::sync::CancellationToken;
@@ -57,9 +57,9 @@ pub(crate) fn index(
         if stop.is_cancelled() {
             return Err(Error::Stopped("indexing"));
         }
-        for (row, vector) in chunk.iter().zip(vectors.of(chunk)?) {
-            if let Some(vector) = vector {
-                builder.push(row, &vector)?;
+        for (row, vectors) in chunk.iter().zip(vectors.of(chunk)?) {
+            if let Some(vectors) = vectors {
+                builder.push(row, &vectors)?;
             }
         }
         done += chunk.len();
@@ -94,40 +94,50 @@ struct Vectors<'a> {
 }
 
 impl Vectors<'_> {
-    /// The vector of each row; `None` for one that has none.
+    /// The vectors of each row, of its text and then of its passages; `None` for one that has none.
     fn of(&mut self, rows: &[Row]) -> Result<Vec<Option<Vec<i8>>>> {
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
-            let journalled = self.journal.vector(&row.row_hash).map(<[i8]>::to_vec);
+            let journalled = self.journal.vectors(&row.row_hash).map(<[i8]>::to_vec);
             found.push(match (journalled, &self.known) {
-                (None, Some(known)) => known.vector(&row.row_hash)?,
+                (None, Some(known)) => known.vectors(&row.row_hash)?,
                 (journalled, _) => journalled,
             });
         }
         let missing: Vec<usize> = (0..rows.len()).filter(|at| found[*at].is_none()).collect();
-        let texts: Vec<&str> = missing.iter().map(|at| rows[*at].text.as_str()).collect();
         let mut computed: Vec<(Hash, Vec<i8>)> = Vec::with_capacity(missing.len());
-        for (at, vector) in missing.into_iter().zip(self.encoded(&texts)) {
-            if let Some(vector) = &vector {
-                computed.push((rows[at].row_hash, vector.clone()));
+        let rows_missing: Vec<&Row> = missing.iter().map(|at| &rows[*at]).collect();
+        for (at, vectors) in missing.into_iter().zip(self.encoded(&rows_missing)) {
+            if let Some(vectors) = &vectors {
+                computed.push((rows[at].row_hash, vectors.clone()));
             } else {
                 let row = rows[at].index;
                 tracing::warn!(target: "node::retrieval", row, "a row is not indexed: it has no vector");
             }
-            found[at] = vector;
+            found[at] = vectors;
         }
         self.journal.add(&computed)?;
         self.retrieval.metrics().encoded(computed.len());
         Ok(found)
     }
 
-    /// One text that cannot be encoded does not keep the others out.
-    fn encoded(&self, texts: &[&str]) -> Vec<Option<Vec<i8>>> {
+    /// One row that cannot be encoded does not keep the others out.
+    fn encoded(&self, rows: &[&Row]) -> Vec<Option<Vec<i8>>> {
         let encoder = self.retrieval.encoder();
-        if let Ok(vectors) = encoder.encode_int8(texts) {
-            return vectors.into_iter().map(Some).collect();
+        let texts: Vec<Vec<String>> = rows.iter().map(|row| seen(&row.text)).collect();
+        let all: Vec<&String> = texts.iter().flatten().collect();
+        if let Ok(vectors) = encoder.encode_int8(&all) {
+            let mut vectors = vectors.into_iter();
+            let of_row =
+                |texts: &Vec<String>| vectors.by_ref().take(texts.len()).flatten().collect();
+            return texts.iter().map(of_row).map(Some).collect();
         }
-        let one = |text: &&str| encoder.encode_int8(&[*text]).ok().and_then(|mut one| one.pop());
+        let one = |texts: &Vec<String>| Some(encoder.encode_int8(texts).ok()?.concat());
         texts.iter().map(one).collect()
     }
+}
+
+/// What the encoder sees of a row: its text and its passages.
+fn seen(text: &str) -> Vec<String> {
+    core::iter::once(text.to_owned()).chain(passages(text)).collect()
 }

@@ -11,12 +11,14 @@ use attribution::settle::Hash;
 
 use crate::{Error, Result};
 
-/// A file of records: a row's hash and its vector. A record that was cut off is left out.
+/// A file of records: a row's hash, how many vectors it has (one byte) and those. A record that was cut
+/// off is left out.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
     file: File,
     known: HashMap<Hash, Vec<i8>>,
+    dimension: usize,
 }
 
 impl Journal {
@@ -36,31 +38,36 @@ impl Journal {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed()(error)),
         };
-        bytes.truncate(bytes.len() - bytes.len() % (32 + dimension));
         let mut known = HashMap::new();
-        for record in bytes.chunks_exact(32 + dimension) {
-            let (hash, vector) = record.split_first_chunk().expect("a record has a hash");
-            known.insert(*hash, vector.iter().map(|byte| byte.cast_signed()).collect());
+        let mut whole = 0;
+        while let Some((hash, rest)) = bytes[whole..].split_first_chunk::<32>()
+            && let Some((count, rest)) = rest.split_first()
+            && let Some(vectors) = rest.get(..usize::from(*count) * dimension)
+        {
+            known.insert(*hash, vectors.iter().map(|byte| byte.cast_signed()).collect());
+            whole += 33 + vectors.len();
         }
+        bytes.truncate(whole);
         let file = File::options().create(true).append(true).open(path).map_err(failed())?;
         file.set_len(bytes.len() as u64).map_err(failed())?;
-        Ok(Self { path: path.to_owned(), file, known })
+        Ok(Self { path: path.to_owned(), file, known, dimension })
     }
 
-    /// The vector of the row with this hash, if it was computed.
-    pub(super) fn vector(&self, row: &Hash) -> Option<&[i8]> {
+    /// The vectors of the row with this hash, one after the other, if they were computed.
+    pub(super) fn vectors(&self, row: &Hash) -> Option<&[i8]> {
         self.known.get(row).map(Vec::as_slice)
     }
 
-    /// Adds vectors.
+    /// Adds rows with their vectors.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub(super) fn add(&mut self, vectors: &[(Hash, Vec<i8>)]) -> Result<()> {
         let mut bytes = Vec::new();
-        for (hash, vector) in vectors {
+        for (hash, vectors) in vectors {
             bytes.extend_from_slice(hash);
-            bytes.extend(vector.iter().map(|number| number.cast_unsigned()));
+            bytes.push(u8::try_from(vectors.len() / self.dimension).expect("passages are few"));
+            bytes.extend(vectors.iter().map(|number| number.cast_unsigned()));
         }
         self.file.write_all(&bytes).map_err(Error::io(&self.path))
     }
@@ -83,20 +90,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vectors/one");
         let mut journal = Journal::open(&path, 3).unwrap();
-        journal.add(&[([1; 32], vec![1, -2, 127]), ([2; 32], vec![0, 0, -127])]).unwrap();
+        let two = vec![1, -2, 127, 4, 5, 6];
+        journal.add(&[([1; 32], two.clone()), ([2; 32], vec![0, 0, -127])]).unwrap();
         drop(journal);
         let mut bytes = fs::read(&path).unwrap();
-        assert_eq!(bytes.len(), 2 * 35);
-        bytes.truncate(40);
+        assert_eq!(bytes.len(), 39 + 36);
+        bytes.truncate(73);
         fs::write(&path, bytes).unwrap();
 
         let mut journal = Journal::open(&path, 3).unwrap();
-        assert_eq!(journal.vector(&[1; 32]), Some(&[1, -2, 127][..]));
-        assert_eq!(journal.vector(&[2; 32]), None);
+        assert_eq!(journal.vectors(&[1; 32]), Some(&two[..]));
+        assert_eq!(journal.vectors(&[2; 32]), None);
         journal.add(&[([3; 32], vec![7, 8, 9])]).unwrap();
 
         let journal = Journal::open(&path, 3).unwrap();
-        assert_eq!(journal.vector(&[3; 32]), Some(&[7, 8, 9][..]));
+        assert_eq!(journal.vectors(&[3; 32]), Some(&[7, 8, 9][..]));
         journal.finish().unwrap();
         assert!(!path.exists());
     }

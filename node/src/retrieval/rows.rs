@@ -153,7 +153,7 @@ pub fn shown(sources: &[Hit]) -> Option<String> {
 
 fn hit(of: &DatanetRef, row: Row, relevance: u32) -> Hit {
     let dot = i32::try_from(relevance).unwrap_or(i32::MAX);
-    Hit { version: named(of), row, vector: Vec::new(), relevance, dot, bm25_milli: 0, fused: 0 }
+    Hit { version: named(of), row, vectors: Vec::new(), relevance, dot, bm25_milli: 0, score: 0 }
 }
 
 /// Whether a row is the one that its duplicates' pay goes to, or an exact repeat of it.

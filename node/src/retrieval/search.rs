@@ -127,7 +127,7 @@ impl Retrieval {
 
     /// Folder of what is computed of versions that are not finished.
     pub(super) fn journals(&self) -> PathBuf {
-        shelves(&self.shared.settings.library, &self.shared.encoder).with_extension("vectors")
+        shelves(&self.shared.settings.library, &self.shared.encoder).with_extension("journals")
     }
 
     /// Tells the metrics what is searchable.

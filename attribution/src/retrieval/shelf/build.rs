@@ -12,8 +12,9 @@ use super::{
         Edition, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, Row, VectorSpace, lexical::LexicalWriter,
         words::Words,
     },
-    PLACES, ROWS, VECTORS, WORDS,
+    PLACES, ROWS, WORDS,
     manifest::{Manifest, file_error, folder},
+    vectors::VectorWriter,
 };
 use crate::{
     Error, Result,
@@ -25,6 +26,7 @@ pub(super) const MAX_ROWS: u64 = 1 << 24;
 
 /// Indexes the rows of one Datanet version as they come: rows and vectors go to disk, words through
 /// a bounded buffer, and 40 bytes per row stay in memory to refuse repeats.
+/// Vectors are read once more at the end, to tell how crowded rows are.
 ///
 /// Nothing is to be seen of the shelf before [`finish`](Self::finish): it is written under another
 /// name, and one that was left unfinished is begun again.
@@ -35,7 +37,7 @@ pub struct ShelfBuilder {
     partial: PathBuf,
     rows: BufWriter<File>,
     places: BufWriter<File>,
-    vectors: BufWriter<File>,
+    vectors: VectorWriter,
     lexical: LexicalWriter,
     words: Words,
     seen: HashSet<Hash>,
@@ -76,7 +78,7 @@ impl ShelfBuilder {
             space,
             rows: open(ROWS)?,
             places: open(PLACES)?,
-            vectors: open(VECTORS)?,
+            vectors: VectorWriter::create(&partial, &space)?,
             lexical: LexicalWriter::create(&words)?,
             words: Words::new(),
             seen: HashSet::new(),
@@ -86,14 +88,14 @@ impl ShelfBuilder {
         })
     }
 
-    /// Adds a row and its vector.
+    /// Adds a row and its vectors: of its text, and of each of its [`passages`](super::passages).
     ///
     /// # Errors
     /// [`Error::Setting`] if the text is empty, too long, not what its hash says, or there already;
-    /// [`Error::Shape`] if the vector is not of the library's space; [`Error::File`] or
+    /// [`Error::Shape`] if the vectors are not of the library's space or too many; [`Error::File`] or
     /// [`Error::Lexical`] if it cannot be written. The shelf is then unfinished for good.
-    pub fn push(&mut self, row: &Row, vector: &[i8]) -> Result<()> {
-        self.space.fits(vector)?;
+    pub fn push(&mut self, row: &Row, vectors: &[i8]) -> Result<()> {
+        self.space.fits_row(vectors)?;
         check(row)?;
         if self.written == MAX_ROWS {
             return Err(Error::setting("a shelf must have at most 2^24 rows", MAX_ROWS + 1));
@@ -103,12 +105,11 @@ impl ShelfBuilder {
         }
         let bytes = borsh::to_vec(row).expect("writing to a vector does not fail");
         let length = u32::try_from(bytes.len()).expect("texts and sources are bounded");
-        let numbers: Vec<u8> = vector.iter().map(|x| x.cast_unsigned()).collect();
         self.rows
             .write_all(&bytes)
             .and_then(|()| self.places.write_all(&length.to_le_bytes()))
-            .and_then(|()| self.vectors.write_all(&numbers))
             .map_err(|e| file_error(&self.partial, &e))?;
+        self.vectors.push(row.row_hash, vectors)?;
         let words = self.words.of(&row.text);
         self.lexical.push(self.written, &words)?;
         self.written += 1;
@@ -126,11 +127,12 @@ impl ShelfBuilder {
     /// # Errors
     /// [`Error::File`] or [`Error::Lexical`] if it cannot be written.
     pub fn finish(self) -> Result<PathBuf> {
-        for mut file in [self.rows, self.places, self.vectors] {
+        for mut file in [self.rows, self.places] {
             file.flush()
                 .and_then(|()| file.get_ref().sync_all())
                 .map_err(|e| file_error(&self.partial, &e))?;
         }
+        self.vectors.finish()?;
         self.lexical.finish()?;
         Manifest::write(&self.partial, self.edition, self.space, self.written)?;
         fs::rename(&self.partial, &self.place).map_err(|e| file_error(&self.place, &e))?;

@@ -19,7 +19,7 @@ use crate::{
 const MANIFEST: &str = "shelf";
 /// Longest manifest that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
-const MAGIC: [u8; 8] = *b"shelf\0\0\x01";
+const MAGIC: [u8; 8] = *b"shelf\0\0\x02";
 
 /// Name, length and hash of one file, by name.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -95,7 +95,7 @@ impl Manifest {
         }
         let manifest = Self::try_from_slice(body).map_err(|e| file_error(path, &e))?;
         if manifest.magic != MAGIC {
-            return Err(corrupt("not a shelf of version 1"));
+            return Err(corrupt("not a shelf of version 2; index its rows again"));
         }
         let leaves =
             |held: &&Held| held.name.split('/').any(|part| matches!(part, "" | "." | ".."));

@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use attribution::{
     Error,
-    retrieval::{Caller, DatanetVersion, Edition, Library, Question, dot},
+    retrieval::{
+        Caller, DatanetVersion, Edition, Library, MAX_PASSAGES, Question, SCORE_UNIT, dot,
+    },
 };
 use proptest::prelude::*;
 
@@ -67,7 +69,7 @@ fn words_of_two_shelves_are_weighed_as_those_of_one() {
 
     let seen = |library: &Library| -> Vec<_> {
         let hits = ask(library, "apple pear", &vectors[3], 4);
-        hits.into_iter().map(|hit| (hit.row.index, hit.bm25_milli, hit.dot, hit.fused)).collect()
+        hits.into_iter().map(|hit| (hit.row.index, hit.bm25_milli, hit.dot, hit.score)).collect()
     };
 
     assert_eq!(seen(&one), seen(&two));
@@ -128,9 +130,9 @@ fn a_new_version_is_searched_at_once_and_instead_of_the_old_one() {
     let vectors = vectors(4, 5);
     add(&library, edition(1, 1), &rows(&TEXTS[..2]), &vectors[..2]);
     let known = library.known(datanet(1)).unwrap().unwrap();
-    let kept = known.vector(&rows(&TEXTS)[1].row_hash).unwrap().unwrap();
+    let kept = known.vectors(&rows(&TEXTS)[1].row_hash).unwrap().unwrap();
     assert_eq!(kept, vectors[1]);
-    assert_eq!(known.vector(&[0; 32]).unwrap(), None);
+    assert_eq!(known.vectors(&[0; 32]).unwrap(), None);
 
     add(&library, edition(1, 2), &rows(&TEXTS), &vectors);
 
@@ -168,6 +170,8 @@ fn hostile_questions_and_rows_are_refused() {
     refuse(row(0, ""), &vectors[0]);
     refuse(row(0, &"x".repeat((1 << 20) + 1)), &vectors[0]);
     refuse(row(0, "x"), &[1; 3]);
+    refuse(row(0, "x"), &[]);
+    refuse(row(0, "x"), &[1; WIDTH * (MAX_PASSAGES + 2)]);
     let forged = attribution::retrieval::Row { text: "y".into(), ..row(0, "x") };
     assert!(refuse(forged, &vectors[0]).to_string().contains("hash"));
     let twice = [row(0, "x"), row(1, "x")];
@@ -179,6 +183,75 @@ fn hostile_questions_and_rows_are_refused() {
     assert_eq!(library.editions(), [edition(1, 1)]);
     library.add(edition(2, 1), []).unwrap();
     assert_eq!(ask(&library, "apple", &vectors[0], 9).len(), 4);
+}
+
+#[test]
+fn a_row_is_as_near_as_its_text_and_its_best_passage() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = open(dir.path());
+    let unit = |at: usize| {
+        let mut vector = [0i8; WIDTH];
+        vector[at] = 120;
+        vector
+    };
+    let of = |parts: &[[i8; WIDTH]]| parts.concat();
+    // The second row's text is about something else than its second passage.
+    let vectors = [of(&[unit(0)]), of(&[unit(1), unit(2), unit(3)]), of(&[unit(3), unit(0)])];
+    add(&library, edition(1, 1), &rows(&["one", "two", "three"]), &vectors);
+
+    let dots = |at: usize| -> BTreeMap<u64, i32> {
+        let hits = ask(&library, "zebra", &unit(at), 9);
+        hits.into_iter().map(|hit| (hit.row.index, hit.dot)).collect()
+    };
+
+    assert_eq!(dots(0), BTreeMap::from([(0, 14_400), (1, 0), (2, 4_800)]));
+    assert_eq!(dots(1), BTreeMap::from([(0, 0), (1, 9_600), (2, 0)]));
+    assert_eq!(dots(3), BTreeMap::from([(0, 0), (1, 4_800), (2, 9_600)]));
+    assert_eq!(ask(&library, "zebra", &unit(3), 1)[0].vectors, vectors[2]);
+}
+
+/// A word of the question is worth BM25 / 200 in cosines, also to a row that is found by its vector.
+#[test]
+fn words_and_vectors_add_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = open(dir.path());
+    let vectors = vectors(4, 8);
+    add(&library, edition(1, 1), &rows(&TEXTS), &vectors);
+
+    for hit in ask(&library, "what is apple", &vectors[1], 4) {
+        let bm25 = bm25(&["apple"], &TEXTS)[hit.row.index as usize];
+        let cosine = f64::from(dot(&vectors[hit.row.index as usize], &vectors[1])) / 127f64.powi(2);
+        let expected = SCORE_UNIT as f64 * (cosine + bm25 / 200.0);
+        assert!((hit.score as f64 - expected).abs() < 10.0, "{hit:?} {expected}");
+    }
+}
+
+/// Rows that are near to each other, and one that is not: of equally near ones it comes first, though
+/// last by its place. 256 rows are enough to tell.
+#[test]
+fn a_row_that_is_near_to_everything_is_held_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = open(dir.path());
+    let mut vectors = vec![vec![0i8; WIDTH]; 256];
+    for (place, vector) in vectors.iter_mut().enumerate().take(255) {
+        (vector[0], vector[1 + place % 8]) = (100, 30);
+    }
+    vectors[255][20] = 100;
+    let texts: Vec<String> = (0..256).map(|place| format!("row {place}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    add(&library, edition(1, 1), &rows(&texts), &vectors);
+    let mut between = [0i8; WIDTH];
+    (between[0], between[20]) = (50, 50);
+
+    let hits = ask(&library, "zebra", &between, 256);
+
+    assert_eq!(hits.len(), 256);
+    assert!(hits.iter().all(|hit| hit.dot == 5_000 && hit.relevance == 5_000));
+    assert_eq!(hits[0].row.index, 255);
+    // The 16 nearest of a crowded row: 10,900 each; of the other one: 0. A fifth of the difference is
+    // at most 2,180 of 127^2, but for rounding.
+    let apart = (hits[0].score - hits[255].score) as f64 / SCORE_UNIT as f64;
+    assert!((apart - 2_180.0 / 127f64.powi(2)).abs() < 1e-3, "{apart}");
 }
 
 proptest! {
@@ -200,12 +273,14 @@ proptest! {
         }
         let query = vectors(1, seed + 99).remove(0);
 
-        // A word that no row has, so that the ranking is that of the vectors.
-        let hits = ask(&library, "zebra", &query, 25);
+        // A word that no row has, so that what is found is found by vectors.
+        let mut hits = ask(&library, "zebra", &query, 256);
+        prop_assert_eq!(&ask(&library, "zebra", &query, 9)[..], &hits[..9.min(hits.len())]);
+        hits.sort_by_key(|hit| (-hit.dot, hit.version.datanet, hit.row.index));
 
         let mut expected: Vec<_> = all.iter().map(|(n, i, v)| (-dot(v, &query), *n, *i)).collect();
         expected.sort_unstable();
-        expected.truncate(25);
+        expected.truncate(256);
         let found: Vec<_> = hits.iter().map(|h| (-h.dot, h.version.datanet[0], h.row.index)).collect();
         prop_assert_eq!(found, expected);
         prop_assert!(hits.iter().all(|hit| i64::from(hit.relevance) == i64::from(hit.dot).max(0)));

@@ -6,6 +6,7 @@ use std::{
 use attribution::{
     Error,
     retrieval::{Library, VectorSpace},
+    settle::keccak,
 };
 
 use super::{add, ask, edition, open, rows, space, vectors};
@@ -14,8 +15,13 @@ const TEXTS: [&str; 3] = ["one apple", "two pears", "three plums and a pear"];
 
 fn build(dir: &Path) {
     let library = open(dir);
-    add(&library, edition(1, 1), &rows(&TEXTS), &vectors(3, 1));
-    add(&library, edition(2, 1), &rows(&["four figs"]), &vectors(1, 2));
+    add(&library, edition(1, 1), &rows(&TEXTS), &with_passages(3, 1));
+    add(&library, edition(2, 1), &rows(&["four figs"]), &with_passages(1, 2));
+}
+
+/// Vectors of rows with one passage each.
+fn with_passages(count: usize, seed: u64) -> Vec<Vec<i8>> {
+    vectors(2 * count, seed).chunks(2).map(<[_]>::concat).collect()
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
@@ -129,4 +135,23 @@ fn vectors_of_another_encoder_and_strange_folders_are_refused() {
     fs::rename(&shelf, dir.path().join("other")).unwrap();
     let error = Library::open(dir.path(), space()).unwrap_err();
     assert!(error.to_string().contains("its name"), "{error}");
+}
+
+#[test]
+fn a_shelf_of_the_format_before_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    build(dir.path());
+    let path = files(dir.path()).into_iter().find(|path| path.ends_with("shelf")).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() - 32);
+    assert_eq!(bytes[..8], *b"shelf\0\0\x02");
+    bytes[7] = 1;
+    let hash = keccak(&[&bytes]);
+    bytes.extend(hash);
+    fs::write(&path, bytes).unwrap();
+
+    let error = Library::open(dir.path(), space()).unwrap_err().to_string();
+
+    assert!(error.contains("not a shelf of version 2"), "{error}");
+    assert!(error.contains(&path.display().to_string()), "{error}");
 }
