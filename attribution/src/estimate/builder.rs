@@ -91,8 +91,9 @@ pub enum Stage {
 /// Collects raw sketches, then whitens and rounds them.
 ///
 /// Rows are given in order of registration, each with the canonical row of its duplicate cluster
-/// (see [`super::duplicates::clusters`]). All rows count in the Fisher matrix, since all trained
-/// the model; copies keep a sketch, to explain answers, but earn nothing.
+/// (see [`super::duplicates::clusters`]). Copies count in the Fisher matrix as little as in training,
+/// which leaves them out: handing in copies changes nobody's score. They keep a sketch, to explain
+/// answers, and earn nothing.
 #[derive(Debug)]
 pub struct IndexBuilder {
     config: IndexConfig,
@@ -300,7 +301,7 @@ impl IndexBuilder {
     /// Whitens and rounds all rows.
     ///
     /// # Errors
-    /// [`Error::NoSignal`] if there is no row or every gradient is zero; [`Error::Eigen`] if the
+    /// [`Error::NoSignal`] if there is no row or every canonical gradient is zero; [`Error::Eigen`] if the
     /// decomposition does not converge; [`Error::NotFinite`] if a whitened row is not finite.
     pub fn finish(
         mut self,
@@ -366,7 +367,12 @@ impl IndexBuilder {
     }
 
     fn take_fisher(&mut self) -> Result<Fisher> {
-        self.fisher.take().map_or_else(|| Fisher::of_rows(&self.raw), Ok)
+        if let Some(fisher) = self.fisher.take() {
+            return Ok(fisher);
+        }
+        let counts: Vec<bool> =
+            (0u32..).zip(&self.rows).map(|(place, row)| row.source.cluster == place).collect();
+        Fisher::of_rows(&self.raw, &counts)
     }
 
     /// Turns the raw sketches into `t_i` in place, notes the rows' self-influence, and counts the

@@ -69,27 +69,27 @@ impl Fisher {
         }
     }
 
-    /// The same, bit for bit, over rows that may be on disk: a few at a time where there are more of
-    /// them than dimensions, else all.
-    pub(super) fn of_rows(raw: &Raw) -> Result<Self> {
-        match raw {
-            Raw::Memory(sketches) => Self::new(sketches),
-            Raw::Stored(_) if raw.len() < raw.dim() => {
-                let mut all = Sketches::new(raw.dim());
-                raw.blocks(STEP, |_, block| {
-                    block.chunks_exact(raw.dim()).try_for_each(|row| all.push(row))
-                })?;
-                Self::new(&all)
-            }
-            Raw::Stored(_) => {
-                let mut sum = Covariance::new(raw.dim());
-                raw.blocks(STEP, |_, block| {
-                    sum.add(block);
-                    Ok(())
-                })?;
-                sum.decompose()
-            }
+    /// The same, bit for bit, over those rows that count, which may be on disk: a few at a time where
+    /// there are more of them than dimensions, else all.
+    ///
+    /// - `counts`: of each row
+    pub(super) fn of_rows(raw: &Raw, counts: &[bool]) -> Result<Self> {
+        let dim = raw.dim();
+        let mut sum = None;
+        let mut all = Sketches::new(dim);
+        if counts.iter().filter(|counts| **counts).count() >= dim {
+            sum = Some(Covariance::new(dim));
         }
+        raw.blocks(STEP, |first, block| {
+            let rows = block.chunks_exact(dim).zip(&counts[first..]);
+            let rows = rows.filter(|(_, counts)| **counts).map(|(row, _)| row);
+            match &mut sum {
+                Some(sum) => sum.add(&rows.flatten().copied().collect::<Vec<_>>()),
+                None => rows.into_iter().try_for_each(|row| all.push(row))?,
+            }
+            Ok(())
+        })?;
+        sum.map_or_else(|| Self::new(&all), Covariance::decompose)
     }
 
     /// `tr F`, the mean squared norm of the sketches.

@@ -50,7 +50,10 @@ pub(super) fn learn(
     if plain.copies() {
         return Ok(Learned { projector: plain, sketches: vec![], computed: 0 });
     }
-    let sample = basis_rows(&config.seed, rows.iter().map(|(_, row)| row.row_hash.0));
+    // Copies were not trained on.
+    let rows: Vec<&Row> =
+        rows.iter().map(|(_, row)| *row).filter(|row| row.cluster_hash == row.row_hash).collect();
+    let sample = basis_rows(&config.seed, rows.iter().map(|row| row.row_hash.0));
     let mut gather = Gather {
         source,
         builder: BasisBuilder::new(source.shapes, config).map_err(attribution)?,
@@ -61,7 +64,7 @@ pub(super) fn learn(
     };
     let max = settings.max_tokens.min(source.decoder.spec().max_positions);
     for &place in &sample {
-        gather.take(rows[place].1, max, settings.batch_tokens)?;
+        gather.take(rows[place], max, settings.batch_tokens)?;
         let (done, total) = (gather.computed, sample.len());
         progress(IndexProgress { stage: "basis", done, total });
     }

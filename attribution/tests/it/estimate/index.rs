@@ -125,6 +125,29 @@ fn a_leaf_names_its_row_and_the_hash_of_its_cluster() {
 }
 
 #[test]
+fn copies_change_no_score_of_others() {
+    let rows = gradients(80, 4);
+    let scores = |copies: u32| {
+        let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
+        for (i, gradient) in (0u32..).zip(&rows) {
+            builder.push(source(i, 2 + i % 3, i), &gradient.sites()).unwrap();
+        }
+        for i in 80..80 + copies {
+            let canonical = i % 7;
+            builder.push(source(i, 9, canonical), &rows[canonical as usize].sites()).unwrap();
+        }
+        let (index, _) = builder.finish(|_| {}).unwrap();
+        let query = index.whitening().apply(&index.projector().project(&rows[3].sites()).unwrap());
+        (query.unwrap(), index.contributors().len())
+    };
+    for few in [70, 7] {
+        let (alone, copied) = (scores(0), scores(few));
+        assert_eq!(alone.0, copied.0, "the whitening is that of the rows alone");
+        assert_eq!((alone.1, copied.1), (3, 4));
+    }
+}
+
+#[test]
 fn who_only_copies_is_listed_and_scores_nothing() {
     let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
     for (i, gradient) in (0u32..).zip(gradients(6, 1)) {
