@@ -144,7 +144,7 @@ impl Library {
 
     /// Indexes a new version whose rows and vectors are at hand.
     ///
-    /// - `rows`: each with the vectors of its text and of its [`passages`](super::passages), one
+    /// - `rows`: each with the vectors of its text and of its [`passages`](fn@super::passages), one
     ///   after the other
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! Rows found for a question, and what they are owed if the answer rests on them.
 //!
 //! - [`Library`]: an index over Datanet versions, one [`Shelf`] each, searched by words (BM25) and
-//!   by vectors (exact int8 dot products, of whole rows and of their [`passages`]), the two added up
+//!   by vectors (exact int8 dot products, of whole rows and of their [`passages`](fn@passages)), the
+//!   two added up
 //! - [`assemble`] writes the prompt, [`MarkReader`] finds the marks of the answer, [`sentences`] and
 //!   [`check_support`] tell which sentences rest on what they cite, and [`cited_rows`] says what
 //!   those rows are owed by

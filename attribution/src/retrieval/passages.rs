@@ -117,7 +117,8 @@ fn said_of(text: &str) -> Option<String> {
     let parts = [split(&title), split(declared), said.join(" ")];
     let parts: Vec<&str> = parts.iter().map(|part| part.trim()).filter(|p| !p.is_empty()).collect();
     let mut passage = parts.join(". ");
-    passage.truncate(passage.floor_char_boundary(MAX_BYTES));
+    let end = (0..=MAX_BYTES.min(passage.len())).rev().find(|at| passage.is_char_boundary(*at));
+    passage.truncate(end.unwrap_or_default());
     (!passage.is_empty()).then_some(passage)
 }
 

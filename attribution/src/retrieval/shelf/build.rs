@@ -88,7 +88,8 @@ impl ShelfBuilder {
         })
     }
 
-    /// Adds a row and its vectors: of its text, and of each of its [`passages`](super::passages).
+    /// Adds a row and its vectors: of its text, and of each of its
+    /// [`passages`](fn@super::super::passages).
     ///
     /// # Errors
     /// [`Error::Setting`] if the text is empty, too long, not what its hash says, or there already;
