@@ -92,7 +92,8 @@ fn model_json(api: &Api, model: &ServedModel) -> Result<Option<Value>, ApiError>
     })))
 }
 
-/// How far pay follows influence now, and by which report; null for a base model, which has none.
+/// How far pay follows influence now, what of nets credits pay by that and the mix, and by which
+/// report; null for a base model, which has none.
 fn influence(api: &Api, view: &ModelView) -> Result<Value, ApiError> {
     if view.base.is_zero() {
         return Ok(Value::Null);
@@ -112,7 +113,11 @@ fn influence(api: &Api, view: &ModelView) -> Result<Value, ApiError> {
             "retrainings": retrainings,
         }))
     });
-    Ok(json!({ "bps": registry.influence_at(view.id, time)?, "report": report }))
+    Ok(json!({
+        "bps": registry.influence_at(view.id, time)?,
+        "credit_share_bps": registry.credit_share_at(view.id, time)?,
+        "report": report,
+    }))
 }
 
 /// Adapters that only the caller may use, under each of their names.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::world::{DEPOSIT, Files, NOW, World, base_dir};
 use crate::{
     catalog::Catalog,
-    registry::{FigureKind, FigureView, IndexView, ReportView},
+    registry::{FigureKind, FigureView, IndexView, Mix, ReportView},
     store::{Table, WriteBatch},
 };
 
@@ -64,13 +64,14 @@ async fn a_node_does_not_load_a_model_whose_index_was_struck() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_says_how_far_pay_follows_its_influence() {
     let world = World::start().await;
-    let whole = json!({ "bps": 10_000, "report": null });
+    let whole = json!({ "bps": 10_000, "credit_share_bps": 10_000, "report": null });
     assert_eq!(listed(&world).await["influence"], whole, "no contract says how much");
 
     let mut batch = WriteBatch::default();
     batch.put_row(Table::DefaultInfluence, 0_u64.to_be_bytes(), &5_000_u16);
     world.api.store.write(batch).unwrap();
-    assert_eq!(listed(&world).await["influence"], json!({ "bps": 5_000, "report": null }));
+    let default = json!({ "bps": 5_000, "credit_share_bps": 5_000, "report": null });
+    assert_eq!(listed(&world).await["influence"], default);
 
     let report =
         ReportView { lds_low: 6_000, lds: 6_500, lds_high: 7_000, ceiling: 5_000, retrainings: 8 };
@@ -94,6 +95,7 @@ async fn a_model_says_how_far_pay_follows_its_influence() {
     world.api.store.write(batch).unwrap();
     let expected = json!({
         "bps": 7_200,
+        "credit_share_bps": 7_200,
         "report": {
             "figure": 4,
             "hash": B256::repeat_byte(5),
@@ -105,4 +107,12 @@ async fn a_model_says_how_far_pay_follows_its_influence() {
         },
     });
     assert_eq!(listed(&world).await["influence"], expected);
+
+    // Of a mix that pays 60% by spans and citations, 40% go by the report.
+    let mut batch = WriteBatch::default();
+    let key = [world.model.as_slice(), &0_u64.to_be_bytes()].concat();
+    batch.put_row(Table::ModelMixes, key, &Mix::new(4_000, 2_000).unwrap());
+    world.api.store.write(batch).unwrap();
+    let mixed = listed(&world).await["influence"].clone();
+    assert_eq!((&mixed["bps"], &mixed["credit_share_bps"]), (&json!(7_200), &json!(8_880)));
 }
