@@ -77,7 +77,7 @@ def inner_products(task, attributor, setting: str, values: dict, ours) -> dict:
     for name, value in values.items():
         setattr(attributor, setting, value)
         # Few queries at a time: DataInf keeps a number for each query, row and weight.
-        parts = [attributor.transform_test_rep(0, part) for part in queries.split(8)]
+        parts = [attributor.transform_test_rep(0, part) for part in queries.split(2)]
         scores[name] = torch.cat(parts).detach() @ rows.T
     return scores
 
@@ -158,8 +158,8 @@ def logra(task, grid):
     return scores
 
 
-def scores(task, ours, quick: bool) -> dict:
-    """Scores of all peers. `ours` are the rows' gradients of the log-likelihood, `(rows, p)`."""
+def scores(task, store, ours, quick: bool) -> dict:
+    """Scores of all peers, each kept as soon as it is done. `ours` are the rows' gradients of the log-likelihood, `(rows, p)`."""
     warnings.filterwarnings("ignore")
     grid = [1e-1, 1, 1e1, 1e2, 1e3] if quick else [1e-2, 1e-1, 1, 1e1, 1e2, 1e3, 1e4]
     dims = [512, 2048]
@@ -173,7 +173,7 @@ def scores(task, ours, quick: bool) -> dict:
     for done, (method, make) in enumerate(made.items()):
         with contextlib.redirect_stderr(io.StringIO()) as said:
             try:
-                of_method = make()
+                of_method = store.part(f"peers-{method}", make)
             except Exception as error:  # a peer that fails is a missing row, not the end of the run
                 of_method, failure = {}, repr(error)
                 if os.environ.get("BENCH_DEBUG"):
