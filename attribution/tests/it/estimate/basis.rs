@@ -15,7 +15,7 @@ use super::{Gradient, dot, index::config, source};
 const SHAPES: [SiteShape; 2] =
     [SiteShape { rank: 2, d_in: 6, d_out: 5 }, SiteShape { rank: 3, d_in: 4, d_out: 7 }];
 
-fn sketches(dim: usize) -> ProjectorConfig {
+const fn sketches(dim: usize) -> ProjectorConfig {
     ProjectorConfig { seed: [4; 32], dim, side: 64 }
 }
 
@@ -106,7 +106,7 @@ fn rows_of_few_directions_are_kept_better_than_by_hashing() {
     };
     let (seen, others): (Vec<_>, Vec<_>) =
         ((0..64).map(|_| row()).collect(), (0..20).map(|_| row()).collect());
-    let config = sketches(256);
+    let config = ProjectorConfig { side: 128, ..sketches(256) };
     let learned = Projector::with_basis(&shapes, config, learn(&shapes, config, &seen)).unwrap();
     let hashed = Projector::new(&shapes, config).unwrap();
     let error = |p: &Projector| {
