@@ -1,5 +1,7 @@
 //! Every method's scores, with each of its settings.
 
+use std::ops::Range;
+
 use attribution::estimate::{
     ProjectorConfig, Sketches,
     attributor::{
@@ -38,6 +40,8 @@ pub(crate) enum Kind {
     Hashed,
     /// Our Fisher matrix on whole gradients.
     Dense,
+    /// The same, each tensor by itself.
+    ByTensor,
     Baseline,
     Peer,
 }
@@ -137,7 +141,7 @@ fn ours(
             fisher = fisher.with_damping(c)?;
             settings.push(damped(c, ask(task, &fisher)));
         }
-        let kind = if blocks == Blocks::Whole { Kind::Dense } else { Kind::Baseline };
+        let kind = if blocks == Blocks::Whole { Kind::Dense } else { Kind::ByTensor };
         methods.push(Method { name: name.into(), kind, settings });
     }
     Ok(methods)
@@ -146,15 +150,15 @@ fn ours(
 /// Scores of sketches for each damping, as [`Norm::Root`] has them, without whitening every row again:
 /// `s_q^T (F + lambda I)^-1 s_i / |W s_i|^(1/2)`.
 fn tried(task: &Task, space: &SketchSpace, grid: &[f64]) -> Result<Vec<Setting>, Failure> {
-    let dim = space.raw().dim();
     let raw = space.raw().rows().flatten().copied().collect();
-    let raw = Gradients::new(Layout::tensors(&[dim])?, raw)?;
+    let widths: Vec<usize> = space.projector().blocks().iter().map(Range::len).collect();
+    let raw = Gradients::new(Layout::tensors(&widths)?, raw)?;
     let (layout, projector) = (task.gradients().layout(), space.projector());
     let queries = (0..task.about.queries).into_par_iter().map(|query| {
         Ok(task.with_query(query, |query| projector.project(&layout.split(query.gradient)?))?)
     });
     let queries = queries.collect::<Result<Vec<_>, Failure>>()?;
-    let mut fisher = DampedFisher::new(&raw, Blocks::Whole, 1.0)?;
+    let mut fisher = DampedFisher::new(&raw, Blocks::PerTensor, 1.0)?;
     let mut settings = Vec::new();
     for &c in grid {
         fisher = fisher.with_damping(c)?;

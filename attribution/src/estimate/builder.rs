@@ -25,8 +25,8 @@ const STEP: usize = 256;
 pub struct IndexConfig {
     /// Seed and dimensions of the projection.
     pub projector: ProjectorConfig,
-    /// Damping `c` in `lambda = c tr(F) / d`. The best was 1 to 10 on text and 0.1 to 1 on
-    /// digits: use [`IndexBuilder::tune_damping`] where retrained models are at hand.
+    /// Damping `c` in `lambda = c tr(F) / d`. The best was 0.1 to 1 on text and on digits: use
+    /// [`IndexBuilder::tune_damping`] where retrained models are at hand.
     pub damping: f64,
     /// Share of the rows' numbers that the public scale may clip, 0 to 0.5.
     pub clip_share: f64,
@@ -38,7 +38,7 @@ impl Default for IndexConfig {
     fn default() -> Self {
         Self {
             projector: ProjectorConfig::default(),
-            damping: 1.0,
+            damping: 0.3,
             clip_share: 1e-3,
             memory_limit: 4 << 30,
         }
@@ -58,7 +58,7 @@ pub struct IndexStats {
     pub elapsed: Duration,
     /// `tr F`.
     pub trace: f64,
-    /// `lambda = c tr(F) / d`.
+    /// `lambda = c tr(F) / d`, the mean over the columns.
     pub lambda: f64,
     /// The public scale.
     pub scale: f32,
@@ -353,11 +353,10 @@ impl IndexBuilder {
         if self.rows.is_empty() {
             return Err(Error::NoSignal);
         }
-        let identity = Form::Factored { identity: 1.0, gains: vec![], directions: vec![] };
         let sketches = vec![0; self.rows.len() * dim];
         InfluenceIndex::new(Parts {
             projector: self.projector,
-            whitening: Whitening::from_form(dim, 1.0, identity),
+            whitening: Whitening::new(1.0, vec![(dim, Form::identity())]),
             damping: self.config.damping,
             trace: 1.0,
             scale: 1.0,
@@ -372,7 +371,7 @@ impl IndexBuilder {
         }
         let counts: Vec<bool> =
             (0u32..).zip(&self.rows).map(|(place, row)| row.source.cluster == place).collect();
-        Fisher::of_rows(&self.raw, &counts)
+        Fisher::of_rows(&self.raw, &counts, &self.projector.blocks())
     }
 
     /// Turns the raw sketches into `t_i` in place, notes the rows' self-influence, and counts the

@@ -13,8 +13,8 @@
 //! | per rank direction: kept pairs u16, the side direction of each u16 | |
 //! | damping f64, trace f64, lambda f64, scale f32 | 28 |
 //! | rows u32, root of the contributors' tree | 36 |
-//! | whitening: form u8 (0 dense, 1 factored), directions m u32 | 5 |
-//! | dense: W f32 (d, d); factored: identity f32, gains f32 (m,), directions f32 (m, d) | |
+//! | whitening: blocks u16; of each width w u32, form u8 (0 dense, 1 factored), directions m u32 | 2, 9 each |
+//! | per block, dense: W f32 (w, w); factored: identity f32, gains f32 (m,), directions f32 (m, w) | |
 //! | per row: datanet u8, index u64, hash, earner u32, cluster u32, self influence f32 | 53 each |
 //! | sketches i8 (rows, d), each in -127..=127 | |
 //! | keccak256 of everything before | 32 |
@@ -100,12 +100,14 @@ impl InfluenceIndex {
     fn write_to(&self, to: impl Write) -> std::io::Result<()> {
         let mut out = BufWriter::new(Hashing { inner: to, hasher: Keccak256::new() });
         write_header(self, &mut out)?;
-        match self.whitening().form() {
-            Form::Dense(matrix) => write_floats(&mut out, matrix)?,
-            Form::Factored { identity, gains, directions } => {
-                write_floats(&mut out, &[*identity])?;
-                write_floats(&mut out, gains)?;
-                write_floats(&mut out, directions)?;
+        for (_, form) in self.whitening().blocks() {
+            match form {
+                Form::Dense(matrix) => write_floats(&mut out, matrix)?,
+                Form::Factored { identity, gains, directions } => {
+                    write_floats(&mut out, &[*identity])?;
+                    write_floats(&mut out, gains)?;
+                    write_floats(&mut out, directions)?;
+                }
             }
         }
         for row in self.rows() {
@@ -136,7 +138,7 @@ impl InfluenceIndex {
         let hashing = Hashing { inner: (&mut from).take(body), hasher: Keccak256::new() };
         let mut input = Input { from: BufReader::new(hashing), left: body, failed: &failed };
         let header = Header::read(&mut input)?;
-        let form = header.read_whitening(&mut input)?;
+        let forms = header.read_whitening(&mut input)?;
         let rows = (0..header.rows).map(|_| read_row(&mut input)).collect::<Result<Vec<_>>>()?;
         let sketches = input.bytes(u64::from(header.rows) * header.dim())?;
         let computed = input.from.into_inner().hasher.finalize();
@@ -145,7 +147,7 @@ impl InfluenceIndex {
         if *computed != stored {
             return Err(Error::Corrupt("checksum differs"));
         }
-        header.index(form, rows, sketches)
+        header.index(forms, rows, sketches)
     }
 }
 
@@ -175,10 +177,18 @@ fn write_header(index: &InfluenceIndex, out: &mut impl Write) -> std::io::Result
     out.write_all(&index.scale().to_be_bytes())?;
     word(index.rows().len(), out)?;
     out.write_all(&index.root())?;
-    match whitening.form() {
-        Form::Dense(_) => out.write_all(&[0]).and_then(|()| word(0, out)),
-        Form::Factored { gains, .. } => out.write_all(&[1]).and_then(|()| word(gains.len(), out)),
+    let blocks = u16::try_from(whitening.blocks().len()).expect("blocks are at most 8193");
+    out.write_all(&blocks.to_be_bytes())?;
+    for (width, form) in whitening.blocks() {
+        word(*width, out)?;
+        match form {
+            Form::Dense(_) => out.write_all(&[0]).and_then(|()| word(0, out))?,
+            Form::Factored { gains, .. } => {
+                out.write_all(&[1]).and_then(|()| word(gains.len(), out))?;
+            }
+        }
     }
+    Ok(())
 }
 
 fn write_floats(out: &mut impl Write, floats: &[f32]) -> std::io::Result<()> {

@@ -1,5 +1,7 @@
 //! From a row's LoRA gradients to a raw sketch of `d` numbers.
 
+use std::ops::Range;
+
 mod basis;
 mod maps;
 mod sides;
@@ -176,6 +178,27 @@ impl Projector {
             Last::Chosen(basis) => Some(basis),
             Last::Whole | Last::Hashed(_) => None,
         }
+    }
+
+    /// Columns of a sketch that come from one tensor each, in order, and those that nothing comes to;
+    /// all together where tensors are hashed into each other.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<Range<usize>> {
+        let dim = self.config().dim;
+        let widths: Vec<usize> = match &self.last {
+            Last::Hashed(_) => vec![dim],
+            Last::Whole => self.sides.tensors().map(|(side, rank)| side * rank).collect(),
+            Last::Chosen(basis) => basis.tensors.iter().map(Directions::len).collect(),
+        };
+        let mut first = 0;
+        let mut blocks = Vec::with_capacity(widths.len() + 1);
+        for width in widths.iter().copied().chain([dim - widths.iter().sum::<usize>()]) {
+            if width > 0 {
+                blocks.push(first..first + width);
+            }
+            first += width;
+        }
+        blocks
     }
 
     /// keccak256 of all that a sketch depends on besides the gradient: configuration, shapes and basis.

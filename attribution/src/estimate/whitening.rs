@@ -6,11 +6,12 @@ use crate::{Error, Result};
 /// Damping `c` allowed in `lambda = c tr(F) / d`.
 pub const DAMPING_RANGE: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 
-/// The symmetric matrix `W = (F + lambda I)^(-1/2)`, `(d, d)`.
+/// The symmetric matrix `W = (F + lambda I)^(-1/2)`, `(d, d)`, whole or in blocks on the diagonal.
 ///
-/// With eigenpairs `(mu_k, v_k)` of `F`,
+/// With eigenpairs `(mu_k, v_k)` of a block of `F`,
 /// `W = lambda^(-1/2) I + sum_k ((mu_k + lambda)^(-1/2) - lambda^(-1/2)) v_k v_k^T`.
-/// Kept in this factored form when there are fewer than `d / 2` eigenpairs, else multiplied out.
+/// Kept in this factored form when there are fewer than half as many eigenpairs as columns, else
+/// multiplied out.
 ///
 /// Applied to a row's and a query's raw sketch, `(W s_q) . (W s_i) = s_q^T (F + lambda I)^-1 s_i`
 /// is the influence of the row on the query (Koh and Liang 2017, eq. 2, with the damped empirical
@@ -20,41 +21,70 @@ pub const DAMPING_RANGE: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 pub struct Whitening {
     dim: usize,
     lambda: f64,
-    form: Form,
+    blocks: Vec<(usize, Form)>,
 }
 
-/// How the matrix is stored.
+/// How a block is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Form {
-    /// `(d, d)` row-major.
+    /// `(width, width)` row-major.
     Dense(Vec<f32>),
-    /// `lambda^(-1/2)`, and per kept direction its gain and its unit vector, `(m, d)` row-major.
+    /// `lambda^(-1/2)`, and per kept direction its gain and its unit vector, `(m, width)` row-major.
     Factored { identity: f32, gains: Vec<f32>, directions: Vec<f32> },
 }
 
-impl Whitening {
-    pub(crate) fn from_eigen(dim: usize, lambda: f64, values: &[f64], vectors: &[f64]) -> Self {
+impl Form {
+    /// Of a block that leaves nothing.
+    pub(crate) const fn zero() -> Self {
+        Self::Factored { identity: 0.0, gains: Vec::new(), directions: Vec::new() }
+    }
+
+    /// Of a block that changes nothing.
+    pub(crate) const fn identity() -> Self {
+        Self::Factored { identity: 1.0, gains: Vec::new(), directions: Vec::new() }
+    }
+
+    pub(crate) fn from_eigen(width: usize, lambda: f64, values: &[f64], vectors: &[f64]) -> Self {
         let identity = 1.0 / lambda.sqrt();
         let gains: Vec<f64> =
             values.iter().map(|mu| 1.0 / (mu + lambda).sqrt() - identity).collect();
-        let form = if 2 * values.len() < dim {
-            Form::Factored {
+        if 2 * values.len() < width {
+            Self::Factored {
                 identity: identity as f32,
                 gains: gains.iter().map(|x| *x as f32).collect(),
                 directions: vectors.iter().map(|x| *x as f32).collect(),
             }
         } else {
-            Form::Dense(dense(dim, identity, &gains, vectors))
-        };
-        Self { dim, lambda, form }
+            Self::Dense(dense(width, identity, &gains, vectors))
+        }
     }
 
-    pub(crate) const fn from_form(dim: usize, lambda: f64, form: Form) -> Self {
-        Self { dim, lambda, form }
+    fn apply(&self, s: &[f32], out: &mut [f32]) {
+        match self {
+            Self::Dense(rows) => products(rows, s, out),
+            Self::Factored { identity, gains, directions } => {
+                let mut sums: Vec<f64> =
+                    s.iter().map(|x| f64::from(*identity) * f64::from(*x)).collect();
+                widest(|| {
+                    for (gain, v) in gains.iter().zip(directions.chunks_exact(s.len())) {
+                        add_scaled(&mut sums, f64::from(*gain) * dot(v, s), v);
+                    }
+                });
+                out.iter_mut().zip(sums).for_each(|(out, x)| *out = x as f32);
+            }
+        }
+    }
+}
+
+impl Whitening {
+    /// - `blocks`: width and form of each, in order
+    pub(crate) fn new(lambda: f64, blocks: Vec<(usize, Form)>) -> Self {
+        Self { dim: blocks.iter().map(|(width, _)| width).sum(), lambda, blocks }
     }
 
-    pub(crate) const fn form(&self) -> &Form {
-        &self.form
+    /// Width and form of each block, in order.
+    pub(crate) fn blocks(&self) -> &[(usize, Form)] {
+        &self.blocks
     }
 
     /// Dimension `d` of the sketches it whitens.
@@ -63,7 +93,18 @@ impl Whitening {
         self.dim
     }
 
-    /// `lambda`, in squared units of the raw sketches.
+    /// Bytes of its numbers.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let numbers = |form: &Form| match form {
+            Form::Dense(matrix) => matrix.len(),
+            Form::Factored { gains, directions, .. } => 1 + gains.len() + directions.len(),
+        };
+        self.blocks.iter().map(|(_, form)| 4 * numbers(form)).sum()
+    }
+
+    /// `lambda`, in squared units of the raw sketches: the mean over the columns, where blocks have
+    /// their own.
     #[must_use]
     pub const fn lambda(&self) -> f64 {
         self.lambda
@@ -78,19 +119,13 @@ impl Whitening {
         if s.len() != self.dim {
             return Err(Error::shape("sketch", self.dim, s.len()));
         }
-        let out: Vec<f32> = match &self.form {
-            Form::Dense(rows) => products(rows, s),
-            Form::Factored { identity, gains, directions } => {
-                let mut sums: Vec<f64> =
-                    s.iter().map(|x| f64::from(*identity) * f64::from(*x)).collect();
-                widest(|| {
-                    for (gain, v) in gains.iter().zip(directions.chunks_exact(self.dim)) {
-                        add_scaled(&mut sums, f64::from(*gain) * dot(v, s), v);
-                    }
-                });
-                sums.into_iter().map(|x| x as f32).collect()
-            }
-        };
+        let mut out = vec![0.0; s.len()];
+        let mut first = 0;
+        for (width, form) in &self.blocks {
+            let columns = first..first + width;
+            form.apply(&s[columns.clone()], &mut out[columns]);
+            first += width;
+        }
         if out.iter().all(|x| x.is_finite()) {
             Ok(out)
         } else {
@@ -99,21 +134,23 @@ impl Whitening {
     }
 }
 
-/// `M s` for `M: (d, d)`, row-major: each number is a sum of its own, so threads make no difference.
-fn products(matrix: &[f32], s: &[f32]) -> Vec<f32> {
+/// `out = M s` for a square `M`, row-major: each number is a sum of its own, so threads make no
+/// difference.
+fn products(matrix: &[f32], s: &[f32], out: &mut [f32]) {
     use rayon::prelude::*;
 
     const ROWS: usize = 256;
-    let mut out = vec![0.0; s.len()];
-    let parts = matrix.par_chunks(ROWS * s.len()).zip(out.par_chunks_mut(ROWS));
-    parts.for_each(|(rows, out)| {
+    let part = |(rows, out): (&[f32], &mut [f32])| {
         widest(|| {
             for (row, out) in rows.chunks_exact(s.len()).zip(out) {
                 *out = dot(row, s) as f32;
             }
         });
-    });
-    out
+    };
+    if s.len() <= ROWS {
+        return part((matrix, out));
+    }
+    matrix.par_chunks(ROWS * s.len()).zip(out.par_chunks_mut(ROWS)).for_each(part);
 }
 
 fn dense(dim: usize, identity: f64, gains: &[f64], vectors: &[f64]) -> Vec<f32> {

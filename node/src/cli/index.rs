@@ -72,7 +72,7 @@ struct BuildArguments {
     #[arg(long, default_value_t = 256)]
     side: usize,
     /// Damping of the Fisher matrix, relative to its mean diagonal.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.3)]
     damping: f64,
     /// Tokens of a row that are used; what it was trained with.
     #[arg(long, default_value_t = 256)]

@@ -75,7 +75,7 @@ impl Default for IndexSettings {
         Self {
             dim: 1024,
             side: 256,
-            damping: 1.0,
+            damping: 0.3,
             max_tokens: 256,
             batch_tokens: 2048,
             projector: None,

@@ -32,7 +32,8 @@ impl SketchSpace {
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if the layout is not one of LoRA sites or the
-    /// configuration is out of bounds, and those of [`Projector::learned`] and [`Fisher::new`].
+    /// configuration is out of bounds, and those of [`Projector::learned`] and
+    /// [`Fisher::of_blocks`].
     pub fn new(gradients: &Gradients, config: ProjectorConfig) -> Result<Self> {
         Self::projected(gradients, gradients.projector(config)?)
     }
@@ -52,7 +53,7 @@ impl SketchSpace {
         let sketches = rows.par_iter().map(project).collect::<Result<Vec<_>>>()?;
         let mut raw = Sketches::new(dim);
         sketches.iter().try_for_each(|sketch| raw.push(sketch))?;
-        let fisher = Fisher::new(&raw)?;
+        let fisher = Fisher::of_blocks(&raw, &projector.blocks())?;
         Ok(Self { layout, projector, raw, fisher })
     }
 

@@ -27,8 +27,14 @@ pub(super) struct Header {
     scale: f32,
     pub(super) rows: u32,
     root: Hash,
-    factored: bool,
-    directions: u32,
+    blocks: Vec<Block>,
+}
+
+/// One block of the whitening.
+struct Block {
+    width: u64,
+    is_factored: bool,
+    directions: u64,
 }
 
 impl Header {
@@ -60,12 +66,7 @@ impl Header {
             scale: f32::from_be_bytes(input.array()?),
             rows: input.u32()?,
             root: input.array()?,
-            factored: match input.array::<1>()? {
-                [0] => false,
-                [1] => true,
-                _ => return Err(Error::Corrupt("unknown whitening form")),
-            },
-            directions: input.u32()?,
+            blocks: read_blocks(input)?,
         };
         header.check(input.left)?;
         Ok(header)
@@ -81,33 +82,32 @@ impl Header {
         if !positive.iter().all(|x| x.is_finite() && *x > 0.0) {
             return Err(Error::Corrupt("damping, trace, lambda or scale is not positive"));
         }
-        let m = u64::from(self.directions);
-        if m > self.dim() || (!self.factored && m != 0) {
+        let widths = self.blocks.iter().map(|block| block.width);
+        if self.blocks.iter().any(|block| block.width > self.dim())
+            || widths.sum::<u64>() != self.dim()
+        {
+            return Err(Error::Corrupt("whitening's blocks are not as wide as a sketch"));
+        }
+        let is_too_many =
+            |b: &Block| b.directions > b.width || (!b.is_factored && b.directions != 0);
+        if self.blocks.iter().any(is_too_many) {
             return Err(Error::Corrupt("whitening has too many directions"));
         }
-        let floats = if self.factored { 1 + m + m * self.dim() } else { self.dim() * self.dim() };
+        let floats: u64 = self.blocks.iter().map(Block::floats).sum();
         // All factors are below 2^32 and their products below 2^48.
         let arrays = 4 * floats + u64::from(self.rows) * (ROW_BYTES + self.dim());
         if arrays == left { Ok(()) } else { Err(Error::Corrupt("length differs from the header")) }
     }
 
     /// The whitening's arrays.
-    pub(super) fn read_whitening<R: Read>(&self, input: &mut Input<'_, R>) -> Result<Form> {
-        if !self.factored {
-            return Ok(Form::Dense(input.floats(self.dim() * self.dim())?));
-        }
-        let m = u64::from(self.directions);
-        Ok(Form::Factored {
-            identity: input.floats(1)?[0],
-            gains: input.floats(m)?,
-            directions: input.floats(m * self.dim())?,
-        })
+    pub(super) fn read_whitening<R: Read>(&self, input: &mut Input<'_, R>) -> Result<Vec<Form>> {
+        self.blocks.iter().map(|block| block.read(input)).collect()
     }
 
     /// Checks everything read against the rules of an index.
     pub(super) fn index(
         self,
-        form: Form,
+        forms: Vec<Form>,
         rows: Vec<Row>,
         sketches: Vec<u8>,
     ) -> Result<InfluenceIndex> {
@@ -120,7 +120,8 @@ impl Header {
             None => Projector::new(&self.shapes, self.config),
         };
         let projector = projector.map_err(|_| Error::Corrupt("projector out of range"))?;
-        let whitening = Whitening::from_form(self.config.dim, self.lambda, form);
+        let widths = self.blocks.iter().map(|block| block.width as usize);
+        let whitening = Whitening::new(self.lambda, widths.zip(forms).collect());
         let index = InfluenceIndex::new(Parts {
             projector,
             whitening,
@@ -133,6 +134,42 @@ impl Header {
         .map_err(|_| Error::Corrupt("rows, earners or clusters out of range or order"))?;
         if index.root() == self.root { Ok(index) } else { Err(Error::Corrupt("root differs")) }
     }
+}
+
+impl Block {
+    /// Numbers of its arrays.
+    const fn floats(&self) -> u64 {
+        if self.is_factored {
+            1 + self.directions + self.directions * self.width
+        } else {
+            self.width * self.width
+        }
+    }
+
+    fn read<R: Read>(&self, input: &mut Input<'_, R>) -> Result<Form> {
+        if !self.is_factored {
+            return Ok(Form::Dense(input.floats(self.width * self.width)?));
+        }
+        Ok(Form::Factored {
+            identity: input.floats(1)?[0],
+            gains: input.floats(self.directions)?,
+            directions: input.floats(self.directions * self.width)?,
+        })
+    }
+}
+
+fn read_blocks<R: Read>(input: &mut Input<'_, R>) -> Result<Vec<Block>> {
+    let count = input.u16()?;
+    let block = |_| {
+        let width = input.u32()?.into();
+        let is_factored = match input.array::<1>()? {
+            [0] => false,
+            [1] => true,
+            _ => return Err(Error::Corrupt("unknown whitening form")),
+        };
+        Ok(Block { width, is_factored, directions: input.u32()?.into() })
+    };
+    (0..count).map(block).collect()
 }
 
 fn read_shape<R: Read>(input: &mut Input<'_, R>) -> Result<SiteShape> {

@@ -218,10 +218,9 @@ const fn sketch(dim: usize) -> ProjectorConfig {
 fn a_sketch_that_keeps_everything_scores_as_the_dense_fisher() {
     for n in [9, 60, 200] {
         let (gradients, queries) = (lora(n, 10), lora(3, 11));
-        // 26 numbers fit into 64 without a projection; lambda is c tr(F) / 64 there.
+        // 26 numbers fit into 64 without a projection, tensor by tensor.
         let space = SketchSpace::new(&gradients, sketch(64)).unwrap();
-        let p = gradients.layout().len() as f64;
-        let dense = DampedFisher::new(&gradients, Blocks::Whole, 0.5 * p / 64.0).unwrap();
+        let dense = DampedFisher::new(&gradients, Blocks::PerTensor, 0.5).unwrap();
         let floats = space.whitened(0.5, Norm::Keep).unwrap();
         let (root, committed) =
             (space.whitened(0.5, Norm::Root).unwrap(), space.committed(0.5, 1e-3).unwrap());

@@ -70,9 +70,12 @@ fn every_broken_rule_is_named() {
     assert_eq!(corrupt(&with(79, &f64::NAN.to_be_bytes())), float_rule);
     assert_eq!(corrupt(&with(107, &[255; 4])), "length differs from the header");
     assert_eq!(corrupt(&with(111, &[0; 32])), "root differs");
-    assert_eq!(corrupt(&with(143, &[2])), "unknown whitening form");
-    assert_eq!(corrupt(&with(144, &[255; 4])), "whitening has too many directions");
-    assert_eq!(corrupt(&with(148, &f32::NAN.to_be_bytes())), "a float is not finite");
+    // One block: width, form, directions.
+    assert_eq!(corrupt(&with(143, &[0, 0])), "whitening's blocks are not as wide as a sketch");
+    assert_eq!(corrupt(&with(145, &[255; 4])), "whitening's blocks are not as wide as a sketch");
+    assert_eq!(corrupt(&with(149, &[2])), "unknown whitening form");
+    assert_eq!(corrupt(&with(150, &[255; 4])), "whitening has too many directions");
+    assert_eq!(corrupt(&with(154, &f32::NAN.to_be_bytes())), "a float is not finite");
     let rows = n - 32 - 10 * 64 - 10 * 53;
     let range = "rows, earners or clusters out of range or order";
     assert_eq!(corrupt(&with(rows, &[9])), range);

@@ -53,6 +53,8 @@ fn short_gradients_are_copied_unchanged() {
         Projector::new(&shapes, ProjectorConfig { seed: [1; 32], dim: 16, side: 8 }).unwrap();
     let gradient = Gradient::random(&shapes, &mut StdRng::seed_from_u64(1));
     assert_eq!(projector.project(&gradient.sites()).unwrap(), gradient.flat());
+    // B has 5 x 2 numbers, A has 2 x 3.
+    assert_eq!(projector.blocks(), [0..10, 10..16]);
 }
 
 #[test]
