@@ -79,7 +79,9 @@ fn paragraphs() -> Result<Vec<String>, Failure> {
     }
     for folder in crates.values() {
         if let Ok(readme) = fs::read(folder.join("README.md")) {
-            found.extend(cut(&String::from_utf8_lossy(&readme)).into_iter().filter(is_prose));
+            found.extend(
+                cut(&String::from_utf8_lossy(&readme)).into_iter().filter(|text| is_prose(text)),
+            );
         }
     }
     let mut seen = HashSet::new();
@@ -127,7 +129,7 @@ fn cut(text: &str) -> Vec<String> {
     found
 }
 
-fn is_prose(text: &String) -> bool {
+fn is_prose(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphabetic() || *c == ' ').count();
     !text.contains("```") && 100 * letters >= 85 * text.chars().count()
 }

@@ -350,8 +350,8 @@ mod tests {
     }
 
     fn by_covariance(sketches: &Sketches) -> Result<Fisher> {
-        let whole = vec![0..sketches.dim()];
-        let mut sum = Covariance::new(sketches.dim(), whole);
+        let whole = 0..sketches.dim();
+        let mut sum = Covariance::new(sketches.dim(), std::iter::once(whole).collect());
         // In two parts, as rows that are added later are.
         let (before, after) = sketches.values().split_at(sketches.dim() * 5);
         sum.add(before);
