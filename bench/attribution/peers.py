@@ -56,8 +56,20 @@ def influence_task(task):
     return AttributionTask(loss_func=loss, model=task.model, checkpoints=task.model.state_dict())
 
 
-def whole(data, rows=None):
-    return DataLoader(TensorDataset(*data), batch_size=rows or len(data[0]), shuffle=False)
+# Rows whose gradients are computed at once: what they take is freed before the next.
+CHUNK = 32
+
+
+def loader(data, rows=CHUNK):
+    return DataLoader(TensorDataset(*data), batch_size=rows, shuffle=False)
+
+
+def whole(data):
+    return loader(data, len(data[0]))
+
+
+def chunks(data):
+    return zip(*(part.split(CHUNK) for part in data))
 
 
 def check_gradients(theirs, ours):
@@ -68,10 +80,13 @@ def check_gradients(theirs, ours):
 
 def inner_products(task, attributor, setting: str, values: dict, ours) -> dict:
     """Scores of an attributor that transforms the queries' gradients, for each value of its setting."""
-    attributor.cache(whole(task.rows))
-    data = [tuple(t[None] for t in part) for part in (task.rows, task.queries)]
-    rows = attributor.generate_train_rep(0, data[0]).detach()
-    queries = attributor.generate_test_rep(0, data[1]).detach()
+    attributor.cache(loader(task.rows))
+
+    def represent(make, data):
+        return torch.cat([make(0, tuple(t[None] for t in chunk)).detach() for chunk in chunks(data)])
+
+    rows = represent(attributor.generate_train_rep, task.rows)
+    queries = represent(attributor.generate_test_rep, task.queries)
     check_gradients(rows, ours)
     scores = {}
     for name, value in values.items():
@@ -123,7 +138,8 @@ def trak(task, grid, dims):
         attributor = TRAKAttributor(dattri_task, lambda p, d: answer(p, d).exp(), projector_kwargs=settings)
         gradients = attributor.grad_loss_func
         parameters, _ = dattri_task.get_param()
-        known = {len(data[0]): gradients(parameters, data).detach() for data in (task.rows, task.queries)}
+        of_all = lambda data: torch.cat([gradients(parameters, chunk).detach() for chunk in chunks(data)])
+        known = {len(data[0]): of_all(data) for data in (task.rows, task.queries)}
         attributor.grad_loss_func = attributor.grad_target_func = lambda _, data: known[len(data[0])].clone()
         projected = known[len(task.rows[0])] / attributor.norm_scaler
         mean = projected.square().sum(1).mean().item() * len(projected) / dim
@@ -147,8 +163,7 @@ def logra(task, grid):
     # It writes a note of its batches to a folder, and reads what another run left there.
     notes = tempfile.TemporaryDirectory()
     attributor = LoGraAttributor(dattri_task, layer_names=names, proj_dim=task.logra, cache_dir=notes.name)
-    rows = DataLoader(Named(*task.rows), batch_size=len(task.rows[0]))
-    queries = DataLoader(Named(*task.queries), batch_size=len(task.queries[0]))
+    rows, queries = (DataLoader(Named(*data), batch_size=CHUNK) for data in (task.rows, task.queries))
     attributor.cache(rows)
     scores = {"default": attributor.attribute(rows, queries).T.detach().clone()}
     for c in grid:
