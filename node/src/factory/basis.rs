@@ -12,10 +12,11 @@ use inference::{
 };
 
 use super::{
+    attribution,
     index::{IndexProgress, IndexSettings},
     rows::{row_tokens, site_gradients},
 };
-use crate::{Error, Result, datanet::Row};
+use crate::{Result, datanet::Row};
 
 /// Most bytes of gradients that are held, so that they need not be computed again.
 const MAX_HELD: usize = 256 << 20;
@@ -120,8 +121,4 @@ impl Gather<'_> {
         }
         Ok(())
     }
-}
-
-fn attribution(error: attribution::Error) -> Error {
-    Error::Attribution(error.to_string())
 }

@@ -23,6 +23,7 @@ use inference::{
 };
 
 use super::{
+    attribution,
     basis::{self, Learned, Source},
     rows::{row_tokens, site_gradients, site_shapes},
 };
@@ -367,8 +368,4 @@ pub(super) fn clusters(rows: &[(u8, &Row)]) -> Result<Vec<u32>> {
             })
         })
         .collect()
-}
-
-fn attribution(error: attribution::Error) -> Error {
-    Error::Attribution(error.to_string())
 }

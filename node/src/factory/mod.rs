@@ -32,3 +32,8 @@ pub use roster::{RosterReport, build_roster};
 pub use rows::{row_example, row_tokens, site_gradients, site_shapes, span_tokens};
 pub use spans::{SpanProgress, SpanReport, build_spans, write_spans};
 pub use train::{TrainProgress, TrainReport, TrainSettings, train};
+
+/// An error of attribution as the factory gives it.
+fn attribution(error: attribution::Error) -> crate::Error {
+    crate::Error::Attribution(error.to_string())
+}

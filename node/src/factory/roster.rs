@@ -10,10 +10,11 @@ use attribution::{
 use inference::{adapter::Adapter, model::Decoder, train::TrainableLora};
 
 use super::{
+    attribution,
     index::{EarnerMap, MAX_ADAPTER_BYTES, clusters, earner_of, rows},
     rows::site_shapes,
 };
-use crate::{Error, Result, catalog::INDEX_FILE, datanet::Datanet};
+use crate::{Result, catalog::INDEX_FILE, datanet::Datanet};
 
 /// The least dimension that an index may have.
 const DIM: usize = 16;
@@ -37,8 +38,8 @@ pub struct RosterReport {
 /// the other methods leave goes by its accepted rows. The same inputs give the same bytes.
 ///
 /// # Errors
-/// [`Error::Datanet`] if a contributor has no index in `earners` or a row is no cluster's,
-/// [`Error::Inference`] if the base or the adapter cannot be read, [`Error::Io`] if the file cannot
+/// [`crate::Error::Datanet`] if a contributor has no index in `earners` or a row is no cluster's,
+/// [`crate::Error::Inference`] if the base or the adapter cannot be read, [`crate::Error::Io`] if the file cannot
 /// be written.
 pub fn build_roster(
     base: &Path,
@@ -68,8 +69,4 @@ pub fn build_roster(
         root: index.root().into(),
         hash: keccak256(&bytes),
     })
-}
-
-fn attribution(error: attribution::Error) -> Error {
-    Error::Attribution(error.to_string())
 }

@@ -15,6 +15,7 @@ use attribution::{
 use inference::tokenizer::Tokenizer;
 
 use super::{
+    attribution,
     index::{EarnerMap, clusters, earner_of, rows},
     rows::span_tokens,
 };
@@ -142,8 +143,4 @@ fn remove(path: &Path) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path)(error)),
         _ => Ok(()),
     }
-}
-
-fn attribution(error: attribution::Error) -> Error {
-    Error::Attribution(error.to_string())
 }

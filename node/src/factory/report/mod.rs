@@ -26,7 +26,7 @@ use inference::{
     train::{TrainableLora, shuffled},
 };
 
-use super::rows::site_gradients;
+use super::{attribution, rows::site_gradients};
 use crate::{
     Error, Result,
     catalog::{INDEX_FILE, file_hash},
@@ -228,10 +228,6 @@ fn cache_dir(out: &Path, runs: &Runs<'_>) -> Result<PathBuf> {
 
 fn refused(dir: &Path, reason: String) -> Error {
     Error::Catalog { dir: dir.to_owned(), reason }
-}
-
-fn attribution(error: attribution::Error) -> Error {
-    Error::Attribution(error.to_string())
 }
 
 #[cfg(test)]
