@@ -164,15 +164,9 @@ pub fn build_index(
             basis::learn(&source, config, &all, settings, progress)?
         }
     };
-    let config = IndexConfig {
-        projector: *projector.config(),
-        damping: settings.damping,
-        ..IndexConfig::default()
-    };
+    let config = IndexConfig { damping: settings.damping, ..IndexConfig::default() };
     let store = store(dir, model, &projector, max)?;
-    let builder = IndexBuilder::stored(&shapes, config, store)
-        .and_then(|builder| builder.with_projector(projector));
-    let mut builder = builder.map_err(attribution)?;
+    let mut builder = IndexBuilder::stored(projector, config, store).map_err(attribution)?;
     for (row, sketch) in &sketches {
         builder.keep(*row, sketch).map_err(attribution)?;
     }
