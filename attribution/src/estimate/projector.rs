@@ -3,11 +3,16 @@
 use std::ops::Range;
 
 mod basis;
+mod kept;
+mod learn;
 mod maps;
 mod sides;
 
 pub(crate) use self::basis::Directions;
-pub use self::basis::{BASIS_ROWS, Basis, BasisBuilder, basis_rows};
+pub use self::{
+    basis::{BASIS_ROWS, Basis, BasisBuilder, basis_rows},
+    learn::ProjectorBuilder,
+};
 use self::{
     maps::{Target, stream},
     sides::Sides,
@@ -128,29 +133,18 @@ impl Projector {
         Ok(Self { sides, last: Last::Chosen(basis) })
     }
 
-    /// The projector of an index: onto a basis learned from these rows' gradients, or, where sketches
-    /// are not shorter than gradients, the one that copies them. Rows whose gradient is not finite
-    /// teach nothing.
+    /// The projector of an index: what a [`ProjectorBuilder`] makes of these rows' gradients.
     ///
     /// # Errors
-    /// Those of [`BasisBuilder::push`] and [`BasisBuilder::finish`].
+    /// Those of [`ProjectorBuilder`]'s methods.
     pub fn learned<'a>(
         shapes: &[SiteShape],
         config: ProjectorConfig,
         rows: impl IntoIterator<Item = Vec<SiteGradient<'a>>>,
     ) -> Result<Self> {
-        let plain = Self::new(shapes, config)?;
-        if plain.copies() {
-            return Ok(plain);
-        }
-        let mut builder = BasisBuilder::new(shapes, config)?;
-        for row in rows {
-            match builder.push(&row) {
-                Ok(()) | Err(Error::NotFinite(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Self::with_basis(shapes, config, builder.finish()?)
+        let mut builder = ProjectorBuilder::new(shapes, config)?;
+        rows.into_iter().try_for_each(|row| builder.push(&row))?;
+        builder.finish()
     }
 
     /// Seed and dimensions.

@@ -31,6 +31,7 @@ fn verified(dir: &Path, datanets: &[Datanet], rows: usize) -> Report {
         dir,
         chain: None,
         datanets,
+        learned_from: None,
         base: Some(&base),
         rows,
         seed: 1,
