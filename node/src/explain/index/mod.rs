@@ -26,7 +26,7 @@ use crate::{
 /// Findings: `model.json`, `adapter`, `index.olx` (the file's hash), `index` (its content: checksum,
 /// lengths, numbers, order), `contributor sums` (the root that they give), `registration`,
 /// `publication`, `span publication`, `span index`, `span rows`, `span text`, `datanets`, `rows`,
-/// `excluded rows`, `shapes`, `seed` (of the projection), `basis` (how much of the gradients it keeps),
+/// `excluded rows`, `shapes`, `seed` (of the projection), `basis` (how it serves the rows),
 /// `sketches`.
 ///
 /// # Errors
