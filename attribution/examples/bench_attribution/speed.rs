@@ -121,21 +121,17 @@ fn source(place: u32) -> RowSource {
     RowSource { datanet: 0, index: place.into(), hash, earner, cluster: place }
 }
 
-fn config(dim: usize) -> IndexConfig {
-    IndexConfig { projector: projector(dim), ..IndexConfig::default() }
-}
-
 /// Builds an index of the rows, against one epoch of training on them, as the node does: gradients of
 /// the rows that the basis is learned from are held until it is. Returns raw sketches and what made
 /// them.
 fn build(model: &Model, sheet: &mut Sheet) -> Result<(Vec<Vec<f32>>, Projector), Failure> {
-    let (shapes, config) = (model.shapes()?, config(PAID_DIM));
+    let (shapes, config) = (model.shapes()?, projector(PAID_DIM));
     let start = Instant::now();
     let hashes = (0..u32::try_from(model.examples.len())?).map(|place| source(place).hash);
-    let sample = basis_rows(&config.projector.seed, hashes);
+    let sample = basis_rows(&config.seed, hashes);
     let held = model.gradients(&sample)?;
     let taught = held.iter().map(|gradients| sites(gradients));
-    let projector = Projector::learned(&shapes, config.projector, taught)?;
+    let projector = Projector::learned(&shapes, config, taught)?;
     let mut sketches = vec![vec![]; model.examples.len()];
     for (place, gradients) in sample.iter().zip(held) {
         sketches[*place] = projector.project(&sites(&gradients))?;
@@ -146,7 +142,7 @@ fn build(model: &Model, sheet: &mut Sheet) -> Result<(Vec<Vec<f32>>, Projector),
             sketches[*place] = projector.project(&sites(&gradients))?;
         }
     }
-    let mut builder = IndexBuilder::new(&shapes, config)?.with_projector(projector.clone())?;
+    let mut builder = IndexBuilder::new(projector.clone(), IndexConfig::default())?;
     for (place, sketch) in (0u32..).zip(&sketches) {
         builder.push_sketch(source(place), sketch)?;
     }
@@ -166,8 +162,7 @@ fn index_of(
     rows: usize,
 ) -> Result<InfluenceIndex, Failure> {
     let dim = projector.config().dim;
-    let builder = IndexBuilder::new(projector.shapes(), config(dim))?;
-    let mut builder = builder.with_projector(projector.clone())?;
+    let mut builder = IndexBuilder::new(projector.clone(), IndexConfig::default())?;
     for place in 0..u32::try_from(rows)? {
         let at = place as usize;
         let (a, b) =

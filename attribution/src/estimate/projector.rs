@@ -3,6 +3,8 @@
 use std::{iter::repeat, ops::Range};
 
 mod basis;
+mod builder;
+mod fit;
 mod learn;
 mod maps;
 mod sides;
@@ -10,6 +12,8 @@ mod sides;
 pub(crate) use self::basis::Directions;
 pub use self::{
     basis::Basis,
+    builder::ProjectorBuilder,
+    fit::Fit,
     learn::{BASIS_ROWS, BasisBuilder, basis_rows},
 };
 use self::{
@@ -141,29 +145,18 @@ impl Projector {
         Ok(Self { sides, last: Last::Chosen(basis, targets) })
     }
 
-    /// The projector of an index: onto a basis learned from these rows' gradients, or, where sketches
-    /// are not shorter than gradients, the one that copies them. Rows whose gradient is not finite
-    /// teach nothing.
+    /// The projector of an index: what a [`ProjectorBuilder`] makes of these rows' gradients.
     ///
     /// # Errors
-    /// Those of [`BasisBuilder::push`] and [`BasisBuilder::finish`].
+    /// Those of [`ProjectorBuilder`]'s methods.
     pub fn learned<'a>(
         shapes: &[SiteShape],
         config: ProjectorConfig,
         rows: impl IntoIterator<Item = Vec<SiteGradient<'a>>>,
     ) -> Result<Self> {
-        let plain = Self::new(shapes, config)?;
-        if plain.copies() {
-            return Ok(plain);
-        }
-        let mut builder = BasisBuilder::new(shapes, config)?;
-        for row in rows {
-            match builder.push(&row) {
-                Ok(()) | Err(Error::NotFinite(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Self::with_basis(shapes, config, builder.finish()?)
+        let mut builder = ProjectorBuilder::new(shapes, config)?;
+        rows.into_iter().try_for_each(|row| builder.push(&row))?;
+        builder.finish()
     }
 
     /// Seed and dimensions.
