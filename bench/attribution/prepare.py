@@ -134,7 +134,7 @@ def drop(task, store) -> None:
     digest = plan["digest"]
 
     def make():
-        outputs = retrain.without(task, store, f"drop-{digest}", task.rows, sets, 2 if task.name == "digits" else 1)
+        outputs = retrain.without(task, store, "top", task.rows, sets, 2 if task.name == "digits" else 1)
         tensors = {"before": outputs[0, queries]}
         for number, method in enumerate(named):
             first = 1 + number * len(queries)

@@ -1,5 +1,6 @@
 """Trainings that methods are held against: on half subsets, without an account, without the rows that a method names."""
 
+import hashlib
 import sys
 
 import torch
@@ -43,27 +44,32 @@ def without(task, store, name: str, data, dropped: list[torch.Tensor], seeds: in
     """Log-likelihood of each query after training without each set of rows, mean over seeds, `(sets, queries)`.
 
     Every set is trained in the same order of rows from the same weights, dropped rows weighing nothing, so that what differs
-    is the rows and not chance."""
+    is the rows and not chance. A set's outputs are kept by its rows: what is asked again is not trained again."""
+    sets = {part_of(name, gone): gone for gone in dropped}
+    missing = [part for part in sets if not store.has(part)]
+    bar = Bar(f"{task.name}: {name}", len(sets))
+    for at in range(0, len(missing), task.stack):
+        chunk = missing[at : at + task.stack]
+        outputs = sum(trained_without(task, data, [sets[part] for part in chunk], seed) for seed in range(seeds)) / seeds
+        for part, of_set in zip(chunk, outputs):
+            store.part(part, lambda: {"outputs": of_set})
+        bar.at(len(sets) - len(missing) + at + len(chunk), sys.stderr)
+    return torch.stack([store.part(part_of(name, gone), None)["outputs"] for gone in dropped])
+
+
+def part_of(name: str, rows: torch.Tensor) -> str:
+    return f"without-{name}-{hashlib.sha256(str(sorted(rows.tolist())).encode()).hexdigest()[:12]}"
+
+
+def trained_without(task, data, sets: list[torch.Tensor], seed: int) -> torch.Tensor:
     rows = len(data[0])
-    bar, done, total = Bar(f"{task.name}: {name}", seeds * len(dropped)), 0, 0
-    for seed in range(seeds):
-        order, parts = task.recipe.order(torch.arange(rows), seed), []
-        for at in range(0, len(dropped), task.stack):
-            chunk = dropped[at : at + task.stack]
-
-            def make():
-                weights = torch.ones(len(chunk), rows)
-                for i, gone in enumerate(chunk):
-                    weights[i, gone] = 0
-                orders = order.expand(len(chunk), *order.shape)
-                trained = train(task, data, orders, weights, [fresh(task.model, seed)] * len(chunk))[-1]
-                return {"outputs": log_likelihoods(task, trained, task.queries)}
-
-            parts.append(store.part(f"without-{name}-{seed}-{at}", make)["outputs"])
-            done += len(chunk)
-            bar.at(done, sys.stderr)
-        total = total + torch.cat(parts)
-    return total / seeds
+    weights = torch.ones(len(sets), rows)
+    for i, gone in enumerate(sets):
+        weights[i, gone] = 0
+    order = task.recipe.order(torch.arange(rows), seed)
+    orders = order.expand(len(sets), *order.shape)
+    trained = train(task, data, orders, weights, [fresh(task.model, seed)] * len(sets))[-1]
+    return log_likelihoods(task, trained, task.queries)
 
 
 def unseen_losses(task, store, data, trainings: int = 8) -> dict:

@@ -1,6 +1,6 @@
 //! One file per index.
 //!
-//! Version 3, big-endian, no padding:
+//! Version 4, big-endian, no padding:
 //!
 //! | field | bytes |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | projector: seed, dim u32, side u32, sites u32 | 44 |
 //! | per site: rank u32, d_in u32, d_out u32 | 12 each |
 //! | projector's basis: u8 (0 none, 1 learned); if learned, per tensor (`S_B`, then `S_A`, of each site) as below | 1 |
-//! | rank directions m_r u16, side directions m u16 | 4 each |
+//! | rank directions m_r u16, side directions m u16, buckets u16 | 6 each |
 //! | directions f32 (m_r, r), f32 (m, k) | |
 //! | per rank direction: kept pairs u16, the side direction of each u16 | |
 //! | damping f64, trace f64, lambda f64, scale f32 | 28 |
@@ -45,7 +45,7 @@ use super::{
 use crate::{Error, Result, settle::Hash};
 
 const MAGIC: [u8; 8] = *b"OLINDEX\0";
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 const CHECKSUM_BYTES: u64 = 32;
 
 impl InfluenceIndex {

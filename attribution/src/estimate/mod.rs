@@ -2,7 +2,7 @@
 //!
 //! A training row `i` and a query `q` each have a gradient at every LoRA site. [`Projector`] maps
 //! it to a raw sketch `s` of `d` numbers: the strongest of them all, by a [`Basis`] learned from some
-//! rows. [`Fisher`] gives `W = (F + lambda I)^(-1/2)` with `F = (1/n) sum s_i s_i^T` and
+//! rows, and a hash of the rest. [`Fisher`] gives `W = (F + lambda I)^(-1/2)` with `F = (1/n) sum s_i s_i^T` and
 //! `lambda = c tr(F) / d`, one block per tensor. Then
 //!
 //! - row: `w_i = W s_i`, `t_i = w_i / ||w_i||^(1/2)`, committed as

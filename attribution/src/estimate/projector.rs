@@ -1,13 +1,17 @@
 //! From a row's LoRA gradients to a raw sketch of `d` numbers.
 
-use std::ops::Range;
+use std::{iter::repeat, ops::Range};
 
 mod basis;
+mod learn;
 mod maps;
 mod sides;
 
 pub(crate) use self::basis::Directions;
-pub use self::basis::{BASIS_ROWS, Basis, BasisBuilder, basis_rows};
+pub use self::{
+    basis::Basis,
+    learn::{BASIS_ROWS, BasisBuilder, basis_rows},
+};
 use self::{
     maps::{Target, stream},
     sides::Sides,
@@ -64,15 +68,15 @@ pub struct ProjectorConfig {
 
 impl Default for ProjectorConfig {
     fn default() -> Self {
-        Self { seed: [0; 32], dim: 1024, side: 256 }
+        Self { seed: [0; 32], dim: 1024, side: 512 }
     }
 }
 
 /// Maps gradients to raw sketches: per site `S_B = P_out grad_B` (`(k_o, r)`) and
-/// `S_A = grad_A P_in^T` (`(r, k_i)`), then the `d` strongest directions of them all, if it was given
-/// a [`Basis`], and otherwise one sparse Johnson-Lindenstrauss map of their concatenation, in site
-/// order, with a single sign per column. The basis keeps more of what tells rows apart; the map needs
-/// no row to be known.
+/// `S_A = grad_A P_in^T` (`(r, k_i)`), then, if it was given a [`Basis`], the strongest directions of
+/// each tensor and one sparse Johnson-Lindenstrauss map of what they leave of it, with a single sign
+/// per column, and otherwise one such map of all tensors' concatenation, in site order. The basis
+/// keeps more of what tells rows apart; the plain map needs no row to be known.
 ///
 /// Only the long side is projected (LoGra, Choe et al. 2024, section 3, on a LoRA factor).
 /// `P` is the block construction of Kane and Nelson 2014 with 8 nonzeros `+-1/sqrt(8)` a column;
@@ -80,7 +84,7 @@ impl Default for ProjectorConfig {
 /// unchanged. Inner products are kept in expectation; see the tests for the spread.
 ///
 /// Signs and buckets come from ChaCha20 with the public seed; site `j` uses streams `4j` (`P_out`),
-/// `4j + 1` (`P_in`), `4j + 2` and `4j + 3` (last map of `S_B`, `S_A`). Each draw `u: u64` gives
+/// `4j + 1` (`P_in`), `4j + 2` and `4j + 3` (last maps of `S_B`, `S_A`). Each draw `u: u64` gives
 /// the bucket `(u >> 32) * buckets >> 32` and the sign of bit 0. Sums have a fixed order in f64.
 #[derive(Clone, Debug)]
 pub struct Projector {
@@ -95,7 +99,18 @@ enum Last {
     Whole,
     /// By tensor.
     Hashed(Vec<Vec<Target>>),
-    Chosen(Basis),
+    /// Targets of what the directions leave, by tensor.
+    Chosen(Basis, Vec<Vec<Target>>),
+}
+
+/// The last maps of all tensors, each into so many buckets.
+fn targets(sides: &Sides, buckets: impl IntoIterator<Item = usize>) -> Vec<Vec<Target>> {
+    let of_tensor = |((tensor, (side, rank)), buckets): ((u64, (usize, usize)), usize)| {
+        let mut rng = stream(&sides.config().seed, tensor / 2 * 4 + 2 + tensor % 2);
+        let numbers = if buckets == 0 { 0 } else { side * rank };
+        (0..numbers).map(|_| Target::draw(&mut rng, 0, buckets)).collect()
+    };
+    (0..).zip(sides.tensors()).zip(buckets).map(of_tensor).collect()
 }
 
 impl Projector {
@@ -106,11 +121,7 @@ impl Projector {
     pub fn new(shapes: &[SiteShape], config: ProjectorConfig) -> Result<Self> {
         let sides = Sides::new(shapes, config)?;
         let last = if sides.entries() > config.dim {
-            let hashed = |(tensor, (side, rank)): (u64, (usize, usize))| {
-                let mut rng = stream(&config.seed, tensor / 2 * 4 + 2 + tensor % 2);
-                (0..side * rank).map(|_| Target::draw(&mut rng, 0, config.dim)).collect()
-            };
-            Last::Hashed((0..).zip(sides.tensors()).map(hashed).collect())
+            Last::Hashed(targets(&sides, repeat(config.dim)))
         } else {
             Last::Whole
         };
@@ -125,7 +136,9 @@ impl Projector {
     pub fn with_basis(shapes: &[SiteShape], config: ProjectorConfig, basis: Basis) -> Result<Self> {
         let sides = Sides::new(shapes, config)?;
         basis.check(shapes, &config)?;
-        Ok(Self { sides, last: Last::Chosen(basis) })
+        let buckets = basis.tensors.iter().map(|tensor| usize::from(tensor.buckets));
+        let targets = targets(&sides, buckets);
+        Ok(Self { sides, last: Last::Chosen(basis, targets) })
     }
 
     /// The projector of an index: onto a basis learned from these rows' gradients, or, where sketches
@@ -175,7 +188,7 @@ impl Projector {
     #[must_use]
     pub const fn basis(&self) -> Option<&Basis> {
         match &self.last {
-            Last::Chosen(basis) => Some(basis),
+            Last::Chosen(basis, _) => Some(basis),
             Last::Whole | Last::Hashed(_) => None,
         }
     }
@@ -188,7 +201,7 @@ impl Projector {
         let widths: Vec<usize> = match &self.last {
             Last::Hashed(_) => vec![dim],
             Last::Whole => self.sides.tensors().map(|(side, rank)| side * rank).collect(),
-            Last::Chosen(basis) => basis.tensors.iter().map(Directions::len).collect(),
+            Last::Chosen(basis, _) => basis.tensors.iter().map(Directions::len).collect(),
         };
         let mut first = 0;
         let mut blocks = Vec::with_capacity(widths.len() + 1);
@@ -232,10 +245,10 @@ impl Projector {
                     .zip(block)
                     .for_each(|(target, x)| target.add(*x, &mut sketch));
             }
-            Last::Chosen(basis) => {
+            Last::Chosen(basis, targets) => {
                 let directions = &basis.tensors[tensor];
                 let out = &mut sketch[next..][..directions.len()];
-                directions.project(block, order, ranks[tensor], out);
+                directions.project(block, order, ranks[tensor], &targets[tensor], out);
                 next += directions.len();
             }
         })?;

@@ -69,7 +69,7 @@ struct BuildArguments {
     #[arg(long, default_value_t = 1024)]
     dim: usize,
     /// Kept length of a projection's long side, a multiple of 8.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 512)]
     side: usize,
     /// Damping of the Fisher matrix, relative to its mean diagonal.
     #[arg(long, default_value_t = 0.3)]

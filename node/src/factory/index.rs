@@ -75,7 +75,7 @@ impl Default for IndexSettings {
     fn default() -> Self {
         Self {
             dim: 1024,
-            side: 256,
+            side: 512,
             damping: 0.3,
             max_tokens: 256,
             batch_tokens: 2048,

@@ -26,11 +26,13 @@ pub(super) fn read<R: Read>(
 
 fn read_tensor<R: Read>(input: &mut Input<'_, R>, side: usize, rank: usize) -> Result<Directions> {
     let [ranks, sides] = [input.u16()?, input.u16()?].map(u64::from);
+    let buckets = input.u16()?;
     // Counts are below 2^16, widths below 2^32.
     let directions = Directions {
         rank: input.floats(ranks * rank as u64)?,
         side: input.floats(sides * side as u64)?,
         kept: vec![],
+        buckets,
     };
     let kept = (0..ranks).map(|_| {
         let count = input.u16()?;

@@ -119,7 +119,8 @@ impl Header {
             Some(basis) => Projector::with_basis(&self.shapes, self.config, basis),
             None => Projector::new(&self.shapes, self.config),
         };
-        let projector = projector.map_err(|_| Error::Corrupt("projector out of range"))?;
+        let projector = projector
+            .map_err(|_| Error::Corrupt("projector out of range or directions not orthonormal"))?;
         let widths = self.blocks.iter().map(|block| block.width as usize);
         let whitening = Whitening::new(self.lambda, widths.zip(forms).collect());
         let index = InfluenceIndex::new(Parts {

@@ -1,50 +1,36 @@
-//! Which directions of the gradients a sketch keeps, learned from some rows.
+//! Which directions of the gradients a sketch keeps as they are, and into how many numbers the rest goes.
 
-use super::{ProjectorConfig, Sides, SiteGradient, SiteShape};
-use crate::{
-    Error, Result,
-    estimate::{
-        fisher::eigen,
-        kernel::{add_scaled_wide, dot_wide, widest},
-    },
-    settle::{Hash, keccak},
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{RngCore, SeedableRng},
 };
 
-/// Rows that a basis is learned from, if there are as many.
-pub const BASIS_ROWS: usize = 128;
-/// Longest kept side of a tensor whose directions are learned: its moments take `4 k^2` bytes.
-const MAX_KEPT: usize = 4096;
+use super::{ProjectorConfig, SiteShape, maps::Target};
+use crate::{
+    Error, Result,
+    estimate::kernel::{add_scaled, add_scaled_wide, dot_wide, widest},
+    settle::keccak,
+};
 
-/// Places of the rows that a basis is learned from, ascending: those with the least
-/// `keccak256(seed || hash)`, of equal rows the first. Nobody who does not know the seed can have a
-/// row chosen.
-///
-/// - `hashes`: of the texts of all rows, in order
-#[must_use]
-pub fn basis_rows(seed: &[u8; 32], hashes: impl IntoIterator<Item = Hash>) -> Vec<usize> {
-    let drawn = hashes.into_iter().enumerate();
-    let mut drawn: Vec<(Hash, usize)> =
-        drawn.map(|(place, hash)| (keccak(&[seed, &hash]), place)).collect();
-    drawn.sort_unstable();
-    drawn.dedup_by_key(|(draw, _)| *draw);
-    drawn.truncate(BASIS_ROWS);
-    let mut places: Vec<usize> = drawn.into_iter().map(|(_, place)| place).collect();
-    places.sort_unstable();
-    places
-}
+/// How far products of directions may be from 0 and 1: eigenvectors rounded to f32 are within 1e-5.
+const TOLERANCE: f64 = 1e-3;
 
-/// The `d` strongest directions of a model's row gradients, learned from a sample of its rows.
+/// The strongest directions of a model's row gradients, learned from a sample of its rows, and
+/// buckets that what is left of a gradient is hashed into.
 ///
 /// A tensor's gradient, its long side cut to `k`, is a `(k, r)` matrix `X`. The sample gives the
 /// tensor the eigenvectors `u_i` of `mean X X^T` and `v_j` of `mean X^T X`, with eigenvalues `a_i` and
 /// `b_j`. The second moment of `u_i^T X v_j` is close to `a_i b_j / sum a` (the Kronecker factors of
-/// Martens and Grosse 2015; as the basis of a projection, LoGra's, Choe et al. 2024, section 4), and
-/// the `d` pairs with the largest over all tensors are what a sketch consists of. Every row of the
-/// sample weighs the same, whatever the length of its gradient, so that no row can turn the basis
-/// towards itself.
+/// Martens and Grosse 2015; as the basis of a projection, LoGra's, Choe et al. 2024, section 4). Of a
+/// sketch's `d` numbers, `K` are the pairs with the largest over all tensors; the rest of each tensor,
+/// `X - sum_kept (u_i^T X v_j) u_i v_j^T`, goes into signed buckets, the `d - K` of them shared out by
+/// what the tensors have left. A product of two rows is exact in what is kept, and the hashed part
+/// errs by about `R / sqrt(d - K)` of the rows' norms, `R` the share of the second moments that is
+/// left: `K` is where `R^2 / (d - K)` is smallest. Every row of the sample weighs the same, whatever
+/// the length of its gradient, so that no row can turn the basis towards itself.
 ///
-/// A random map to `d` numbers spreads an error of `1/sqrt(d)` of the norms over every product; this
-/// one is exact on what it keeps and loses what rows hardly have.
+/// Directions are orthonormal, and that is checked, so no basis can hide a row's gradient or count
+/// it twice: a bad one only leaves more to the buckets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Basis {
     /// `S_B`, then `S_A`, of each site.
@@ -60,6 +46,8 @@ pub(crate) struct Directions {
     pub(crate) side: Vec<f32>,
     /// For each of `rank`'s directions in turn, those of `side` that are kept with it.
     pub(crate) kept: Vec<Vec<u16>>,
+    /// Numbers that the rest goes into.
+    pub(crate) buckets: u16,
 }
 
 /// How a `(k, r)` matrix lies in memory.
@@ -78,9 +66,9 @@ impl Basis {
         self.tensors.iter().map(Directions::len).sum()
     }
 
-    /// Its bytes in an index's file: per tensor the numbers of rank and side directions, u16 each, the
-    /// directions, f32, and per rank direction the number of kept pairs and their side directions, u16
-    /// each; big-endian.
+    /// Its bytes in an index's file: per tensor the numbers of rank and side directions and of buckets,
+    /// u16 each, the directions, f32, and per rank direction the number of kept pairs and their side
+    /// directions, u16 each; big-endian.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -88,6 +76,7 @@ impl Basis {
         for tensor in &self.tensors {
             bytes.extend(count(tensor.kept.len()));
             bytes.extend(count(tensor.sides()));
+            bytes.extend(tensor.buckets.to_be_bytes());
             bytes.extend(tensor.rank.iter().chain(&tensor.side).flat_map(|x| x.to_be_bytes()));
             for kept in &tensor.kept {
                 bytes.extend(count(kept.len()));
@@ -107,16 +96,34 @@ impl Basis {
             let rule = "a basis must have directions of every tensor's sides";
             return Err(Error::setting(rule, format_args!("{} tensors", self.tensors.len())));
         }
-        if self.dim() == config.dim {
-            Ok(())
-        } else {
-            Err(Error::shape("directions of a basis", config.dim, self.dim()))
+        if self.dim() != config.dim {
+            return Err(Error::shape("directions of a basis", config.dim, self.dim()));
         }
+        // Whoever wrote the basis cannot choose the signs that it is tested with.
+        let mut rng = ChaCha20Rng::from_seed(keccak(&[&self.to_bytes()]));
+        let sides = shapes.iter().flat_map(|s| [(s.d_out, s.rank), (s.d_in, s.rank)]);
+        for (tensor, (side, rank)) in self.tensors.iter().zip(sides) {
+            for (directions, width) in [(&tensor.side, side.min(config.side)), (&tensor.rank, rank)]
+            {
+                let off = distance_from_orthonormal(directions, width, &mut rng);
+                if off > TOLERANCE {
+                    let rule = "directions of a basis must be orthonormal within 0.001";
+                    return Err(Error::setting(rule, format_args!("off by {off:.4}")));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
 impl Directions {
+    /// Numbers of a sketch.
     pub(crate) fn len(&self) -> usize {
+        self.pairs() + usize::from(self.buckets)
+    }
+
+    /// Kept pairs.
+    pub(crate) fn pairs(&self) -> usize {
         self.kept.iter().map(Vec::len).sum()
     }
 
@@ -133,207 +140,104 @@ impl Directions {
             && self.rank.iter().chain(&self.side).all(|x| x.is_finite())
     }
 
-    /// Writes `u^T X v` of the kept pairs to `out`.
-    pub(super) fn project(&self, block: &[f64], order: Order, rank: usize, out: &mut [f64]) {
-        let mixed = vec![0.0; block.len() / rank];
-        widest(|| self.products(block, order, rank, mixed, out));
+    /// Writes `u^T X v` of the kept pairs to `out`, then the buckets of what they leave.
+    ///
+    /// - `targets`: one for each number of the block, if there are buckets
+    pub(super) fn project(
+        &self,
+        block: &[f64],
+        order: Order,
+        rank: usize,
+        targets: &[Target],
+        out: &mut [f64],
+    ) {
+        let side = block.len() / rank;
+        let (pairs, buckets) = out.split_at_mut(self.pairs());
+        if buckets.is_empty() {
+            widest(|| self.products(block, order, [side, rank], pairs, None));
+            return;
+        }
+        let mut left = block.to_vec();
+        widest(|| self.products(block, order, [side, rank], pairs, Some(&mut left)));
+        targets.iter().zip(left).for_each(|(target, x)| target.add(x, buckets));
     }
 
+    /// Products of the kept pairs; takes the pairs' part out of `left`.
     #[inline(always)]
     fn products(
         &self,
         block: &[f64],
         order: Order,
-        rank: usize,
-        mut mixed: Vec<f64>,
+        [side, rank]: [usize; 2],
         out: &mut [f64],
+        mut left: Option<&mut Vec<f64>>,
     ) {
-        let (side, mut next) = (mixed.len(), 0);
+        let (mut mixed, mut part, mut next) = (vec![0.0; side], vec![0.0; side], 0);
         for (v, kept) in self.rank.chunks_exact(rank).zip(&self.kept) {
-            mixed.fill(0.0);
-            match order {
-                Order::RankFirst => {
-                    for (gain, row) in v.iter().zip(block.chunks_exact(side)) {
-                        add_scaled_wide(&mut mixed, f64::from(*gain), row);
-                    }
-                }
-                Order::SideFirst => {
-                    for (sum, row) in mixed.iter_mut().zip(block.chunks_exact(rank)) {
-                        *sum = dot_wide(row, v);
-                    }
-                }
-            }
+            mix(block, order, v, &mut mixed);
+            part.fill(0.0);
             for &at in kept {
-                out[next] = dot_wide(&mixed, &self.side[usize::from(at) * side..][..side]);
+                let u = &self.side[usize::from(at) * side..][..side];
+                out[next] = dot_wide(&mixed, u);
+                add_scaled(&mut part, out[next], u);
                 next += 1;
             }
-        }
-    }
-}
-
-/// Learns a [`Basis`] from rows' gradients.
-#[derive(Clone, Debug)]
-pub struct BasisBuilder {
-    sides: Sides,
-    moments: Vec<Moments>,
-    rows: usize,
-}
-
-/// `sum X X^T` and `sum X^T X` of one tensor, row-major.
-#[derive(Clone, Debug)]
-struct Moments {
-    side: Vec<f64>,
-    rank: Vec<f64>,
-}
-
-impl BasisBuilder {
-    /// For sketches of `config` of a model with sites of these shapes.
-    ///
-    /// # Errors
-    /// As [`super::Projector::new`]; [`Error::Setting`] too if gradients are shorter than sketches or
-    /// a kept side is longer than 4096.
-    pub fn new(shapes: &[SiteShape], config: ProjectorConfig) -> Result<Self> {
-        let sides = Sides::new(shapes, config)?;
-        if sides.entries() < config.dim {
-            let rule = "a basis must have as many directions as a sketch has numbers";
-            return Err(Error::setting(rule, sides.entries()));
-        }
-        if let Some((long, _)) = sides.tensors().find(|(side, _)| *side > MAX_KEPT) {
-            return Err(Error::setting("kept sides of a basis must be at most 4096", long));
-        }
-        let zeros = |side: usize, rank: usize| Moments {
-            side: vec![0.0; side * side],
-            rank: vec![0.0; rank * rank],
-        };
-        let moments = sides.tensors().map(|(side, rank)| zeros(side, rank)).collect();
-        Ok(Self { sides, moments, rows: 0 })
-    }
-
-    /// Adds a row's gradient; one that is zero is passed over.
-    ///
-    /// # Errors
-    /// As [`super::Projector::project`]; the row is not added.
-    pub fn push(&mut self, sites: &[SiteGradient<'_>]) -> Result<()> {
-        let mut square = 0.0;
-        self.sides
-            .blocks(sites, |_, _, block| square += block.iter().map(|x| x * x).sum::<f64>())?;
-        if !square.is_finite() {
-            return Err(Error::NotFinite("gradient"));
-        }
-        if square == 0.0 {
-            return Ok(());
-        }
-        let moments = &mut self.moments;
-        let widths: Vec<(usize, usize)> = self.sides.tensors().collect();
-        self.sides.blocks(sites, |tensor, order, block| {
-            let (side, rank) = widths[tensor];
-            moments[tensor].add(block, order, side, rank, 1.0 / square);
-        })?;
-        self.rows += 1;
-        Ok(())
-    }
-
-    /// The directions of the rows given.
-    ///
-    /// # Errors
-    /// [`Error::NoSignal`] if no row had a gradient, [`Error::Eigen`] if a decomposition does not
-    /// converge.
-    pub fn finish(self) -> Result<Basis> {
-        if self.rows == 0 {
-            return Err(Error::NoSignal);
-        }
-        let widths: Vec<(usize, usize)> = self.sides.tensors().collect();
-        let factors = self.moments.iter().zip(&widths);
-        let factors = factors.map(|(moments, &(side, rank))| Factors::new(moments, side, rank));
-        let factors = factors.collect::<Result<Vec<_>>>()?;
-        let chosen = strongest(&factors, self.sides.config().dim);
-        let tensors = factors.iter().zip(chosen).map(|(factors, pairs)| factors.directions(&pairs));
-        Ok(Basis { tensors: tensors.collect() })
-    }
-}
-
-impl Moments {
-    fn add(&mut self, block: &[f64], order: Order, side: usize, rank: usize, weight: f64) {
-        let at = |i: usize, j: usize| match order {
-            Order::SideFirst => block[i * rank + j],
-            Order::RankFirst => block[j * side + i],
-        };
-        for j in 0..rank {
-            let column: Vec<f64> = (0..side).map(|i| at(i, j)).collect();
-            for (i, out) in self.side.chunks_exact_mut(side).enumerate() {
-                add_scaled_wide(&mut out[..=i], weight * column[i], &column);
-            }
-            for (l, cell) in self.rank[j * rank..][..=j].iter_mut().enumerate() {
-                *cell += weight * (0..side).map(|i| at(i, j) * at(i, l)).sum::<f64>();
+            if let Some(left) = &mut left {
+                take_out(left, order, v, &part);
             }
         }
     }
 }
 
-/// Eigenvectors of both sides of a tensor, strongest first.
-struct Factors {
-    side: (Vec<f64>, Vec<Vec<f32>>),
-    rank: (Vec<f64>, Vec<Vec<f32>>),
-}
-
-impl Factors {
-    fn new(moments: &Moments, side: usize, rank: usize) -> Result<Self> {
-        Ok(Self { side: ranked(&moments.side, side)?, rank: ranked(&moments.rank, rank)? })
-    }
-
-    /// The second moment of each pair, (strength, side, rank).
-    fn pairs(&self) -> impl Iterator<Item = (f64, u16, u16)> {
-        let whole: f64 = self.side.0.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-        let number = |at: usize| u16::try_from(at).expect("sides and ranks are at most 4096");
-        self.rank.0.iter().enumerate().flat_map(move |(j, b)| {
-            let strength = move |(i, a): (usize, &f64)| (a * b / whole, number(i), number(j));
-            self.side.0.iter().enumerate().map(strength)
-        })
-    }
-
-    /// - `pairs`: (rank, side), ascending
-    fn directions(&self, pairs: &[(u16, u16)]) -> Directions {
-        let mut used: Vec<u16> = pairs.iter().map(|(_, side)| *side).collect();
-        used.sort_unstable();
-        used.dedup();
-        let mut directions = Directions::default();
-        used.iter().for_each(|&i| directions.side.extend(&self.side.1[usize::from(i)]));
-        for same in pairs.chunk_by(|a, b| a.0 == b.0) {
-            directions.rank.extend(&self.rank.1[usize::from(same[0].0)]);
-            let place = |(_, side): &(u16, u16)| {
-                used.binary_search(side).expect("every side of a pair is used") as u16
-            };
-            directions.kept.push(same.iter().map(place).collect());
+/// `X v`, `(k,)`.
+#[inline(always)]
+fn mix(block: &[f64], order: Order, v: &[f32], mixed: &mut [f64]) {
+    match order {
+        Order::RankFirst => {
+            let side = mixed.len();
+            mixed.fill(0.0);
+            for (gain, row) in v.iter().zip(block.chunks_exact(side)) {
+                add_scaled_wide(mixed, f64::from(*gain), row);
+            }
         }
-        directions
-    }
-}
-
-/// Eigenvalues and unit eigenvectors, largest first; rounding may leave a zero below zero.
-fn ranked(lower: &[f64], size: usize) -> Result<(Vec<f64>, Vec<Vec<f32>>)> {
-    let (values, vectors) = eigen(lower, size)?;
-    let vector = |k: usize| (0..size).map(|i| vectors[(i, k)] as f32).collect();
-    Ok((
-        values.iter().rev().map(|value| value.max(0.0)).collect(),
-        (0..size).rev().map(vector).collect(),
-    ))
-}
-
-/// The `dim` strongest pairs by tensor, (rank, side) ascending; of equals the first counts.
-fn strongest(factors: &[Factors], dim: usize) -> Vec<Vec<(u16, u16)>> {
-    let stronger = |a: &(f64, usize, u16, u16), b: &(f64, usize, u16, u16)| {
-        b.0.total_cmp(&a.0).then((a.1, a.3, a.2).cmp(&(b.1, b.3, b.2)))
-    };
-    let mut best = Vec::new();
-    for (tensor, factors) in factors.iter().enumerate() {
-        best.extend(factors.pairs().map(|(strength, side, rank)| (strength, tensor, side, rank)));
-        if best.len() > dim {
-            best.select_nth_unstable_by(dim, stronger);
-            best.truncate(dim);
+        Order::SideFirst => {
+            for (sum, row) in mixed.iter_mut().zip(block.chunks_exact(v.len())) {
+                *sum = dot_wide(row, v);
+            }
         }
     }
-    let mut chosen = vec![vec![]; factors.len()];
-    best.iter().for_each(|&(_, tensor, side, rank)| chosen[tensor].push((rank, side)));
-    chosen.iter_mut().for_each(|pairs| pairs.sort_unstable());
-    chosen
+}
+
+/// `X - part v^T`.
+#[inline(always)]
+fn take_out(left: &mut [f64], order: Order, v: &[f32], part: &[f64]) {
+    match order {
+        Order::RankFirst => {
+            for (gain, row) in v.iter().zip(left.chunks_exact_mut(part.len())) {
+                add_scaled_wide(row, -f64::from(*gain), part);
+            }
+        }
+        Order::SideFirst => {
+            for (x, row) in part.iter().zip(left.chunks_exact_mut(v.len())) {
+                add_scaled(row, -x, v);
+            }
+        }
+    }
+}
+
+/// Largest entry of `(U U^T - I) z` for two vectors `z` of random signs: none of a matrix that is not
+/// orthonormal is small but by a chance of one in millions.
+///
+/// - `directions`: `U`, `(m, width)` row-major
+fn distance_from_orthonormal(directions: &[f32], width: usize, rng: &mut ChaCha20Rng) -> f64 {
+    let mut off = 0.0f64;
+    for _ in 0..2 {
+        let sign = |_| if rng.next_u32() & 1 == 0 { 1.0 } else { -1.0 };
+        let signs: Vec<f64> = directions.chunks_exact(width).map(sign).collect();
+        let mut sum = vec![0.0; width];
+        let rows = || directions.chunks_exact(width).zip(&signs);
+        rows().for_each(|(row, sign)| add_scaled(&mut sum, *sign, row));
+        off = rows().map(|(row, sign)| (dot_wide(&sum, row) - sign).abs()).fold(off, f64::max);
+    }
+    off
 }

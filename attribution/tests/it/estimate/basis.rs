@@ -48,21 +48,24 @@ fn sloping(state: &mut u64) -> Gradient {
     Gradient(SHAPES.map(site).to_vec())
 }
 
-/// Sizes from an independent program (numpy's `eigh`) that follows the documented rule; the sign of
-/// an eigenvector is anyone's choice.
+/// From an independent program (numpy's `eigh`, ChaCha20 by RFC 8439) that follows the documented rule:
+/// twelve pairs of directions and four buckets, none of them in the first tensor. The sign of an
+/// eigenvector is anyone's choice; what it leaves has one.
 #[test]
-fn the_strongest_directions_are_the_documented_ones() {
+fn sketches_of_a_basis_are_the_documented_ones() {
     let mut state = 1;
     let rows: Vec<Gradient> = (0..12).map(|_| sloping(&mut state)).collect();
     let basis = learn(&SHAPES, sketches(16), &rows);
     let projector = Projector::with_basis(&SHAPES, sketches(16), basis).unwrap();
     let expected = [
-        1.00862, 0.261787, 0.013519, 0.128699, 0.653792, 2.590182, 0.619017, 0.333259, 0.172237,
-        0.859552, 2.034287, 1.126198, 0.189536, 2.30901, 0.591327, 0.697443,
+        1.00862, 0.261787, 0.013519, 0.653792, 0.712825, 2.590182, 0.619017, 0.333259, 0.172237,
+        0.859552, 0.437679, 2.034287, 1.126198, 2.30901, -0.467517, -0.819259,
     ];
     let sketch = projector.project(&rows[3].sites()).unwrap();
-    for (got, expected) in sketch.iter().zip(expected) {
-        assert!((f64::from(got.abs()) - expected).abs() < 2e-5, "{sketch:?}");
+    for (at, (got, expected)) in sketch.iter().zip(expected).enumerate() {
+        let hashed = [4, 10, 14, 15].contains(&at);
+        let got = f64::from(if hashed { *got } else { got.abs() });
+        assert!((got - expected).abs() < 2e-5, "{at}: {sketch:?}");
     }
 }
 
@@ -204,7 +207,8 @@ fn an_index_keeps_its_basis_in_its_file() {
     for end in (start..start + 400).step_by(7) {
         assert!(matches!(InfluenceIndex::from_bytes(&bytes[..end]), Err(Error::Corrupt(_))));
     }
-    for at in [start, start + 1, start + 3, start + 5] {
+    // Numbers of directions and buckets, then a direction's exponent.
+    for at in [start, start + 1, start + 3, start + 5, start + 7, start + 1003] {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x55;
         assert!(matches!(InfluenceIndex::from_bytes(&damaged), Err(Error::Corrupt(_))), "{at}");

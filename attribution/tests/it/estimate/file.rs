@@ -64,7 +64,10 @@ fn every_broken_rule_is_named() {
     assert_eq!(corrupt(&with(42, &[255; 4])), "sites or dimension out of range");
     assert_eq!(corrupt(&with(50, &[255; 4])), "sites or dimension out of range");
     // Two sites of 12 bytes end at 78; then whether there is a basis, damping, trace, lambda, scale, rows, root, form.
-    assert_eq!(corrupt(&with(54, &[255; 4])), "projector out of range");
+    assert_eq!(
+        corrupt(&with(54, &[255; 4])),
+        "projector out of range or directions not orthonormal"
+    );
     assert_eq!(corrupt(&with(78, &[2])), "unknown form of basis");
     let float_rule = "damping, trace, lambda or scale is not positive";
     assert_eq!(corrupt(&with(79, &f64::NAN.to_be_bytes())), float_rule);
