@@ -6,6 +6,7 @@
 //! bits. Elementary functions are polynomials of our own or from `libm`, because the system's may
 //! choose another algorithm on another processor.
 
+mod affine;
 mod attention;
 mod dispatch;
 mod elementary;
@@ -18,6 +19,7 @@ mod share;
 mod tile;
 mod weight;
 
+pub(crate) use affine::Affine;
 pub(crate) use attention::{
     BlockValues, HeadBlocks, HeadShape, PackedHead, head_backward, head_forward,
 };
