@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, path::Path};
 
-use candle_core::{Device, Tensor};
 use candle_transformers::models::bert::Config;
 use serde_json::Value;
 use sha3::{Digest as _, Keccak256};
@@ -29,7 +28,8 @@ pub(super) enum Pooling {
 /// What an encoder is made of.
 pub(super) struct Files {
     pub(super) config: Config,
-    pub(super) tensors: HashMap<String, Tensor>,
+    /// Values of every tensor of [`shapes`], by name.
+    pub(super) tensors: HashMap<String, Vec<f32>>,
     pub(super) tokenizer: Tokenizer,
     pub(super) pooling: Pooling,
     pub(super) max_tokens: usize,
@@ -52,7 +52,7 @@ impl Files {
         let positions = config.max_position_embeddings;
         let max_tokens = seen.unwrap_or(positions).min(positions);
         let mut hasher = Keccak256::new();
-        hasher.update(format!("encoder 1 {pooling:?} {max_tokens} {VECTOR_SCALE}"));
+        hasher.update(format!("encoder 2 {pooling:?} {max_tokens} {VECTOR_SCALE}"));
         for text in [&config_text, &tokenizer_text] {
             hasher.update(Keccak256::digest(text));
         }
@@ -114,8 +114,12 @@ fn pooling(value: &Value) -> Result<Pooling> {
     }
 }
 
-/// Reads every tensor of the model, in its shape, and hashes its values.
-fn tensors(dir: &Path, config: &Config, hasher: &mut Keccak256) -> Result<HashMap<String, Tensor>> {
+/// Reads every tensor of the model and hashes its values.
+fn tensors(
+    dir: &Path,
+    config: &Config,
+    hasher: &mut Keccak256,
+) -> Result<HashMap<String, Vec<f32>>> {
     let checkpoint = Checkpoint::open(dir)?;
     let prefix =
         if checkpoint.names().any(|name| name.starts_with("bert.")) { "bert." } else { "" };
@@ -125,13 +129,13 @@ fn tensors(dir: &Path, config: &Config, hasher: &mut Keccak256) -> Result<HashMa
         for value in &values {
             hasher.update(value.to_le_bytes());
         }
-        tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu)?);
+        tensors.insert(name, values);
     }
     Ok(tensors)
 }
 
 /// Names and shapes of what the model reads.
-fn shapes(config: &Config) -> Vec<(String, Vec<usize>)> {
+pub(super) fn shapes(config: &Config) -> Vec<(String, Vec<usize>)> {
     let (width, wide) = (config.hidden_size, config.intermediate_size);
     let mut shapes = vec![
         ("embeddings.word_embeddings.weight".into(), vec![config.vocab_size, width]),

@@ -5,26 +5,32 @@
 //! (`tools/encoder.sh` fetches it).
 
 mod files;
+mod network;
 mod quantise;
+#[cfg(test)]
+mod reference;
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
-use candle_nn::VarBuilder;
-use candle_transformers::models::bert::BertModel;
 use rayon::prelude::*;
 use tokenizers::Tokenizer;
 
-use self::files::{Files, Pooling};
 pub use self::quantise::{VECTOR_SCALE, quantise};
-use crate::{Error, Result, layers::with_values};
+use self::{
+    files::{Files, Pooling},
+    network::Network,
+};
+use crate::{Error, Result};
 
 /// Longest text that is encoded, in bytes; what is beyond the model's tokens is not seen anyway.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
+/// Tokens of texts that go through the network together, unless one text has more: so many that
+/// weights are read from memory seldom, and so few that hidden states stay in cache.
+const RUN_TOKENS: usize = 256;
 
 /// A loaded encoder. One instance serves any number of threads.
 pub struct Encoder {
-    model: BertModel,
+    network: Network,
     tokenizer: Tokenizer,
     pooling: Pooling,
     dimension: usize,
@@ -53,11 +59,8 @@ impl Encoder {
     /// [`Error::Weights`] and [`Error::Tokenizer`] if those files are damaged or do not fit.
     pub fn load(dir: &Path) -> Result<Self> {
         let files = Files::read(dir)?;
-        let builder =
-            VarBuilder::from_tensors(files.tensors, candle_core::DType::F32, &Device::Cpu);
-        let model = BertModel::load(builder, &files.config)?;
         Ok(Self {
-            model,
+            network: Network::new(files.tensors, &files.config)?,
             tokenizer: files.tokenizer,
             pooling: files.pooling,
             dimension: files.config.hidden_size,
@@ -89,14 +92,18 @@ impl Encoder {
     /// The vector of each text: `(texts, dimension)`, each of Euclidean length 1.
     ///
     /// The last hidden states are pooled (mean over all tokens, or the first token's) and divided
-    /// by their length, as sentence-transformers does. Texts are run one by one, on all cores, so a
-    /// text's vector does not depend on what it is encoded with.
+    /// by their length, as sentence-transformers does. A vector's bits depend on its text alone: not
+    /// on the texts that it is encoded with, the number of threads or the processor.
     ///
     /// # Errors
     /// [`Error::Request`] if a text is longer than [`MAX_TEXT_BYTES`], makes tokens that the model
     /// does not have, or a vector without direction.
     pub fn encode<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Vec<f32>>> {
-        texts.par_iter().map(|text| self.encode_one(text.as_ref())).collect()
+        let tokens = texts.par_iter().map(|text| self.tokens(text.as_ref()));
+        let tokens: Vec<Vec<u32>> = tokens.collect::<Result<_>>()?;
+        let runs = runs(&tokens).into_par_iter().with_max_len(1);
+        let vectors = runs.map(|texts| self.encode_run(texts)).collect::<Result<Vec<_>>>()?;
+        Ok(vectors.into_iter().flatten().collect())
     }
 
     /// As [`Self::encode`], in int8 under the public scale ([`quantise`]).
@@ -104,24 +111,32 @@ impl Encoder {
     /// # Errors
     /// As [`Self::encode`].
     pub fn encode_int8<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Vec<i8>>> {
-        let encode = |text: &T| Ok(quantise(&self.encode_one(text.as_ref())?));
-        texts.par_iter().map(encode).collect()
+        Ok(self.encode(texts)?.iter().map(|vector| quantise(vector)).collect())
     }
 
-    fn encode_one(&self, text: &str) -> Result<Vec<f32>> {
-        let hidden = self.forward(&self.tokens(text)?)?;
+    fn encode_run(&self, texts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>> {
+        let hidden = self.network.forward(texts);
+        let mut rest = &hidden[..];
+        let pooled = |text: &Vec<u32>| {
+            let (states, after) = rest.split_at(text.len() * self.dimension);
+            rest = after;
+            self.pool(states)
+        };
+        texts.iter().map(pooled).collect()
+    }
+
+    /// - `states`: last hidden states of a text, `(tokens, dimension)`
+    fn pool(&self, states: &[f32]) -> Result<Vec<f32>> {
         let tokens = match self.pooling {
             Pooling::Mean => usize::MAX,
             Pooling::First => 1,
         };
         let mut sums = vec![0.0f64; self.dimension];
-        with_values(&hidden, |values| {
-            for row in values.chunks_exact(self.dimension).take(tokens) {
-                for (sum, value) in sums.iter_mut().zip(row) {
-                    *sum += f64::from(*value);
-                }
+        for state in states.chunks_exact(self.dimension).take(tokens) {
+            for (sum, value) in sums.iter_mut().zip(state) {
+                *sum += f64::from(*value);
             }
-        })?;
+        }
         // The number of tokens cancels out of the direction.
         let length = sums.iter().map(|sum| sum * sum).sum::<f64>().sqrt();
         if !(length > 0.0 && length.is_finite()) {
@@ -145,11 +160,34 @@ impl Encoder {
         }
         Ok(tokens)
     }
+}
 
-    /// Last hidden states `(tokens, dimension)`.
-    fn forward(&self, tokens: &[u32]) -> Result<Tensor> {
-        let input = Tensor::new(tokens, &Device::Cpu)?.unsqueeze(0)?;
-        let types = input.zeros_like()?;
-        Ok(self.model.forward(&input, &types, None)?.squeeze(0)?.contiguous()?)
+/// Texts in order, in runs of at most [`RUN_TOKENS`] or of one text.
+fn runs(texts: &[Vec<u32>]) -> Vec<&[Vec<u32>]> {
+    let mut runs = Vec::new();
+    let (mut first, mut tokens) = (0, 0);
+    for (at, text) in texts.iter().enumerate() {
+        if at > first && tokens + text.len() > RUN_TOKENS {
+            runs.push(&texts[first..at]);
+            (first, tokens) = (at, 0);
+        }
+        tokens += text.len();
+    }
+    runs.extend((first < texts.len()).then(|| &texts[first..]));
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_hold_every_text_once_and_few_tokens() {
+        let lengths = [3, 250, 4, 300, 1, 200, 55, 1];
+        let texts: Vec<Vec<u32>> = lengths.iter().map(|length| vec![7; *length]).collect();
+        let runs: Vec<Vec<usize>> =
+            runs(&texts).iter().map(|run| run.iter().map(Vec::len).collect()).collect();
+        assert_eq!(runs, [vec![3, 250], vec![4], vec![300], vec![1, 200, 55], vec![1]]);
+        assert!(super::runs(&[]).is_empty());
     }
 }

@@ -73,6 +73,21 @@ pub(crate) fn sum_lanes(count: usize, term: impl Fn(usize) -> f32) -> f32 {
     lanes[0]
 }
 
+/// The largest of `values`, NaN left out; negative infinity if there is none.
+#[inline(always)]
+pub(crate) fn max_lanes(values: &[f32]) -> f32 {
+    // Not `f32::max`, whose care for NaN costs more than the comparison.
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, *value);
+        }
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |top, value| larger(top, *value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +121,18 @@ mod tests {
         let padded: Vec<f32> = terms.iter().copied().chain([0.0; 19]).collect();
         assert_eq!(sum_lanes(terms.len(), |i| terms[i]), 29_370.0);
         assert_eq!(sum_lanes(padded.len(), |i| padded[i]), 29_370.0);
+    }
+
+    #[test]
+    fn the_largest_is_found_wherever_it_stands() {
+        let values: Vec<f32> = (0..45).map(|i| -1.0 - i as f32).collect();
+        for at in 0..45 {
+            let mut values = values.clone();
+            values[(at + 7) % 45] = f32::NAN;
+            values[at] = 0.5;
+            assert_eq!(max_lanes(&values), 0.5);
+        }
+        assert_eq!(max_lanes(&values[3..5]), -4.0);
+        assert_eq!(max_lanes(&[f32::NAN]), f32::NEG_INFINITY);
     }
 }

@@ -6,6 +6,7 @@
 //! bits. Elementary functions are polynomials of our own or from `libm`, because the system's may
 //! choose another algorithm on another processor.
 
+mod affine;
 mod attention;
 mod dispatch;
 mod elementary;
@@ -18,6 +19,7 @@ mod share;
 mod tile;
 mod weight;
 
+pub(crate) use affine::Affine;
 pub(crate) use attention::{
     BlockValues, HeadBlocks, HeadShape, PackedHead, head_backward, head_forward,
 };
@@ -28,8 +30,10 @@ pub(crate) use dispatch::at_every_level;
 pub(crate) use dispatch::dispatch_at;
 pub(crate) use dispatch::{Kernel, dispatch};
 pub(crate) use elementary::{exp, sigmoid, sum_lanes, tanh};
+pub(crate) use matmul::columns_product;
 pub use matmul::{Packed, Rows, matmul, transpose};
 pub(crate) use narrow::Half;
 pub(crate) use quant::Quant;
+pub(crate) use share::on_the_pool;
 pub(crate) use tile::LANES;
 pub use weight::{Weight, WeightFormat};

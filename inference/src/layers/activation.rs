@@ -10,6 +10,17 @@ use crate::{
     layers::{contiguous, tensor, with_values},
 };
 
+/// Runs a kernel with the curve of an [`Activation`].
+macro_rules! with_curve {
+    ($activation:expr, $kernel:ident { $($field:ident),* }) => {
+        match $activation {
+            Activation::Silu => dispatch($kernel::<Silu> { $($field,)* curve: PhantomData }),
+            Activation::Gelu => dispatch($kernel::<Gelu> { $($field,)* curve: PhantomData }),
+            Activation::GeluTanh => dispatch($kernel::<GeluTanh> { $($field,)* curve: PhantomData }),
+        }
+    };
+}
+
 /// An elementwise activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
@@ -46,6 +57,11 @@ impl Activation {
     /// [`crate::Error::Tensor`] if `x` is not on the CPU.
     pub fn forward(self, x: &Tensor) -> Result<Tensor> {
         Ok(x.contiguous()?.apply_op1(Plain(self))?)
+    }
+
+    /// `act(x)` in place of every `x`, with the bits of [`Self::forward`].
+    pub(crate) fn replace(self, values: &mut [f32]) {
+        with_curve!(self, Replace { values });
     }
 }
 
@@ -117,17 +133,6 @@ impl Curve for GeluTanh {
     }
 }
 
-/// Runs a kernel with the curve of an [`Activation`].
-macro_rules! with_curve {
-    ($activation:expr, $kernel:ident { $($field:ident),* }) => {
-        match $activation {
-            Activation::Silu => dispatch($kernel::<Silu> { $($field,)* curve: PhantomData }),
-            Activation::Gelu => dispatch($kernel::<Gelu> { $($field,)* curve: PhantomData }),
-            Activation::GeluTanh => dispatch($kernel::<GeluTanh> { $($field,)* curve: PhantomData }),
-        }
-    };
-}
-
 /// `out = act(gate) up`
 struct Forward<'a, C> {
     gate: &'a [f32],
@@ -180,6 +185,21 @@ impl<C: Curve> Kernel for PlainForward<'_, C> {
     fn run<const ROWS: usize>(self) {
         for (out, x) in self.out.iter_mut().zip(self.x) {
             *out = C::value(*x);
+        }
+    }
+}
+
+/// `x = act(x)`
+struct Replace<'a, C> {
+    values: &'a mut [f32],
+    curve: PhantomData<C>,
+}
+
+impl<C: Curve> Kernel for Replace<'_, C> {
+    #[inline(always)]
+    fn run<const ROWS: usize>(self) {
+        for value in self.values {
+            *value = C::value(*value);
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    kernels::on_the_pool,
     layers::loss::negative_log_likelihood,
     model::{AdapterDelta, Decoder},
 };
@@ -113,10 +114,12 @@ impl Trainer {
         }
         let start = Instant::now();
         let batch = Batch::new(examples)?;
-        let total = batch_loss(decoder, delta, &batch)?;
         let counted = batch.targets.len() as f64;
-        let mean = (total / counted)?;
-        let mut gradients = mean.backward()?;
+        let (mean, mut gradients) = on_the_pool(|| {
+            let mean = (batch_loss(decoder, delta, &batch)? / counted)?;
+            let gradients = mean.backward()?;
+            Ok::<_, Error>((mean, gradients))
+        })?;
         let variables = self.optimizer.variables().iter();
         fill_idle_experts(&mut gradients, variables.map(|(name, v)| (name.as_str(), v)))?;
         let rate = self.settings.schedule.rate(self.steps_done());

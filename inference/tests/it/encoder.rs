@@ -3,10 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use candle_core::{Device, safetensors::load};
 use inference::encoder::{Encoder, VECTOR_SCALE, quantise};
+use sha3::{Digest, Keccak256};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -126,6 +128,37 @@ fn damaged_and_foreign_folders_are_refused() {
     }
     let encoder = Encoder::load(&golden("encoder")).unwrap();
     assert!(encoder.encode(&["x".repeat((1 << 20) + 1)]).is_err());
+}
+
+/// What the other processes run.
+#[test]
+#[ignore = "run by the test below, in processes of its own"]
+fn vectors_in_this_process() {
+    let folder = golden("encoder");
+    let vectors = Encoder::load(&folder).unwrap().encode(&texts(&folder)).unwrap();
+    let mut hasher = Keccak256::new();
+    vectors.iter().flatten().for_each(|value| hasher.update(value.to_bits().to_be_bytes()));
+    println!(
+        "vectors {}",
+        hasher.finalize().iter().map(|b| format!("{b:02x}")).collect::<String>()
+    );
+}
+
+#[test]
+fn every_process_gives_the_same_vectors() {
+    let mut seen = Vec::new();
+    for (vectors, threads) in [("baseline", "1"), ("avx2", "2"), ("avx512", "1"), ("avx512", "2")] {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "encoder::vectors_in_this_process", "--ignored", "--nocapture"])
+            .env("OPENLEDGER_VECTORS", vectors)
+            .env("RAYON_NUM_THREADS", threads)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(child.stdout).unwrap();
+        let hash = text.lines().find_map(|line| line.split_once("vectors ")?.1.get(..64));
+        seen.push(hash.unwrap_or_else(|| panic!("{text}")).to_owned());
+    }
+    assert!(seen.iter().all(|hash| *hash == seen[0]), "{seen:?}");
 }
 
 /// Runs where `tools/encoder.sh` has fetched all-MiniLM-L6-v2.

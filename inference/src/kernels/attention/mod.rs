@@ -15,7 +15,7 @@ pub(crate) use self::{
 use super::{
     LANES, Rows,
     dispatch::{Kernel, dispatch},
-    elementary::{exp, sum_lanes, tanh},
+    elementary::{exp, max_lanes, sum_lanes, tanh},
     tile::tiles,
 };
 
@@ -35,7 +35,8 @@ thread_local! {
 pub(crate) struct HeadShape<'a> {
     /// Position of the first query row; the keys start at position 0.
     pub(crate) first: usize,
-    /// Whether the rows are query heads of one token instead of the tokens of one query head.
+    /// Whether all rows stand at the first one's position, instead of one behind the other: query
+    /// heads of one token, or, at the last position, tokens that see all others.
     pub(crate) one_token: bool,
     /// Width of queries and keys.
     pub(crate) key_dim: usize,
@@ -190,7 +191,7 @@ fn finish_scores(shape: &HeadShape<'_>, row: usize, scores: &mut [f32]) {
 #[inline(always)]
 fn softmax(row: &mut [f32], seen: Range<usize>) {
     let scores = &mut row[seen.clone()];
-    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let top = max_lanes(scores);
     for score in scores.iter_mut() {
         *score = exp(*score - top);
     }

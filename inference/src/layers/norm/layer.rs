@@ -13,7 +13,7 @@ pub(super) struct Op {
 
 /// Mean of a row and `1 / sqrt(var + eps)`.
 #[inline(always)]
-fn moments(row: &[f32], eps: f32) -> (f32, f32) {
+pub(crate) fn moments(row: &[f32], eps: f32) -> (f32, f32) {
     let count = row.len() as f32;
     let mean = sum_lanes(row.len(), |i| row[i]) / count;
     let squares = sum_lanes(row.len(), |i| (row[i] - mean) * (row[i] - mean));

@@ -5,6 +5,7 @@ mod rms;
 
 use candle_core::Tensor;
 
+pub(crate) use self::layer::moments;
 use crate::Result;
 
 /// Which normalisation; `x` is a row, all means are over it.
