@@ -47,6 +47,11 @@ fn tool(name: &str) -> PathBuf {
     path
 }
 
+/// One of the chain's keys.
+pub(crate) fn signer(number: usize) -> PrivateKeySigner {
+    KEYS[number].parse().unwrap()
+}
+
 /// What a command says that must succeed.
 pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use alloy::{
     hex,
     primitives::{Address, U256},
-    signers::local::PrivateKeySigner,
 };
 use attribution::settle::EarnerIndex;
 use node::{
@@ -18,7 +17,7 @@ use node::{
 };
 
 use crate::{
-    anvil::{self, KEYS, PAGE_SIZE},
+    anvil::{self, PAGE_SIZE, signer},
     market::{ARCHIVE_SECONDS, Market, Operator, WINDOW, coins, serve_epoch},
 };
 
@@ -93,7 +92,7 @@ async fn a_false_snapshot_is_passed_over() {
     expire(blobs.path(), &ledger(&node.registry, market.operator.address(), 0));
 
     // Another operator publishes a later version in which it has everything.
-    let liar: PrivateKeySigner = KEYS[2].parse().unwrap();
+    let liar = signer(2);
     let client = market.client(&liar);
     let at = &market.contracts.deployment;
     client.send(at.staking, &IStaking::registerOperatorCall {}, coins(1)).await.unwrap();

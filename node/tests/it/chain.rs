@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    anvil::{self, Anvil, KEYS},
+    anvil::{self, Anvil, signer},
     world::{contracts, dump},
 };
 
@@ -277,7 +277,7 @@ async fn a_chain_that_is_not_there_is_waited_for() {
 async fn a_reorganisation_is_followed() {
     let anvil = Anvil::start(anvil::free_port()).await;
     let deployment = anvil.deploy(10, 5);
-    let operator = anvil.client(Some(KEYS[1].parse().unwrap()));
+    let operator = anvil.client(Some(signer(1)));
     let contracts = operator.contracts(deployment.clone()).await.unwrap();
     let (store, registry, indexer) = indexer(anvil.client(None), contracts.clone());
     indexer.sync().await.unwrap();
@@ -316,7 +316,7 @@ async fn a_reorganisation_is_followed() {
 async fn a_models_new_owner_is_paid_for_calls_signed_after_the_notice() {
     let anvil = Anvil::start(anvil::free_port()).await;
     let deployment = anvil.deploy(10, 5);
-    let clients = [1, 2].map(|number| anvil.client(Some(KEYS[number].parse().unwrap())));
+    let clients = [1, 2].map(|number| anvil.client(Some(signer(number))));
     let [seller, buyer] = &clients;
     for client in &clients {
         let register = IEarnerRegistry::registerCall { role: Role::ModelOwner as u8 };
@@ -406,7 +406,7 @@ impl Refusing {
 async fn a_refused_transaction_does_not_hold_up_the_next() {
     let anvil = Anvil::start(anvil::free_port()).await;
     let endpoint = Refusing::start(anvil.url.clone()).await;
-    let client = ChainClient::new(&endpoint.url, Some(KEYS[1].parse().unwrap())).unwrap();
+    let client = ChainClient::new(&endpoint.url, Some(signer(1))).unwrap();
     let (to, call) = (contracts().deployment.staking, IStaking::registerOperatorCall {});
     for (sent, method) in (1..).zip(["eth_estimateGas", "eth_sendRawTransaction"]) {
         client.send(to, &call, U256::ONE).await.unwrap();

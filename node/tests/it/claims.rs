@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use alloy::signers::local::PrivateKeySigner;
 use node::{
     api::earnings,
     client::{NodeClient, Payer, claim_all},
@@ -11,7 +10,7 @@ use node::{
 use tokio::net::TcpListener;
 
 use crate::{
-    anvil::KEYS,
+    anvil::signer,
     market::{Market, Operator, WINDOW, serve_epoch},
     world::key,
 };
@@ -44,7 +43,7 @@ async fn everybody_is_paid_but_accounts_that_refuse() {
         market.anvil.request("anvil_setCode", params).await;
     }
 
-    let relayer: PrivateKeySigner = KEYS[2].parse().unwrap();
+    let relayer = signer(2);
     let deployment = market.contracts.deployment.clone();
     let payer = Payer::connect(&market.anvil.url, deployment, relayer).await.unwrap();
     let client = serve(&node).await;

@@ -5,12 +5,12 @@ use std::{
     process::Command,
 };
 
-use alloy::{primitives::B256, signers::local::PrivateKeySigner};
+use alloy::primitives::B256;
 use node::committer::Kzg;
 use serde_json::{Value, json};
 
 use crate::{
-    anvil::{self, KEYS, PAGE_SIZE},
+    anvil::{self, PAGE_SIZE, signer},
     binary::{Files, PATIENCE, Process, SECRET, SECRET_HASH, write_key},
     market::Market,
     votes::publish,
@@ -36,7 +36,7 @@ impl Stand {
         let kzg = Kzg::new(anvil::srs(), PAGE_SIZE).unwrap();
         let model = publish(&market, folder.path(), market.layer(&blobs), kzg, WINDOW).await;
         market.model = model;
-        let payer: PrivateKeySigner = KEYS[3].parse().unwrap();
+        let payer = signer(3);
         write_key(&folder.path().join("payer.hex"), &payer);
         let settings = format!(
             "[[keys]]\nname = \"ana\"\nsha256 = \"{SECRET_HASH}\"\npayer_key_file = \"../payer.hex\"\n\

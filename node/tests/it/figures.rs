@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use alloy::{
     primitives::{B256, U256, keccak256},
-    signers::local::PrivateKeySigner,
     sol_types::SolCall,
 };
 use attribution::settle::{EarnerIndex, ModelId, factor};
@@ -22,7 +21,7 @@ use node::{
 };
 
 use crate::{
-    anvil::{self, Anvil, KEYS, VOTE_PERIOD},
+    anvil::{self, Anvil, VOTE_PERIOD, signer},
     market::coins,
 };
 
@@ -184,10 +183,6 @@ impl World {
         self.pass(VOTE_PERIOD).await;
         self.act(OWNER, &IBondedFigures::resolveCall { figure }, false).await;
     }
-}
-
-fn signer(key: usize) -> PrivateKeySigner {
-    KEYS[key].parse().unwrap()
 }
 
 fn report(model: B256, low: u16) -> IBondedFigures::postReportCall {

@@ -6,10 +6,7 @@ mod watcher;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use alloy::{
-    primitives::{Address, B256, Bytes, U256},
-    signers::local::PrivateKeySigner,
-};
+use alloy::primitives::{Address, B256, Bytes, U256};
 use attribution::estimate::{
     IndexBuilder, IndexConfig, InfluenceIndex, Projector, ProjectorConfig, RowSource, SiteGradient,
     SiteShape,
@@ -32,7 +29,7 @@ use node::{
     store::{MemoryStore, SharedStore, WriteBatch},
 };
 
-use crate::anvil::{self, Anvil, KEYS, PAGE_SIZE};
+use crate::anvil::{self, Anvil, PAGE_SIZE, signer};
 
 const WINDOW: u64 = 5;
 const SHAPE: SiteShape = SiteShape { rank: 1, d_in: 16, d_out: 16 };
@@ -55,10 +52,6 @@ struct World {
 
 fn settings(name: &str) -> RegisterSettings {
     RegisterSettings { name: name.into(), input_rate: 1, output_rate: 1, platform_fee: 1 }
-}
-
-fn signer(key: usize) -> PrivateKeySigner {
-    KEYS[key].parse().unwrap()
 }
 
 async fn registrar(anvil: &Anvil, deployment: &Deployment, key: usize) -> Registrar {

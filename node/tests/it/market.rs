@@ -27,7 +27,7 @@ use node::{
 
 pub(crate) use self::operator::{ARCHIVE_SECONDS, Operator, serve_epoch};
 use crate::{
-    anvil::{self, Anvil, KEYS, PAGE_SIZE},
+    anvil::{self, Anvil, PAGE_SIZE, signer},
     world::key,
 };
 
@@ -68,12 +68,12 @@ impl Market {
     }
 
     pub(crate) fn attestor(&self) -> Attestor {
-        Attestor::new(KEYS[0].parse().unwrap(), self.contracts.certificate_domain())
+        Attestor::new(signer(0), self.contracts.certificate_domain())
     }
 
     /// Sends to Settlement as its owner.
     pub(crate) async fn govern<C: SolCall>(&self, call: &C) {
-        let owner = self.client(&KEYS[0].parse().unwrap());
+        let owner = self.client(&signer(0));
         owner.send(self.contracts.deployment.settlement, call, U256::ZERO).await.unwrap();
     }
 
@@ -111,7 +111,7 @@ impl Market {
         }
         market.model = market.publish_model().await;
         for number in [2, 3] {
-            market.open_channel(KEYS[number].parse().unwrap(), 5).await;
+            market.open_channel(signer(number), 5).await;
         }
         market
     }
@@ -125,7 +125,7 @@ impl Market {
 
     /// The same over a chain that has the contracts.
     pub(crate) async fn over(anvil: Anvil, deployment: Deployment, stake: u64) -> Self {
-        let operator: PrivateKeySigner = KEYS[1].parse().unwrap();
+        let operator = signer(1);
         let client = anvil.client(Some(operator.clone()));
         let (to, register) = (deployment.staking, IStaking::registerOperatorCall {});
         let contracts = client.contracts(deployment).await.unwrap();
@@ -136,7 +136,7 @@ impl Market {
     /// Registers with one of the chain's keys.
     pub(crate) async fn registrar(&self, number: usize) -> Registrar {
         let (url, deployment) = (&self.anvil.url, self.contracts.deployment.clone());
-        Registrar::connect(url, deployment, KEYS[number].parse().unwrap()).await.unwrap()
+        Registrar::connect(url, deployment, signer(number)).await.unwrap()
     }
 
     /// The third and fourth keys, registered as contributors.

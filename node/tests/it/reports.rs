@@ -23,7 +23,7 @@ use node::{
 };
 
 use crate::{
-    anvil::{self, Anvil, KEYS, VOTE_PERIOD, run},
+    anvil::{self, Anvil, VOTE_PERIOD, run, signer},
     binary::write_key,
     market::{Market, coins},
     votes::{Peer, funded, tiny, validator},
@@ -67,14 +67,14 @@ impl World {
         let anvil = Anvil::start(anvil::free_port()).await;
         let deployment = anvil.deploy_figures(WINDOW, 60, 30);
         let contracts = anvil.client(None).contracts(deployment).await.unwrap();
-        let operator = KEYS[1].parse().unwrap();
+        let operator = signer(1);
         let market = Market { anvil, contracts, operator, model: B256::ZERO, channels: vec![] };
         let challenger = funded(&market, CHALLENGER, 1_000).await;
         let folder = tempfile::tempdir().unwrap();
         let mut world = Self { market, folder, challenger };
         std::fs::write(world.at("deployment.json"), world.market.anvil.file.get().unwrap())
             .unwrap();
-        write_key(&world.at("owner"), &KEYS[0].parse().unwrap());
+        write_key(&world.at("owner"), &signer(0));
         write_key(&world.at("challenger"), &world.challenger);
         world.register().await;
         world
@@ -101,7 +101,7 @@ impl World {
             seed: 5,
         };
         let log = train(&tiny(), &datanets[0], &dir, &settings, &mut |_| {}).unwrap().log;
-        SignedLog::sign(log, &KEYS[0].parse().unwrap()).unwrap().save(&dir).unwrap();
+        SignedLog::sign(log, &signer(0)).unwrap().save(&dir).unwrap();
         let (client, at) = (self.market.anvil.client(None), &self.market.contracts.deployment);
         let earners = earners_on_chain(&client, at, &datanets).await.unwrap();
         let index = IndexSettings { dim: 64, side: 16, max_tokens: 40, ..IndexSettings::default() };

@@ -6,10 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy::{
-    primitives::{Address, B256},
-    signers::local::PrivateKeySigner,
-};
+use alloy::primitives::{Address, B256};
 use node::{
     client::{ChatCall, PaidClient, Payer, RetrievalAsk},
     committer::Kzg,
@@ -18,7 +15,7 @@ use node::{
 use serde_json::{Value, json};
 
 use crate::{
-    anvil::{self, KEYS, PAGE_SIZE},
+    anvil::{self, PAGE_SIZE, signer},
     binary::{Files, PATIENCE, Process, SECRET, SECRET_HASH, eventually, write_key},
     market::{Market, coins},
     votes::{encoder, publish},
@@ -120,7 +117,7 @@ async fn a_node_answers_from_rows_and_from_those_that_appear_while_it_runs() {
     assert!(!sources(&others).contains(&"secrets.sol"), "{others}");
 
     // A paid call through the client, which checks the receipt against text and sources.
-    let payer: PrivateKeySigner = KEYS[3].parse().unwrap();
+    let payer = signer(3);
     let deployment = stand.market.contracts.deployment.clone();
     let key = stand.folder.path().join("payer.hex");
     write_key(&key, &payer);
@@ -181,6 +178,6 @@ fn ask(stand: &Stand, node: &Process, key: &Path) {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said} {}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("[1]") && said.contains("1.sol (row 1)"), "{said}");
-    let contributor = KEYS[3].parse::<PrivateKeySigner>().unwrap().address().to_string();
+    let contributor = signer(3).address().to_string();
     assert!(said.contains(&contributor), "{said}");
 }

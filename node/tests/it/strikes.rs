@@ -15,12 +15,12 @@ use node::{
 };
 
 use crate::{
-    anvil::KEYS,
+    anvil::signer,
     market::{GWEI, Market, Operator, WINDOW, serve_epoch},
 };
 
 async fn arbiter(market: &Market) -> PrivateKeySigner {
-    let arbiter: PrivateKeySigner = KEYS[3].parse().unwrap();
+    let arbiter = signer(3);
     let call = ISettlement::setArbiterCall { arbiter: arbiter.address(), allowed: true };
     market.govern(&call).await;
     arbiter

@@ -14,14 +14,14 @@ mod watch;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use alloy::{primitives::B256, signers::local::PrivateKeySigner};
+use alloy::primitives::B256;
 use attribution::settle::{Carries, audit::Rule};
 use node::{
     Error,
     challenger::{Examination, examination},
 };
 
-use crate::{anvil::KEYS, world::Killed};
+use crate::{anvil::signer, world::Killed};
 use belief::{Operator, Posted};
 use plants::{Plant, plants};
 use posting::OnChain;
@@ -72,7 +72,7 @@ fn honest(on: &Registries, operator: &Operator) -> Posted {
 
 /// All that operators post, the honest one among the others.
 async fn post_all(on: &Registries) -> Vec<Case> {
-    let payers: [PrivateKeySigner; 2] = [KEYS[2], KEYS[3]].map(|key| key.parse().unwrap());
+    let payers = [2, 3].map(signer);
     let mut cases = Vec::new();
     let enter = |number| Operator::enter(on, number, &payers);
     for (number, plant) in plants().into_iter().enumerate() {

@@ -28,7 +28,7 @@ use super::{
     spans::{self, Indexed, mix},
 };
 use crate::{
-    anvil::{self, Anvil, KEYS},
+    anvil::{self, Anvil, signer},
     market::coins,
     world::key,
 };
@@ -91,7 +91,7 @@ impl Registries {
         let defaults = [("DEPLOY_DEFAULT_INFLUENCE", DEFAULT_INFLUENCE.to_string())];
         let deployment = anvil.deploy_as(&srs, EPOCH_SECONDS, WINDOW, &defaults);
         let contracts = anvil.client(None).contracts(deployment).await.unwrap();
-        let attestor = Attestor::new(KEYS[0].parse().unwrap(), contracts.certificate_domain());
+        let attestor = Attestor::new(signer(0), contracts.certificate_domain());
         let layer = Arc::new(LocalAvailability::open(blobs, attestor).unwrap());
         let (models, owner) = (BTreeMap::new(), key(u64::from(OWNER.0)));
         let indexed = Indexed::new();
@@ -252,7 +252,7 @@ impl Registries {
     }
 
     async fn schedule_rules(&self) {
-        let governor = self.client(&KEYS[0].parse().unwrap());
+        let governor = self.client(&signer(0));
         let split =
             Split { platformBps: 1000, modelBps: 2000, stakersBps: 2000, contributorsBps: 5000 };
         let rules = Rules { split, maxCredits: MAX_CREDITS };

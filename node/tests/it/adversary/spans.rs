@@ -25,7 +25,7 @@ use super::{
     registries::{BARE, DEFAULT_INFLUENCE, MIXED, MIXED_SHARE, Registries, calls},
     watch::Watch,
 };
-use crate::{anvil::KEYS, world::key};
+use crate::{anvil::signer, world::key};
 
 /// Basis points of the contributors' share for spans.
 const SPANS_BPS: u16 = 4_000;
@@ -249,7 +249,7 @@ async fn every_planted_fault_of_a_span_is_struck_and_honest_credits_are_paid() {
     let held: Vec<u32> = truth.spans.iter().map(|of| of.earner.0).collect();
     assert_eq!(held, [FIRST + 5, FIRST + 4, FIRST, FIRST + 1], "the rarer span first");
 
-    let payers = [KEYS[2], KEYS[3]].map(|key| key.parse().unwrap());
+    let payers = [2, 3].map(signer);
     let mut cases = Vec::new();
     for (number, (name, rule, plant)) in PLANTS.into_iter().enumerate() {
         let operator = Operator::enter(&on, number, &payers).await;

@@ -18,7 +18,7 @@ use prover::Srs;
 use serde_json::json;
 
 use crate::{
-    anvil::{self, Anvil, KEYS},
+    anvil::{self, Anvil, signer},
     binary::eventually,
     market::coins,
     world::key,
@@ -59,7 +59,7 @@ impl Chains {
         let eigenda = l1.create("test/AcceptingVerifier.sol:AcceptingVerifier");
         let messenger = "test/CrossDomain.sol:TestMessenger";
         let messengers = [l1.create(messenger), l2.create(messenger)];
-        let deployer: PrivateKeySigner = KEYS[0].parse().unwrap();
+        let deployer = signer(0);
         let client = l1.client(None);
         let nonce = client.provider().get_transaction_count(deployer.address()).await.unwrap();
         let relay = deployer.address().create(nonce);

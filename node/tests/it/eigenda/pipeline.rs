@@ -20,7 +20,7 @@ use super::{
     proxy::{Proxy, powers},
 };
 use crate::{
-    anvil::{self, Anvil, KEYS, PAGE_SIZE},
+    anvil::{self, Anvil, PAGE_SIZE, signer},
     binary::{Files, PATIENCE, Process, eventually},
     market::{EPOCH_SECONDS, GWEI, MAX_SKEW, Market, WINDOW, coins},
     votes::publish,
@@ -67,7 +67,7 @@ powers = 8192
 /// Pays for calls. Returns what they cost, in gwei.
 pub(super) async fn call(market: &Market, node: &Process) -> u64 {
     let deployment = market.contracts.deployment.clone();
-    let signer = KEYS[3].parse().unwrap();
+    let signer = signer(3);
     let payer = Payer::connect(&market.anvil.url, deployment, signer).await.unwrap();
     let (salt, deposit) = (keccak256("channel"), coins(1));
     let client = PaidClient::open(node.client(), payer, salt, deposit, PATIENCE).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_node_settles_through_eigenda() {
     assert_eq!(earned(&node, fees).await, first);
 
     // Everybody is paid out of it, to the last gwei.
-    let relayer = KEYS[2].parse().unwrap();
+    let relayer = signer(2);
     let deployment = market.contracts.deployment.clone();
     let payer = Payer::connect(&market.anvil.url, deployment, relayer).await.unwrap();
     assert_eq!(market.held().await, U256::from(fees) * U256::from(GWEI));

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::chains::{Chains, IAcceptingVerifier};
 use crate::{
-    anvil::{self, KEYS},
+    anvil::{self, signer},
     market::{EPOCH_SECONDS, WINDOW},
     world::Killed,
 };
@@ -189,7 +189,7 @@ async fn another_transaction_takes_the_nonce(chains: &Chains) {
     chains.drop_from_pool(last_hash(&store)).await;
     chains.automine(true).await;
     let client = chains.l1.client(Some(chains.payer()));
-    let to = KEYS[1].parse::<alloy::signers::local::PrivateKeySigner>().unwrap().address();
+    let to = signer(1).address();
     let transfer =
         TransactionRequest::default().from(chains.payer().address()).to(to).value(U256::ONE);
     client.provider().send_transaction(transfer).await.unwrap().get_receipt().await.unwrap();
@@ -224,7 +224,7 @@ async fn what_does_not_arrive_is_paid_for_a_bounded_number_of_times() {
     chains.arrives(&store, 1).await;
 
     // What EigenDA's contract refuses is not paid for, and is relayed once it is not refused.
-    let client = chains.l1.client(Some(KEYS[3].parse().unwrap()));
+    let client = chains.l1.client(Some(signer(3)));
     let set = async |status| {
         let call = IAcceptingVerifier::setCall { status };
         client.send(chains.eigenda, &call, U256::ZERO).await.unwrap();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{EPOCH, WINDOW};
 use crate::{
-    anvil::{self, KEYS, PAGE_SIZE},
+    anvil::{self, PAGE_SIZE, signer},
     binary::{Files, PATIENCE, SECRET, SECRET_HASH, write_key},
     market::Market,
     votes::publish,
@@ -37,7 +37,7 @@ async fn the_program_explains_an_answer_by_the_node_and_by_its_store() {
     let kzg = Kzg::new(anvil::srs(), PAGE_SIZE).unwrap();
     let layer = market.layer(&blobs);
     market.model = publish(&market, folder.path(), layer, kzg, WINDOW).await;
-    write_key(&folder.path().join("payer.hex"), &KEYS[3].parse().unwrap());
+    write_key(&folder.path().join("payer.hex"), &signer(3));
     let settings = format!(
         "[[keys]]\nname = \"ana\"\nsha256 = \"{SECRET_HASH}\"\npayer_key_file = \"../payer.hex\"\n\
          deposit_gwei = 20_000_000_000\n[da]\nattestor_key_file = \"attestor.hex\"\n"

@@ -16,7 +16,7 @@ use node::{
 use serde_json::{Value, json};
 
 use crate::{
-    anvil::KEYS,
+    anvil::signer,
     binary::{Files, PATIENCE, Process, SECRET, SECRET_HASH, eventually, write_key},
     market::{Market, priced},
     votes::{adapter, encoder, tiny},
@@ -68,7 +68,7 @@ impl Stand {
         let mut market = Market::bare(EPOCH, WINDOW, 1_000).await;
         let folder = tempfile::tempdir().unwrap();
         market.model = publish(&market, folder.path()).await;
-        write_key(&folder.path().join("payer.hex"), &KEYS[3].parse().unwrap());
+        write_key(&folder.path().join("payer.hex"), &signer(3));
         let settings = format!(
             "[[keys]]\nname = \"ana\"\nsha256 = \"{SECRET_HASH}\"\n\
              payer_key_file = \"../payer.hex\"\ndeposit_gwei = 20_000_000_000\n\

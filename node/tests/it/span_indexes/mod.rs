@@ -19,9 +19,9 @@ use node::{
 
 use self::{
     damage::{ANOTHER_EARNER, ANOTHER_HASH, DAMAGES},
-    world::{WINDOW, Watcher, World, signer},
+    world::{WINDOW, Watcher, World},
 };
-use crate::{votes::tiny, world::Killed};
+use crate::{anvil::signer, votes::tiny, world::Killed};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_wrong_span_index_is_struck_and_an_honest_one_pays() {

@@ -2,10 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use alloy::{
-    primitives::{B256, U256, keccak256},
-    signers::local::PrivateKeySigner,
-};
+use alloy::primitives::{B256, U256, keccak256};
 use attribution::spans::{Check, SpanIndex};
 use inference::tokenizer::Tokenizer;
 use node::{
@@ -32,7 +29,7 @@ use node::{
 
 use super::damage::Damage;
 use crate::{
-    anvil::{self, Anvil, KEYS},
+    anvil::{self, Anvil, signer},
     votes::tiny,
 };
 
@@ -49,10 +46,6 @@ pub(super) struct World {
     pub(super) datanet: Datanet,
     pub(super) earners: EarnerMap,
     pub(super) folder: tempfile::TempDir,
-}
-
-pub(super) fn signer(key: usize) -> PrivateKeySigner {
-    KEYS[key].parse().unwrap()
 }
 
 impl World {

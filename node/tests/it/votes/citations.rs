@@ -2,10 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use alloy::{
-    primitives::{Address, B256, U256},
-    signers::local::PrivateKeySigner,
-};
+use alloy::primitives::{Address, B256, U256};
 use attribution::settle::{Ground, Info, Use, Uses};
 use node::{
     api::request::Endpoint,
@@ -31,7 +28,7 @@ use super::{
     world::{WINDOW, World, serve_honestly},
 };
 use crate::{
-    anvil::{KEYS, VOTE_PERIOD},
+    anvil::{VOTE_PERIOD, signer},
     market::Operator,
 };
 
@@ -68,7 +65,7 @@ fn body(model: B256) -> Vec<u8> {
 
 impl World {
     async fn set_mix(&self, citations: u16) {
-        let owner: PrivateKeySigner = KEYS[0].parse().unwrap();
+        let owner = signer(0);
         let mix = IModelMixes::Mix { spansBps: 0, citationsBps: citations };
         let call = IModelMixes::setMixCall { model: self.model, mix };
         let to = self.market.contracts.deployment.model_mixes;

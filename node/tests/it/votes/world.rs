@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use alloy::{
     primitives::{Address, B256, U256, keccak256},
-    signers::{SignerSync, local::PrivateKeySigner},
+    signers::SignerSync,
 };
 use attribution::settle::Uses;
 use inference::{
@@ -34,7 +34,7 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 
 use super::peer::Peer;
 use crate::{
-    anvil::{self, KEYS, PAGE_SIZE},
+    anvil::{self, PAGE_SIZE, signer},
     market::{Market, Operator, priced},
     world::key,
 };
@@ -118,7 +118,7 @@ impl World {
         let layer = market.layer(&folder.path().join("blobs"));
         let kzg = Kzg::new(anvil::srs(), PAGE_SIZE).unwrap();
         market.model = publish(&market, folder.path(), layer, kzg, WINDOW).await;
-        let payer: PrivateKeySigner = KEYS[3].parse().unwrap();
+        let payer = signer(3);
         market.open_channel(payer, 50).await;
 
         let peer = Peer::new(&market, &key(9), Arc::new(MemoryStore::default())).await;
