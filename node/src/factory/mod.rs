@@ -14,14 +14,13 @@ mod register;
 mod report;
 mod roster;
 mod rows;
+mod sources;
 mod spans;
 mod train;
 
 pub(crate) use basis::{Sample, projection_seed};
 pub(crate) use gradients::Source;
-pub use index::{
-    BuildReport, EarnerMap, IndexProgress, IndexSettings, build_index, earners_on_chain,
-};
+pub use index::{BuildReport, IndexProgress, IndexSettings, build_index};
 pub use log::{LOG_FILE, SIGNATURE_FILE, SignedLog};
 pub use publish::{IndexPublication, IndexPublisher, StoredIndex};
 pub use publish_spans::{SpanPublication, leaf_opening, span_commitment};
@@ -33,6 +32,7 @@ pub use report::{
 };
 pub use roster::{RosterReport, build_roster};
 pub use rows::{row_example, row_tokens, site_gradients, site_shapes, span_tokens};
+pub use sources::{EarnerMap, earners_on_chain};
 pub use spans::{SpanProgress, SpanReport, build_spans, write_spans};
 pub use train::{TrainProgress, TrainReport, TrainSettings, train};
 

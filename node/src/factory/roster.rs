@@ -3,16 +3,14 @@
 use std::path::Path;
 
 use alloy::primitives::{B256, keccak256};
-use attribution::{
-    estimate::{IndexBuilder, IndexConfig, Projector, ProjectorConfig, RowSource},
-    settle::EarnerIndex,
-};
+use attribution::estimate::{IndexBuilder, IndexConfig, Projector, ProjectorConfig};
 use inference::{adapter::Adapter, model::Decoder, train::TrainableLora};
 
 use super::{
     attribution,
-    index::{EarnerMap, MAX_ADAPTER_BYTES, clusters, earner_of, rows},
+    index::MAX_ADAPTER_BYTES,
     rows::site_shapes,
+    sources::{EarnerMap, sources},
 };
 use crate::{Result, catalog::INDEX_FILE, datanet::Datanet};
 
@@ -54,11 +52,7 @@ pub fn build_roster(
     let projector = Projector::new(&site_shapes(&lora)?, sketches).map_err(attribution)?;
     let builder = IndexBuilder::new(projector, IndexConfig::default());
     let mut builder = builder.map_err(attribution)?;
-    let rows = rows(datanets);
-    for (&(datanet, row), cluster) in rows.iter().zip(clusters(&rows)?) {
-        let earner: EarnerIndex = earner_of(earners, row.contributor)?;
-        let (index, hash) = (row.index, row.row_hash.0);
-        let source = RowSource { datanet, index, hash, earner, cluster };
+    for (source, _) in sources(datanets, earners)? {
         builder.push_sketch(source, &[0.0; DIM]).map_err(attribution)?;
     }
     let index = builder.finish_silent().map_err(attribution)?;

@@ -5,19 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use attribution::{
-    estimate::RowSource,
-    spans::{
-        BuildProgress, BuildStage, Check, MAX_SHARD_POSITIONS, SpanBuilder, SpanConfig, SpanIndex,
-        proof::ShardCommitment,
-    },
+use attribution::spans::{
+    BuildProgress, BuildStage, Check, MAX_SHARD_POSITIONS, SpanBuilder, SpanConfig, SpanIndex,
+    proof::ShardCommitment,
 };
 use inference::tokenizer::Tokenizer;
 
 use super::{
     attribution,
-    index::{EarnerMap, clusters, earner_of, rows},
     rows::span_tokens,
+    sources::{EarnerMap, sources},
 };
 use crate::{Error, Result, catalog::SPANS_FOLDER, datanet::Datanet};
 
@@ -100,17 +97,9 @@ pub fn write_spans(
         .map_err(|_| Error::Attribution(format!("vocabulary of {}", tokenizer.vocab_size())))?;
     let config = SpanConfig { vocabulary, shard_positions: MAX_SHARD_POSITIONS };
     let mut builder = SpanBuilder::create(path, config).map_err(attribution)?;
-    let rows = rows(datanets.iter().copied());
-    let clusters = clusters(&rows)?;
+    let rows = sources(datanets.iter().copied(), earners)?;
     let total = rows.len() as u64;
-    for (place, (&(datanet, row), &cluster)) in (0..).zip(rows.iter().zip(&clusters)) {
-        let source = RowSource {
-            datanet,
-            index: row.index,
-            hash: row.row_hash.0,
-            earner: earner_of(earners, row.contributor)?,
-            cluster,
-        };
+    for (place, (source, row)) in (0..).zip(rows) {
         builder.push(source, &span_tokens(tokenizer, &row.text)?).map_err(attribution)?;
         progress(SpanProgress { stage: "tokens", done: place + 1, total });
     }

@@ -1,8 +1,10 @@
 //! Builds that stop, go on and extend earlier ones.
 
+use ::attribution::settle::EarnerIndex;
+use alloy::primitives::Address;
 use inference::train::LoraConfig;
 
-use super::*;
+use super::{gather::SKETCHES_FILE, *};
 use crate::{
     datanet::{Contribution, assemble},
     factory::{TrainSettings, train},
@@ -46,7 +48,7 @@ fn a_later_version_and_a_stopped_build_compute_new_rows_only() {
     assert!(same == bytes, "the batches show in the bits");
 
     // The projector of the first version, which the next one extends.
-    let index = attribution::estimate::InfluenceIndex::from_bytes(&bytes).unwrap();
+    let index = InfluenceIndex::from_bytes(&bytes).unwrap();
     let projector = || Some(index.projector().clone());
     let (same, known) = build(6, 60, projector());
     assert!(same.computed == 0 && known == bytes);
