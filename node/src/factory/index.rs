@@ -1,5 +1,8 @@
 //! Builds the influence index of an adapter over the Datanets that it was trained on.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,

@@ -2,6 +2,7 @@
 
 mod challenger;
 mod plants;
+mod watcher;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

@@ -2,7 +2,7 @@ use attribution::{
     Error,
     estimate::{
         IndexBuilder, IndexConfig, IndexStats, InfluenceIndex, Projector, ProjectorConfig,
-        SiteShape, Sketches, Stage, sums_hash,
+        PublishedIndex, SiteShape, Sketches, Stage, sums_hash,
     },
     settle::{EarnerIndex, merkle},
 };
@@ -229,6 +229,36 @@ fn tuning_sets_the_damping_that_is_used() {
         let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
         let tried: Vec<f64> = tried.into_iter().map(f64::from).collect();
         assert!(super::spearman(&scores, &tried) > 0.98);
+    }
+}
+
+#[test]
+fn dimensions_up_to_the_largest_go_all_the_way() {
+    let shapes = [SiteShape { rank: 8, d_in: 700, d_out: 600 }];
+    let mut rng = StdRng::seed_from_u64(8);
+    let rows: Vec<Gradient> = (0..12).map(|_| Gradient::random(&shapes, &mut rng)).collect();
+    for dim in [512, 1024, 2048, 4096, 8192] {
+        let sketches = ProjectorConfig { seed: [9; 32], dim, side: 512 };
+        let projector = Projector::new(&shapes, sketches).unwrap();
+        let mut builder = IndexBuilder::new(projector, config()).unwrap();
+        for (i, row) in (0u32..).zip(&rows) {
+            builder.push(source(i, 2 + i % 2, i), &row.sites()).unwrap();
+        }
+        let (index, _) = builder.finish(|_| {}).unwrap();
+        let bytes = index.to_bytes();
+        let read = InfluenceIndex::from_bytes(&bytes).unwrap();
+        assert_eq!((read.dim(), read.root()), (dim, index.root()));
+        let published = PublishedIndex::from_bytes(&index.published()).unwrap();
+        assert_eq!((published.dim(), published.root()), (dim, index.root()));
+        // Both tensors have 4096 numbers: the largest sketch is the gradient, whitened by tensor.
+        let blocks = if dim == 8192 { 2 } else { 1 };
+        let fixed = 10 + 44 + 12 + 1 + 28 + 36 + 2 + 9 * blocks + 32;
+        assert_eq!(bytes.len(), fixed + index.whitening().bytes() + 12 * (53 + dim));
+        for (i, row) in rows.iter().enumerate() {
+            let q = read.query(&row.sites()).unwrap();
+            let scores = read.score_rows(&q).unwrap();
+            assert!((0..12).all(|j| j == i || scores[j] < scores[i]), "{dim}: {scores:?}");
+        }
     }
 }
 
