@@ -21,7 +21,7 @@ use inference::{
 };
 
 use crate::{
-    Failure,
+    Failure, fixed_order,
     methods::{PAID_DIM, projector},
     sheet::{Row, Sheet, Target},
 };
@@ -56,6 +56,7 @@ pub(crate) fn measure(
     let index = index_of(&projector, &sketches, rows)?;
     size(&index, &mut sheet);
     answer(&model, &index, folder, &mut sheet)?;
+    fixed_order::measure(&model.lora.weights()?, PROMPT + ANSWER, &mut sheet)?;
     sheet.write(results, "speed")
 }
 
@@ -200,7 +201,7 @@ fn answer(
     let engine = Engine::start(Arc::clone(&model.decoder), Arc::clone(&model.tokenizer), config)?;
     let set = AdapterSet::one(engine.load_adapter(&adapter)?.hash);
     let (mut generated, mut attributed, mut scored) = (Vec::new(), Vec::new(), Vec::new());
-    let mut differentiated = Vec::new();
+    let (mut differentiated, mut sketched) = (Vec::new(), Vec::new());
     for example in &model.examples {
         let prompt = &example.tokens[..example.tokens.len().min(PROMPT)];
         let start = Instant::now();
@@ -213,7 +214,9 @@ fn answer(
         let start = Instant::now();
         let gradient = row_gradient(&model.decoder, &model.lora, &tokens, prompt.len())?;
         differentiated.push(start.elapsed().as_secs_f64());
+        let sketching = Instant::now();
         let query = index.query(&sites(&gradient))?;
+        sketched.push(1e3 * sketching.elapsed().as_secs_f64());
         let scoring = Instant::now();
         let (contributors, rows) = (index.score_contributors(&query)?, index.score_rows(&query)?);
         scored.push(1e3 * scoring.elapsed().as_secs_f64());
@@ -240,6 +243,7 @@ fn answer(
     sheet.push(median(&format!("generation of {ANSWER} tokens"), &generated, "s"));
     sheet.push(median("attribution of it", &attributed, "s"));
     sheet.push(median("its gradient, of that", &differentiated, "s"));
+    sheet.push(median("its sketch, of that", &sketched, "ms"));
     let title = format!("scoring alone, {what}, d = {PAID_DIM}");
     sheet.push(median(&title, &scored, "ms").target(Target::AtMost(20.0)));
     Ok(())
@@ -260,7 +264,7 @@ fn generate(engine: &EngineHandle, prompt: &[u32], set: &AdapterSet) -> Result<V
     }
 }
 
-fn median(name: &str, values: &[f64], unit: &str) -> Row {
+pub(crate) fn median(name: &str, values: &[f64], unit: &str) -> Row {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let interval = sorted.first().copied().zip(sorted.last().copied());

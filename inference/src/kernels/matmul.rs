@@ -218,17 +218,24 @@ impl<B: Panels> Kernel for Block<'_, B> {
         let Self { a, b, out, task: Task { rows, panels } } = self;
         let values = &a.values[rows.start * a.stride..];
         for panel in panels {
+            // All panels but the last are whole: a copy of known length is one instruction.
             let start = |row: usize| {
-                let mut sums = [0.0; LANES];
                 // SAFETY: the row and panel are this task's.
                 let part = unsafe { out.part(rows.start + row, panel) };
+                if let Ok(whole) = <&[f32; LANES]>::try_from(&*part) {
+                    return *whole;
+                }
+                let mut sums = [0.0; LANES];
                 sums[..part.len()].copy_from_slice(part);
                 sums
             };
             let finish = |row: usize, sums: &[f32; LANES]| {
                 // SAFETY: the row and panel are this task's.
                 let part = unsafe { out.part(rows.start + row, panel) };
-                part.copy_from_slice(&sums[..part.len()]);
+                match <&mut [f32; LANES]>::try_from(&mut *part) {
+                    Ok(whole) => *whole = *sums,
+                    Err(_) => part.copy_from_slice(&sums[..part.len()]),
+                }
             };
             let matrix = b.panel(panel);
             tiles_from::<ROWS>(values, a.stride, rows.len(), b.depth(), matrix, start, finish);

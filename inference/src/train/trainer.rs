@@ -204,7 +204,8 @@ pub fn held_out_loss(
     let (mut total, mut counted) = (0.0f64, 0usize);
     for examples in examples.chunks(8) {
         let batch = Batch::new(examples)?;
-        total += f64::from(batch_loss(decoder, delta, &batch)?.detach().to_scalar::<f32>()?);
+        let loss = on_the_pool(|| batch_loss(decoder, delta, &batch))?;
+        total += f64::from(loss.detach().to_scalar::<f32>()?);
         counted += batch.targets.len();
     }
     if counted == 0 {
