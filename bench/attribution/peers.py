@@ -101,7 +101,11 @@ def datainf(task, ours, grid):
     mean = ours.square().mean().item()
     # Its own setting is 0, by which it divides; 0.1 is what its text names.
     values = {"default": 0.1} | {f"{c:g} mean g^2": c * mean for c in grid}
-    return inner_products(task, IFAttributorDataInf(influence_task(task)), "regularization", values, ours)
+    attributor = IFAttributorDataInf(influence_task(task))
+    # What it keeps of the rows would hold on to every chunk's graph.
+    of_rows = attributor.generate_train_rep
+    attributor.generate_train_rep = lambda *arguments, **named: of_rows(*arguments, **named).detach()
+    return inner_products(task, attributor, "regularization", values, ours)
 
 
 def allow_sequences():

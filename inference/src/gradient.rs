@@ -7,6 +7,7 @@ use candle_core::{Tensor, Var, backprop::GradStore};
 use self::rows::{Matrix, RowDelta};
 use crate::{
     Error, Result,
+    kernels::on_the_pool,
     layers::with_values,
     model::{Decoder, SiteId},
     train::{
@@ -50,14 +51,16 @@ pub fn row_gradient(
 ) -> Result<Vec<SiteGradient>> {
     let example = Example { tokens: tokens.to_vec(), loss_from };
     let batch = Batch::new([&example])?;
-    let log_likelihood = batch_loss(decoder, adapter, &batch)?.neg()?;
-    let mut gradients = log_likelihood.backward()?;
-    let variables = adapter.site_variables().flat_map(|(_, path, a, b)| [(path, a), (path, b)]);
-    fill_idle_experts(&mut gradients, variables)?;
-    adapter
-        .site_variables()
-        .map(|(site, path, a, b)| site_gradient(&gradients, site, path, a, b))
-        .collect()
+    on_the_pool(|| {
+        let log_likelihood = batch_loss(decoder, adapter, &batch)?.neg()?;
+        let mut gradients = log_likelihood.backward()?;
+        let variables = adapter.site_variables().flat_map(|(_, path, a, b)| [(path, a), (path, b)]);
+        fill_idle_experts(&mut gradients, variables)?;
+        adapter
+            .site_variables()
+            .map(|(site, path, a, b)| site_gradient(&gradients, site, path, a, b))
+            .collect()
+    })
 }
 
 /// [`row_gradient`] of each example, bit for bit, from one forward and one backward pass over all of
@@ -76,7 +79,7 @@ pub fn row_gradients(
     let batch = Batch::new(examples)?;
     let sequences = batch.step.sequences.iter().map(|span| span.range.clone());
     let delta = RowDelta::new(adapter, sequences);
-    batch_loss(decoder, &delta, &batch)?.neg()?.backward()?;
+    on_the_pool(|| Ok::<_, Error>(batch_loss(decoder, &delta, &batch)?.neg()?.backward()?))?;
     let mut rows = vec![Vec::new(); examples.len()];
     for (site, path, a, b) in adapter.site_variables() {
         let taken = |matrix, variable: &Var| match delta.take(site, matrix) {

@@ -8,6 +8,7 @@
 //! ```
 
 mod chart;
+mod fixed_order;
 mod methods;
 mod payouts;
 mod quality;

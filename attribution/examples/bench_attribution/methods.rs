@@ -5,8 +5,8 @@ use std::ops::Range;
 use attribution::estimate::{
     ProjectorConfig, Sketches,
     attributor::{
-        Attributor, Blocks, Bm25, Cosine, DampedFisher, DataInf, GradientDot, Gradients, Layout,
-        Norm, Query, Random, Representation, SketchSpace, TracIn,
+        Attributor, Blocks, Bm25, Cosine, DampedFisher, DataInf, Ensemble, GradientDot, Gradients,
+        Layout, Norm, Query, Random, Representation, SketchSpace, TracIn,
     },
 };
 use rayon::prelude::*;
@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Sketch(usize),
     /// Sketches of the same length by a map that knows nothing of the rows.
     Hashed,
+    /// Int8 sketches of several checkpoints, their scores added up.
+    Ensemble,
     /// Our Fisher matrix on whole gradients.
     Dense,
     /// The same, each tensor by itself.
@@ -130,6 +132,7 @@ fn ours(
                 settings: tried(task, &hashed, &grid)?,
             };
             methods.push(hashed);
+            methods.push(ensemble(task, chosen)?);
             grid = vec![chosen / 10.0, chosen, chosen * 10.0];
         }
     }
@@ -145,6 +148,18 @@ fn ours(
         methods.push(Method { name: name.into(), kind, settings });
     }
     Ok(methods)
+}
+
+/// The int8 sketches of every checkpoint.
+fn ensemble(task: &Task, damping: f64) -> Result<Method, Failure> {
+    let member = |rows: &Gradients| -> Result<Box<dyn Attributor>, Failure> {
+        let space = SketchSpace::new(rows, projector(PAID_DIM))?;
+        Ok(Box::new(space.committed(damping, CLIP_SHARE)?))
+    };
+    let members = task.rows.iter().map(member).collect::<Result<Vec<_>, _>>()?;
+    let name = format!("sketch int8, d = {PAID_DIM}, {} checkpoints", members.len());
+    let scores = ask(task, &Ensemble::new(members)?);
+    Ok(Method { name, kind: Kind::Ensemble, settings: vec![damped(damping, scores)] })
 }
 
 /// Scores of sketches for each damping, as [`Norm::Root`] has them, without whitening every row again:

@@ -47,15 +47,9 @@ impl Calls {
         clusters: &[usize],
         damping: f64,
     ) -> Result<Self, Failure> {
-        let config = IndexConfig {
-            projector: projector(PAID_DIM),
-            damping,
-            clip_share: CLIP_SHARE,
-            ..IndexConfig::default()
-        };
+        let config = IndexConfig { damping, clip_share: CLIP_SHARE, ..IndexConfig::default() };
         let layout = rows.layout();
-        let builder = IndexBuilder::new(layout.sites(), config)?;
-        let mut builder = builder.with_projector(rows.projector(config.projector)?)?;
+        let mut builder = IndexBuilder::new(rows.projector(projector(PAID_DIM))?, config)?;
         for (place, row) in rows.rows().enumerate() {
             let source = RowSource {
                 datanet: 0,

@@ -80,7 +80,7 @@ pub(crate) fn plan(folder: &Path) -> Result<(), Failure> {
     let mut methods = BTreeMap::new();
     for method in all(&task, &[PAID_DIM], |method| tuned(&task, method))? {
         let default = method.kind == Kind::Peer && method.name.ends_with("default");
-        if default || matches!(method.kind, Kind::Sketch(_) | Kind::Hashed) {
+        if default || matches!(method.kind, Kind::Sketch(_) | Kind::Hashed | Kind::Ensemble) {
             continue;
         }
         let scores = &method.settings[tuned(&task, &method)].scores;
@@ -141,6 +141,16 @@ fn correlations(task: &Task, methods: &[Method], sheet: &mut Sheet) -> f64 {
             let title = format!("{name}: LDS, int8 d = {PAID_DIM} less {}", best.0.name);
             sheet.push(Row::with(title, ahead, ""));
         }
+    }
+    if let (Some(paid), Some(several)) = (of(Kind::Committed(PAID_DIM)), of(Kind::Ensemble)) {
+        let gain: Vec<f64> = several.iter().zip(paid).map(|(a, b)| a - b).collect();
+        let count = task.rows.len();
+        if let Some(gain) = bootstrap_mean(&gain, RESAMPLES, SEED) {
+            let title = format!("{name}: LDS, gain of an ensemble of {count} checkpoints");
+            sheet.push(Row::with(title, gain, ""));
+        }
+        let title = format!("{name}: gradients and index bytes of that ensemble, against one");
+        sheet.push(Row::of(title, count as f64, "x"));
     }
     for (kind, what) in [(Kind::Dense, "dense Fisher"), (Kind::ByTensor, "Fisher by tensor")] {
         let (Some(paid), Some(dense)) = (of(Kind::Committed(PAID_DIM)), of(kind)) else {

@@ -21,7 +21,7 @@ use inference::{
 };
 
 use crate::{
-    Failure,
+    Failure, fixed_order,
     methods::{PAID_DIM, projector},
     sheet::{Row, Sheet, Target},
 };
@@ -56,6 +56,7 @@ pub(crate) fn measure(
     let index = index_of(&projector, &sketches, rows)?;
     size(&index, &mut sheet);
     answer(&model, &index, folder, &mut sheet)?;
+    fixed_order::measure(&model.lora.weights()?, PROMPT + ANSWER, &mut sheet)?;
     sheet.write(results, "speed")
 }
 
@@ -121,21 +122,17 @@ fn source(place: u32) -> RowSource {
     RowSource { datanet: 0, index: place.into(), hash, earner, cluster: place }
 }
 
-fn config(dim: usize) -> IndexConfig {
-    IndexConfig { projector: projector(dim), ..IndexConfig::default() }
-}
-
 /// Builds an index of the rows, against one epoch of training on them, as the node does: gradients of
 /// the rows that the basis is learned from are held until it is. Returns raw sketches and what made
 /// them.
 fn build(model: &Model, sheet: &mut Sheet) -> Result<(Vec<Vec<f32>>, Projector), Failure> {
-    let (shapes, config) = (model.shapes()?, config(PAID_DIM));
+    let (shapes, config) = (model.shapes()?, projector(PAID_DIM));
     let start = Instant::now();
     let hashes = (0..u32::try_from(model.examples.len())?).map(|place| source(place).hash);
-    let sample = basis_rows(&config.projector.seed, hashes);
+    let sample = basis_rows(&config.seed, hashes);
     let held = model.gradients(&sample)?;
     let taught = held.iter().map(|gradients| sites(gradients));
-    let projector = Projector::learned(&shapes, config.projector, taught)?;
+    let projector = Projector::learned(&shapes, config, taught)?;
     let mut sketches = vec![vec![]; model.examples.len()];
     for (place, gradients) in sample.iter().zip(held) {
         sketches[*place] = projector.project(&sites(&gradients))?;
@@ -146,7 +143,7 @@ fn build(model: &Model, sheet: &mut Sheet) -> Result<(Vec<Vec<f32>>, Projector),
             sketches[*place] = projector.project(&sites(&gradients))?;
         }
     }
-    let mut builder = IndexBuilder::new(&shapes, config)?.with_projector(projector.clone())?;
+    let mut builder = IndexBuilder::new(projector.clone(), IndexConfig::default())?;
     for (place, sketch) in (0u32..).zip(&sketches) {
         builder.push_sketch(source(place), sketch)?;
     }
@@ -166,8 +163,7 @@ fn index_of(
     rows: usize,
 ) -> Result<InfluenceIndex, Failure> {
     let dim = projector.config().dim;
-    let builder = IndexBuilder::new(projector.shapes(), config(dim))?;
-    let mut builder = builder.with_projector(projector.clone())?;
+    let mut builder = IndexBuilder::new(projector.clone(), IndexConfig::default())?;
     for place in 0..u32::try_from(rows)? {
         let at = place as usize;
         let (a, b) =
@@ -205,7 +201,7 @@ fn answer(
     let engine = Engine::start(Arc::clone(&model.decoder), Arc::clone(&model.tokenizer), config)?;
     let set = AdapterSet::one(engine.load_adapter(&adapter)?.hash);
     let (mut generated, mut attributed, mut scored) = (Vec::new(), Vec::new(), Vec::new());
-    let mut differentiated = Vec::new();
+    let (mut differentiated, mut sketched) = (Vec::new(), Vec::new());
     for example in &model.examples {
         let prompt = &example.tokens[..example.tokens.len().min(PROMPT)];
         let start = Instant::now();
@@ -218,7 +214,9 @@ fn answer(
         let start = Instant::now();
         let gradient = row_gradient(&model.decoder, &model.lora, &tokens, prompt.len())?;
         differentiated.push(start.elapsed().as_secs_f64());
+        let sketching = Instant::now();
         let query = index.query(&sites(&gradient))?;
+        sketched.push(1e3 * sketching.elapsed().as_secs_f64());
         let scoring = Instant::now();
         let (contributors, rows) = (index.score_contributors(&query)?, index.score_rows(&query)?);
         scored.push(1e3 * scoring.elapsed().as_secs_f64());
@@ -245,6 +243,7 @@ fn answer(
     sheet.push(median(&format!("generation of {ANSWER} tokens"), &generated, "s"));
     sheet.push(median("attribution of it", &attributed, "s"));
     sheet.push(median("its gradient, of that", &differentiated, "s"));
+    sheet.push(median("its sketch, of that", &sketched, "ms"));
     let title = format!("scoring alone, {what}, d = {PAID_DIM}");
     sheet.push(median(&title, &scored, "ms").target(Target::AtMost(20.0)));
     Ok(())
@@ -265,7 +264,7 @@ fn generate(engine: &EngineHandle, prompt: &[u32], set: &AdapterSet) -> Result<V
     }
 }
 
-fn median(name: &str, values: &[f64], unit: &str) -> Row {
+pub(crate) fn median(name: &str, values: &[f64], unit: &str) -> Row {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let interval = sorted.first().copied().zip(sorted.last().copied());

@@ -8,7 +8,7 @@ use super::{
     fisher::{Fisher, Trial},
     index::{InfluenceIndex, Parts, Row, RowSource, check_row},
     kernel::dot,
-    projector::{Projector, ProjectorConfig, SiteGradient, SiteShape},
+    projector::{Projector, SiteGradient},
     quantise::{self, Magnitudes},
     raw::Raw,
     sketches::Sketches,
@@ -23,8 +23,6 @@ const STEP: usize = 256;
 /// Settings of an index.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct IndexConfig {
-    /// Seed and dimensions of the projection.
-    pub projector: ProjectorConfig,
     /// Damping `c` in `lambda = c tr(F) / d`. The best was 0.1 to 1 on text and on digits: use
     /// [`IndexBuilder::tune_damping`] where retrained models are at hand.
     pub damping: f64,
@@ -36,12 +34,7 @@ pub struct IndexConfig {
 
 impl Default for IndexConfig {
     fn default() -> Self {
-        Self {
-            projector: ProjectorConfig::default(),
-            damping: 0.3,
-            clip_share: 1e-3,
-            memory_limit: 4 << 30,
-        }
+        Self { damping: 0.3, clip_share: 1e-3, memory_limit: 4 << 30 }
     }
 }
 
@@ -105,12 +98,14 @@ pub struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// An empty index of a model whose adapter has sites of these shapes.
+    /// An empty index of the model whose rows' gradients this projector takes: one that was learned
+    /// ([`Projector::learned`]), or that of an earlier version.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting or shape is out of bounds.
-    pub fn new(shapes: &[SiteShape], config: IndexConfig) -> Result<Self> {
-        Self::over(shapes, config, Raw::Memory(Sketches::new(config.projector.dim)))
+    /// [`Error::Setting`] if a setting is out of bounds.
+    pub fn new(projector: Projector, config: IndexConfig) -> Result<Self> {
+        let raw = Raw::Memory(Sketches::new(projector.config().dim));
+        Self::over(projector, config, raw)
     }
 
     /// An empty index whose raw sketches are in a store: rows that it knows need no gradient, and
@@ -121,42 +116,24 @@ impl IndexBuilder {
     /// Whitened rows wait in a file beside the store's.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting or shape is out of bounds, [`Error::Shape`] if the store is of
-    /// another dimension.
-    pub fn stored(shapes: &[SiteShape], config: IndexConfig, store: SketchStore) -> Result<Self> {
-        if store.dim() != config.projector.dim {
-            return Err(Error::shape("stored sketch", config.projector.dim, store.dim()));
+    /// [`Error::Setting`] if a setting is out of bounds, [`Error::Shape`] if the store is of another
+    /// dimension.
+    pub fn stored(projector: Projector, config: IndexConfig, store: SketchStore) -> Result<Self> {
+        let dim = projector.config().dim;
+        if store.dim() != dim {
+            return Err(Error::shape("stored sketch", dim, store.dim()));
         }
-        Self::over(shapes, config, Raw::stored(store))
+        Self::over(projector, config, Raw::stored(store))
     }
 
-    fn over(shapes: &[SiteShape], config: IndexConfig, raw: Raw) -> Result<Self> {
+    fn over(projector: Projector, config: IndexConfig, raw: Raw) -> Result<Self> {
         if !DAMPING_RANGE.contains(&config.damping) {
             return Err(Error::setting("damping must be in 1e-6..=1e6", config.damping));
         }
         if !(0.0..=0.5).contains(&config.clip_share) {
             return Err(Error::setting("clip share must be in 0..=0.5", config.clip_share));
         }
-        let projector = Projector::new(shapes, config.projector)?;
         Ok(Self { config, projector, rows: vec![], raw, fisher: None, started: Instant::now() })
-    }
-
-    /// With another projector of the same shapes and configuration: one that was learned, or that of
-    /// an earlier version.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] if it is of others or rows were given already.
-    pub fn with_projector(self, projector: Projector) -> Result<Self> {
-        let is_like = projector.config() == self.projector.config()
-            && projector.shapes() == self.projector.shapes();
-        if !is_like {
-            let rule = "an index's projector must have its shapes and configuration";
-            return Err(Error::setting(rule, format_args!("{:?}", projector.config())));
-        }
-        if !self.is_empty() {
-            return Err(Error::setting("a projector must come before any row", self.len()));
-        }
-        Ok(Self { projector, ..self })
     }
 
     /// The projector, to sketch rows on other threads for [`Self::push_sketch`].

@@ -47,8 +47,8 @@ pub use self::{
     fisher::{Fisher, Trial},
     index::{Contributor, InfluenceIndex, Row, RowSource},
     projector::{
-        BASIS_ROWS, Basis, BasisBuilder, DIM_RANGE, Projector, ProjectorConfig, SiteGradient,
-        SiteShape, basis_rows,
+        BASIS_ROWS, Basis, BasisBuilder, DIM_RANGE, Fit, Projector, ProjectorBuilder,
+        ProjectorConfig, SiteGradient, SiteShape, basis_rows,
     },
     published::PublishedIndex,
     sketches::Sketches,

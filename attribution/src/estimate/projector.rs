@@ -2,7 +2,11 @@
 
 use std::{iter::repeat, ops::Range};
 
+use rayon::prelude::*;
+
 mod basis;
+mod builder;
+mod fit;
 mod learn;
 mod maps;
 mod sides;
@@ -10,6 +14,8 @@ mod sides;
 pub(crate) use self::basis::Directions;
 pub use self::{
     basis::Basis,
+    builder::ProjectorBuilder,
+    fit::Fit,
     learn::{BASIS_ROWS, BasisBuilder, basis_rows},
 };
 use self::{
@@ -141,29 +147,18 @@ impl Projector {
         Ok(Self { sides, last: Last::Chosen(basis, targets) })
     }
 
-    /// The projector of an index: onto a basis learned from these rows' gradients, or, where sketches
-    /// are not shorter than gradients, the one that copies them. Rows whose gradient is not finite
-    /// teach nothing.
+    /// The projector of an index: what a [`ProjectorBuilder`] makes of these rows' gradients.
     ///
     /// # Errors
-    /// Those of [`BasisBuilder::push`] and [`BasisBuilder::finish`].
+    /// Those of [`ProjectorBuilder`]'s methods.
     pub fn learned<'a>(
         shapes: &[SiteShape],
         config: ProjectorConfig,
         rows: impl IntoIterator<Item = Vec<SiteGradient<'a>>>,
     ) -> Result<Self> {
-        let plain = Self::new(shapes, config)?;
-        if plain.copies() {
-            return Ok(plain);
-        }
-        let mut builder = BasisBuilder::new(shapes, config)?;
-        for row in rows {
-            match builder.push(&row) {
-                Ok(()) | Err(Error::NotFinite(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Self::with_basis(shapes, config, builder.finish()?)
+        let mut builder = ProjectorBuilder::new(shapes, config)?;
+        rows.into_iter().try_for_each(|row| builder.push(&row))?;
+        builder.finish()
     }
 
     /// Seed and dimensions.
@@ -225,6 +220,33 @@ impl Projector {
         keccak(&[seed, &counts, &basis])
     }
 
+    /// Sketches onto a basis: sites have columns of their own, so they are done side by side.
+    fn choose(
+        &self,
+        sites: &[SiteGradient<'_>],
+        basis: &Basis,
+        targets: &[Vec<Target>],
+        sketch: &mut [f64],
+    ) -> Result<()> {
+        self.sides.check(sites)?;
+        let mut parts = Vec::with_capacity(sites.len());
+        let mut rest = sketch;
+        for pair in basis.tensors.chunks(2) {
+            let (part, others) = rest.split_at_mut(pair.iter().map(Directions::len).sum());
+            parts.push(part);
+            rest = others;
+        }
+        parts.into_par_iter().enumerate().for_each(|(site, mut part)| {
+            self.sides.blocks_of(site, &sites[site], |tensor, order, block| {
+                let directions = &basis.tensors[tensor];
+                let (out, others) = std::mem::take(&mut part).split_at_mut(directions.len());
+                directions.project(block, order, sites[site].rank, &targets[tensor], out);
+                part = others;
+            });
+        });
+        Ok(())
+    }
+
     /// The raw sketch of one row or query, `(d,)`. A zero gradient gives a zero sketch.
     ///
     /// # Errors
@@ -232,26 +254,18 @@ impl Projector {
     /// [`Error::NotFinite`] if a gradient or its sketch holds NaN or infinity.
     pub fn project(&self, sites: &[SiteGradient<'_>]) -> Result<Vec<f32>> {
         let mut sketch = vec![0.0f64; self.config().dim];
-        let ranks: Vec<usize> = self.sides.tensors().map(|(_, rank)| rank).collect();
         let mut next = 0;
-        self.sides.blocks(sites, |tensor, order, block| match &self.last {
-            Last::Whole => {
+        match &self.last {
+            Last::Whole => self.sides.blocks(sites, |_, _, block| {
                 sketch[next..][..block.len()].copy_from_slice(block);
                 next += block.len();
-            }
-            Last::Hashed(targets) => {
-                targets[tensor]
-                    .iter()
-                    .zip(block)
-                    .for_each(|(target, x)| target.add(*x, &mut sketch));
-            }
-            Last::Chosen(basis, targets) => {
-                let directions = &basis.tensors[tensor];
-                let out = &mut sketch[next..][..directions.len()];
-                directions.project(block, order, ranks[tensor], &targets[tensor], out);
-                next += directions.len();
-            }
-        })?;
+            })?,
+            Last::Hashed(targets) => self.sides.blocks(sites, |tensor, _, block| {
+                let terms = targets[tensor].iter().zip(block);
+                terms.for_each(|(target, x)| target.add(*x, &mut sketch));
+            })?,
+            Last::Chosen(basis, targets) => self.choose(sites, basis, targets, &mut sketch)?,
+        }
         let sketch: Vec<f32> = sketch.into_iter().map(|x| x as f32).collect();
         if sketch.iter().all(|x| x.is_finite()) {
             Ok(sketch)

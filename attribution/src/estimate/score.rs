@@ -2,12 +2,19 @@
 
 use rayon::prelude::*;
 
+use super::kernel::widest;
+
 /// Terms that `i16` pair products may sum to in one `i32` lane group before it is widened.
 const LANES: usize = 16;
+/// Rows that one task scores.
+const TASK_ROWS: usize = 256;
+/// Contributors that one task scores.
+const TASK_SUMS: usize = 64;
 
 /// `q . t` of two int8 vectors of equal length, at most 8192 long: `|q . t| <= 8192 * 128^2`
 /// is below `2^31`, so the wrapping sums below never wrap. (Checked sums would keep the compiler
 /// from using the CPU's 16-bit multiply-add.)
+#[inline(always)]
 pub(super) fn dot_i8(q: &[i8], t: &[i8]) -> i32 {
     let (q_body, t_body) = (q.chunks_exact(LANES), t.chunks_exact(LANES));
     let tail = q_body.remainder().iter().zip(t_body.remainder());
@@ -26,6 +33,7 @@ pub(super) fn dot_i8(q: &[i8], t: &[i8]) -> i32 {
 
 /// `q . T` of an int8 and an int32 vector of equal length, at most 8192 long:
 /// `|q . T| <= 8192 * 128 * 2^31 = 2^51`, so the wrapping sum never wraps.
+#[inline(always)]
 fn dot_i32(q: &[i8], sums: &[i32]) -> i64 {
     let terms = q.iter().zip(sums);
     terms.fold(0, |sum, (a, b)| sum.wrapping_add(i64::from(*a).wrapping_mul(i64::from(*b))))
@@ -33,12 +41,28 @@ fn dot_i32(q: &[i8], sums: &[i32]) -> i64 {
 
 /// `q . t_i` for every row of `rows: (n, d)`.
 pub(crate) fn rows(q: &[i8], rows: &[i8]) -> Vec<i32> {
-    rows.par_chunks_exact(q.len()).with_min_len(256).map(|t| dot_i8(q, t)).collect()
+    let mut scores = vec![0; rows.len() / q.len()];
+    let tasks = scores.par_chunks_mut(TASK_ROWS).zip(rows.par_chunks(TASK_ROWS * q.len()));
+    tasks.for_each(|(scores, rows)| {
+        widest(|| {
+            let rows = rows.chunks_exact(q.len());
+            scores.iter_mut().zip(rows).for_each(|(score, t)| *score = dot_i8(q, t));
+        });
+    });
+    scores
 }
 
 /// `q . T_c` for every row of `sums: (contributors, d)`.
 pub(crate) fn contributors(q: &[i8], sums: &[i32]) -> Vec<i64> {
-    sums.par_chunks_exact(q.len()).with_min_len(64).map(|t| dot_i32(q, t)).collect()
+    let mut scores = vec![0; sums.len() / q.len()];
+    let tasks = scores.par_chunks_mut(TASK_SUMS).zip(sums.par_chunks(TASK_SUMS * q.len()));
+    tasks.for_each(|(scores, sums)| {
+        widest(|| {
+            let sums = sums.chunks_exact(q.len());
+            scores.iter_mut().zip(sums).for_each(|(score, t)| *score = dot_i32(q, t));
+        });
+    });
+    scores
 }
 
 #[cfg(test)]

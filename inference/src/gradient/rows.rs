@@ -10,8 +10,12 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor, Var};
 
 use crate::{
     Result,
-    kernels::{Packed, Rows, matmul, transpose},
-    layers::{linear, with_values},
+    kernels::{Rows, columns_product},
+    layers::{
+        Linear,
+        adapted::{self, Factors},
+        linear, with_values,
+    },
     model::{AdapterDelta, SiteId},
     train::TrainableLora,
 };
@@ -54,49 +58,97 @@ impl<'a> RowDelta<'a> {
         lock(&self.taken).remove(&(site, matrix))
     }
 
-    fn product(
-        &self,
-        x: &Tensor,
-        weight: &Var,
-        at: (SiteId, Matrix),
-        rows: &Arc<[Range<usize>]>,
-    ) -> Result<Tensor> {
-        let op = RowProduct { at, rows: Arc::clone(rows), taken: Arc::clone(&self.taken) };
-        Ok(x.contiguous()?.apply_op2(weight.as_tensor(), op)?)
+    fn by_row(&self, site: SiteId, rows: &Arc<[Range<usize>]>) -> ByRow {
+        ByRow { site, rows: Arc::clone(rows), taken: Arc::clone(&self.taken) }
     }
 
-    fn delta(
-        &self,
-        id: SiteId,
-        x: &Tensor,
-        y: Tensor,
-        rows: &Arc<[Range<usize>]>,
-    ) -> Result<Tensor> {
-        let Some((a, b, scale)) = self.adapter.site(id) else { return Ok(y) };
-        let hidden = self.product(x, a, (id, Matrix::A), rows)?;
-        let delta = self.product(&hidden, b, (id, Matrix::B), rows)?;
+    fn delta(&self, x: &Tensor, y: Tensor, by_row: &ByRow) -> Result<Tensor> {
+        let Some((a, b, scale)) = self.adapter.site(by_row.site) else { return Ok(y) };
+        let product = |x: &Tensor, weight: &Var, matrix| {
+            let op = RowProduct { matrix, sums: by_row.clone() };
+            x.contiguous()?.apply_op2(weight.as_tensor(), op)
+        };
+        let delta = product(&product(x, a, Matrix::A)?, b, Matrix::B)?;
         Ok((y + (delta * scale)?)?)
+    }
+
+    fn projected(&self, linear: &Linear, x: &Tensor, by_row: ByRow) -> Result<Tensor> {
+        let Some((a, b, scale)) = self.adapter.site(by_row.site) else { return linear.forward(x) };
+        match adapted::project(linear, x, (a, b, scale), by_row.clone())? {
+            Some(y) => Ok(y),
+            None => self.delta(x, linear.forward(x)?, &by_row),
+        }
+    }
+
+    /// Where the rows lie among the chosen tokens: consecutive ones stay consecutive.
+    fn among(&self, tokens: &[usize]) -> Arc<[Range<usize>]> {
+        let place = |token: usize| tokens.partition_point(|&chosen| chosen < token);
+        self.rows.iter().map(|row| place(row.start)..place(row.end)).collect()
     }
 }
 
 impl AdapterDelta for RowDelta<'_> {
     fn add(&self, site: SiteId, x: &Tensor, y: Tensor) -> Result<Tensor> {
-        self.delta(site, x, y, &self.rows)
+        self.delta(x, y, &self.by_row(site, &self.rows))
     }
 
     fn add_rows(&self, site: SiteId, tokens: &[usize], x: &Tensor, y: Tensor) -> Result<Tensor> {
-        // Consecutive tokens stay consecutive among the chosen ones.
-        let place = |token: usize| tokens.partition_point(|&chosen| chosen < token);
-        let rows = self.rows.iter().map(|row| place(row.start)..place(row.end)).collect();
-        self.delta(site, x, y, &rows)
+        self.delta(x, y, &self.by_row(site, &self.among(tokens)))
+    }
+
+    fn project(&self, site: SiteId, linear: &Linear, x: &Tensor) -> Result<Tensor> {
+        self.projected(linear, x, self.by_row(site, &self.rows))
+    }
+
+    fn project_rows(
+        &self,
+        site: SiteId,
+        tokens: &[usize],
+        linear: &Linear,
+        x: &Tensor,
+    ) -> Result<Tensor> {
+        self.projected(linear, x, self.by_row(site, &self.among(tokens)))
     }
 }
 
-/// `x W^T`, whose backward pass takes each row's gradient of `W` and leaves none for the graph.
-struct RowProduct {
-    at: (SiteId, Matrix),
+/// Takes each row's gradients at a site and leaves none for the graph.
+#[derive(Clone)]
+struct ByRow {
+    site: SiteId,
     rows: Arc<[Range<usize>]>,
     taken: Taken,
+}
+
+impl ByRow {
+    /// Adds `dY_i^T X_i` of every row.
+    fn take(&self, matrix: Matrix, dy: Rows<'_>, x: Rows<'_>) {
+        let mut taken = lock(&self.taken);
+        let zeros = || vec![vec![0.0; dy.width * x.width]; self.rows.len()];
+        let sums = taken.entry((self.site, matrix)).or_insert_with(zeros);
+        for (tokens, sum) in self.rows.iter().zip(sums) {
+            let product = columns_product(dy.range(tokens.clone()), x.range(tokens.clone()));
+            // Added to zero, as the graph does: it turns -0 into 0.
+            sum.iter_mut().zip(product).for_each(|(sum, product)| *sum += product);
+        }
+    }
+}
+
+impl Factors for ByRow {
+    fn a(&self, dh: Rows<'_>, x: Rows<'_>) -> Option<Vec<f32>> {
+        self.take(Matrix::A, dh, x);
+        None
+    }
+
+    fn b(&self, dy: Rows<'_>, h: Rows<'_>) -> Option<Vec<f32>> {
+        self.take(Matrix::B, dy, h);
+        None
+    }
+}
+
+/// `x W^T`, whose backward pass takes each row's gradient of `W`.
+struct RowProduct {
+    matrix: Matrix,
+    sums: ByRow,
 }
 
 impl CustomOp2 for RowProduct {
@@ -124,21 +176,8 @@ impl CustomOp2 for RowProduct {
         let (d_out, d_in) = w.dims2()?;
         with_values(dy, |dy| {
             let dx = linear::input_gradient(x, w, dy)?;
-            with_values(x, |x| {
-                let mut taken = lock(&self.taken);
-                let zeros = || vec![vec![0.0; d_out * d_in]; self.rows.len()];
-                let sums = taken.entry(self.at).or_insert_with(zeros);
-                for (tokens, sum) in self.rows.iter().zip(sums) {
-                    if tokens.is_empty() {
-                        continue;
-                    }
-                    let dy = Rows::whole(&dy[tokens.start * d_out..tokens.end * d_out], d_out);
-                    let x = Rows::whole(&x[tokens.start * d_in..tokens.end * d_in], d_in);
-                    let dw = matmul(Rows::whole(&transpose(dy), dy.rows), &Packed::from_rows(x));
-                    // Added to zero, as the graph does: it turns -0 into 0.
-                    sum.iter_mut().zip(dw).for_each(|(sum, dw)| *sum += dw);
-                }
-            })?;
+            let dy = Rows::whole(dy, d_out);
+            with_values(x, |x| self.sums.take(self.matrix, dy, Rows::whole(x, d_in)))?;
             Ok((dx, None))
         })?
     }

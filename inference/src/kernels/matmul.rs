@@ -1,7 +1,9 @@
 //! Matrix product of packed activations with a packed matrix.
 
+use rayon::prelude::*;
+
 use super::{
-    dispatch::{Kernel, Level, dispatch_at},
+    dispatch::{Kernel, Level, dispatch, dispatch_at},
     share::{Output, Task, shared},
     tile::{LANES, Panel, tiles_from},
 };
@@ -27,6 +29,17 @@ impl<'a> Rows<'a> {
     pub fn whole(values: &'a [f32], width: usize) -> Self {
         assert!(width > 0 && values.len().is_multiple_of(width), "values are not whole rows");
         Self { values, stride: width, rows: values.len() / width, width }
+    }
+
+    /// Rows `at`.
+    pub(crate) fn range(&self, at: std::ops::Range<usize>) -> Self {
+        Self { values: &self.values[at.start * self.stride..], rows: at.len(), ..*self }
+    }
+
+    /// Row `at`.
+    #[inline(always)]
+    pub(crate) fn row(&self, at: usize) -> &'a [f32] {
+        &self.values[at * self.stride..][..self.width]
     }
 
     /// `width` columns from `first` on.
@@ -71,6 +84,20 @@ impl Packed {
                 }
             }
         }
+        packed
+    }
+
+    /// A `(depth, columns)` matrix whose panels `fill(panel, values)` writes, on the threads of the pool;
+    /// values that it leaves are zero.
+    pub(super) fn filled(
+        depth: usize,
+        columns: usize,
+        fill: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Self {
+        let mut packed = Self::zeroed(depth, columns);
+        let panels = packed.panels.par_chunks_mut(depth.max(1) * LANES).enumerate();
+        // A panel alone is less work than waking a thread.
+        panels.with_min_len(4).for_each(|(panel, values)| fill(panel, values));
         packed
     }
 
@@ -191,20 +218,65 @@ impl<B: Panels> Kernel for Block<'_, B> {
         let Self { a, b, out, task: Task { rows, panels } } = self;
         let values = &a.values[rows.start * a.stride..];
         for panel in panels {
+            // All panels but the last are whole: a copy of known length is one instruction.
             let start = |row: usize| {
-                let mut sums = [0.0; LANES];
                 // SAFETY: the row and panel are this task's.
                 let part = unsafe { out.part(rows.start + row, panel) };
+                if let Ok(whole) = <&[f32; LANES]>::try_from(&*part) {
+                    return *whole;
+                }
+                let mut sums = [0.0; LANES];
                 sums[..part.len()].copy_from_slice(part);
                 sums
             };
             let finish = |row: usize, sums: &[f32; LANES]| {
                 // SAFETY: the row and panel are this task's.
                 let part = unsafe { out.part(rows.start + row, panel) };
-                part.copy_from_slice(&sums[..part.len()]);
+                match <&mut [f32; LANES]>::try_from(&mut *part) {
+                    Ok(whole) => *whole = *sums,
+                    Err(_) => part.copy_from_slice(&sums[..part.len()]),
+                }
             };
             let matrix = b.panel(panel);
             tiles_from::<ROWS>(values, a.stride, rows.len(), b.depth(), matrix, start, finish);
+        }
+    }
+}
+
+/// `a^T b` for `a (rows, p)` and `b (rows, q)`, row-major `(p, q)`.
+///
+/// Element `(i, j)` is the sum over rows in their order of the rounded products `a[t][i] b[t][j]`: the
+/// bits of [`matmul`] with the transpose, without turning or packing anything. For a narrow `a` or `b`.
+///
+/// # Panics
+/// If they have not as many rows.
+pub(crate) fn columns_product(a: Rows<'_>, b: Rows<'_>) -> Vec<f32> {
+    assert_eq!(a.rows, b.rows, "rows of a product of columns differ");
+    // The inner loop runs over the wider one.
+    if a.width > b.width {
+        return transpose(Rows::whole(&columns_product(b, a), a.width));
+    }
+    let mut out = vec![0.0; a.width * b.width];
+    dispatch(OuterSum { a, b, out: &mut out });
+    out
+}
+
+/// `out[i] += a[t][i] b[t]` for all rows `t`.
+struct OuterSum<'a> {
+    a: Rows<'a>,
+    b: Rows<'a>,
+    out: &'a mut [f32],
+}
+
+impl Kernel for OuterSum<'_> {
+    #[inline(always)]
+    fn run<const ROWS: usize>(self) {
+        let Self { a, b, out } = self;
+        for t in 0..a.rows {
+            let (gains, row) = (a.row(t), b.row(t));
+            for (sums, gain) in out.chunks_exact_mut(b.width).zip(gains) {
+                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += gain * x);
+            }
         }
     }
 }
@@ -286,6 +358,20 @@ mod tests {
         for threads in [1, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             assert_eq!(pool.install(|| matmul(Rows::whole(&x, depth), &packed)), together);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn a_product_of_columns_has_the_bits_of_the_product_with_the_transpose(
+            rows in 1usize..70, p in 1usize..40, q in 1usize..90, seed: u64,
+        ) {
+            let (a, b) = (random(seed, rows * p), random(!seed, rows * q));
+            let (a, b) = (Rows::whole(&a, p), Rows::whole(&b, q));
+            let turned = transpose(a);
+            let expected = matmul(Rows::whole(&turned, rows), &Packed::from_rows(b));
+            prop_assert_eq!(columns_product(a, b), expected);
         }
     }
 

@@ -6,8 +6,10 @@ use rayon::prelude::*;
 
 use super::LANES;
 
-/// Rows that one task computes when rows are shared out among threads.
+/// Most rows that one task computes when rows are shared out among threads.
 const TASK_ROWS: usize = 64;
+/// Rows of the largest register tile.
+const TILE_ROWS: usize = 8;
 /// Products below which a second thread costs more than it gains.
 const SERIAL_PRODUCTS: usize = 1 << 18;
 
@@ -58,6 +60,12 @@ impl<'a> Output<'a> {
     }
 }
 
+/// Runs many products in a row on a thread of the pool: from any other, each would wait for the pool to
+/// wake and to answer.
+pub(crate) fn on_the_pool<R: Send>(run: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| run())
+}
+
 /// Calls `task` for tiles that cover `out (rows, width)` once, on the threads of the pool.
 ///
 /// With many rows each task has some rows and every column; with few, as in decoding, every row and
@@ -77,9 +85,12 @@ pub(super) fn shared(
     if rows * width * depth < SERIAL_PRODUCTS || threads == 1 {
         task(&out, Task { rows: 0..rows, panels: 0..panels });
     } else if rows > TASK_ROWS {
-        (0..rows.div_ceil(TASK_ROWS)).into_par_iter().for_each(|part| {
-            let first = part * TASK_ROWS;
-            task(&out, Task { rows: first..rows.min(first + TASK_ROWS), panels: 0..panels });
+        // As many parts for each thread, of about as many rows.
+        let parts = rows.div_ceil(TASK_ROWS).next_multiple_of(threads);
+        let share = rows.div_ceil(parts).next_multiple_of(TILE_ROWS);
+        (0..rows.div_ceil(share)).into_par_iter().for_each(|part| {
+            let first = part * share;
+            task(&out, Task { rows: first..rows.min(first + share), panels: 0..panels });
         });
     } else {
         // More parts than threads, so that a thread that is held up does not hold up the others.

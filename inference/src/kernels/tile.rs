@@ -100,7 +100,10 @@ pub(super) fn tiles_from<const ROWS: usize>(
     macro_rules! blocks {
         ($size:expr) => {
             while rows - row >= $size {
-                let sums = std::array::from_fn(|r| start(row + r));
+                let mut sums = [[0.0; LANES]; $size];
+                for (offset, sums) in sums.iter_mut().enumerate() {
+                    *sums = start(row + offset);
+                }
                 let sums = tile::<{ $size }>(&a[row * stride..], stride, depth, panel, sums);
                 for (offset, values) in sums.iter().enumerate() {
                     finish(row + offset, values);

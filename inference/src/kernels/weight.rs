@@ -9,7 +9,7 @@ use candle_core::{
 use rayon::prelude::*;
 
 use super::{
-    LANES, Level, Packed, Rows,
+    Kernel, LANES, Level, Packed, Rows, dispatch,
     matmul::{Panels, add_product, matmul, product},
     narrow::{Half, HalfPanels, PackedF8, PackedHalf},
     quant::{Quant, QuantMatrix},
@@ -179,13 +179,32 @@ impl Weight {
             );
         }
         let mut out = vec![0.0; dy.rows * depth];
-        for first in (0..self.d_out()).step_by(STRIP * LANES) {
-            let count = (STRIP * LANES).min(self.d_out() - first);
-            let strip = self.rows(first..first + count);
-            let strip = Packed::from_rows(Rows::whole(&strip, depth));
-            add_product(Level::detect(), dy.columns(first, count), &strip, &mut out);
+        let panels = self.d_out().div_ceil(LANES);
+        for first in (0..panels).step_by(STRIP) {
+            let strip = self.turned(first..panels.min(first + STRIP));
+            let part = dy.columns(first * LANES, strip.depth());
+            add_product(Level::detect(), part, &strip, &mut out);
         }
         out
+    }
+
+    /// The outputs of some panels widened, `(outputs, d_in)`.
+    fn turned(&self, panels: std::ops::Range<usize>) -> Packed {
+        let depth = self.d_in();
+        let last = self.d_out().min(panels.end * LANES);
+        Packed::filled(last - panels.start * LANES, depth, |column, target| {
+            for (panel, target) in panels.clone().zip(target.chunks_mut(LANES * LANES)) {
+                let inputs = column * LANES..depth.min((column + 1) * LANES);
+                each_form!(self, float => {
+                    dispatch(Turn { panel: float.panel(panel), depth, inputs, target });
+                }, quant => {
+                    for (lane, row) in target.chunks_exact_mut(LANES).enumerate() {
+                        let values = inputs.clone().map(|k| quant.value(panel, k, lane));
+                        row.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+                    }
+                });
+            }
+        })
     }
 
     /// The whole weight widened, row-major `(d_out, d_in)`.
@@ -251,6 +270,30 @@ impl Weight {
                 *lanes = unsafe { panel.lanes(k) };
             }
         }, quant => quant.widen_panel(index, out));
+    }
+}
+
+/// Writes `target[output][input]` of up to 16 outputs of a panel, the inputs being `inputs`.
+struct Turn<'a, P> {
+    panel: P,
+    depth: usize,
+    inputs: std::ops::Range<usize>,
+    target: &'a mut [f32],
+}
+
+impl<P: Panel> Kernel for Turn<'_, P> {
+    #[inline(always)]
+    fn run<const ROWS: usize>(self) {
+        let Self { panel, depth, inputs, target } = self;
+        panel.check(depth);
+        assert!(inputs.end <= depth, "input {} of {depth}", inputs.end);
+        for (column, k) in inputs.enumerate() {
+            // SAFETY: `k` is below the checked depth.
+            let lanes = unsafe { panel.lanes(k) };
+            for (row, value) in target.chunks_exact_mut(LANES).zip(lanes) {
+                row[column] = value;
+            }
+        }
     }
 }
 

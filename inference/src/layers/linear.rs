@@ -91,6 +91,16 @@ impl Linear {
         }
     }
 
+    /// The weight, if it is frozen and so is the bias.
+    pub(crate) fn frozen_weight(&self) -> Option<&Arc<Weight>> {
+        match &self.weight {
+            Parameter::Frozen(weight) if self.bias.as_ref().is_none_or(|b| !b.track_op()) => {
+                Some(weight)
+            }
+            _ => None,
+        }
+    }
+
     /// The weight `(d_out, d_in)`, row-major, widened to f32.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! (candle-nn's fused norm, softmax and rope drop gradients in silence.)
 
 pub mod activation;
+pub(crate) mod adapted;
 pub mod attention;
 pub mod columns;
 pub mod elementwise;

@@ -33,10 +33,9 @@ pub(super) struct Pass<'a> {
 impl Pass<'_> {
     /// A projection of all tokens, with what adapters add.
     pub(super) fn project(&self, projection: &Projection, x: &Tensor) -> Result<Tensor> {
-        let y = projection.linear.forward(x)?;
         match projection.site {
-            Some(site) => self.delta.add(site, x, y),
-            None => Ok(y),
+            Some(site) => self.delta.project(site, &projection.linear, x),
+            None => projection.linear.forward(x),
         }
     }
 
@@ -47,10 +46,9 @@ impl Pass<'_> {
         rows: &[usize],
         x: &Tensor,
     ) -> Result<Tensor> {
-        let y = projection.linear.forward(x)?;
         match projection.site {
-            Some(site) => self.delta.add_rows(site, rows, x, y),
-            None => Ok(y),
+            Some(site) => self.delta.project_rows(site, rows, &projection.linear, x),
+            None => projection.linear.forward(x),
         }
     }
 }

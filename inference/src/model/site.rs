@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::Result;
+use crate::{Result, layers::Linear};
 
 /// A LoRA site, as its index in the model's site table ([`Decoder::sites`](super::Decoder::sites)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,6 +75,28 @@ pub trait AdapterDelta: Sync {
     /// # Errors
     /// As [`Self::add`].
     fn add_rows(&self, site: SiteId, rows: &[usize], x: &Tensor, y: Tensor) -> Result<Tensor>;
+
+    /// The projection of `x` with the adapter's part: what [`Self::add`] makes of the base projection.
+    ///
+    /// # Errors
+    /// As [`Self::add`] and [`Linear::forward`].
+    fn project(&self, site: SiteId, linear: &Linear, x: &Tensor) -> Result<Tensor> {
+        self.add(site, x, linear.forward(x)?)
+    }
+
+    /// As [`Self::project`] for some of the step's tokens, as in [`Self::add_rows`].
+    ///
+    /// # Errors
+    /// As [`Self::project`].
+    fn project_rows(
+        &self,
+        site: SiteId,
+        rows: &[usize],
+        linear: &Linear,
+        x: &Tensor,
+    ) -> Result<Tensor> {
+        self.add_rows(site, rows, x, linear.forward(x)?)
+    }
 }
 
 /// The base model alone.

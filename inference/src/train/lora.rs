@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    layers::{Linear, with_values},
+    layers::{
+        Linear,
+        adapted::{self, Summed},
+        with_values,
+    },
     model::{AdapterDelta, Decoder, Site, SiteId, SiteWeights},
     weights::{self, Storage},
 };
@@ -237,6 +241,24 @@ impl AdapterDelta for TrainableLora {
 
     fn add_rows(&self, site: SiteId, _rows: &[usize], x: &Tensor, y: Tensor) -> Result<Tensor> {
         self.add(site, x, y)
+    }
+
+    fn project(&self, id: SiteId, linear: &Linear, x: &Tensor) -> Result<Tensor> {
+        let Some((a, b, scale)) = self.site(id) else { return linear.forward(x) };
+        match adapted::project(linear, x, (a, b, scale), Summed)? {
+            Some(y) => Ok(y),
+            None => self.add(id, x, linear.forward(x)?),
+        }
+    }
+
+    fn project_rows(
+        &self,
+        id: SiteId,
+        _rows: &[usize],
+        linear: &Linear,
+        x: &Tensor,
+    ) -> Result<Tensor> {
+        self.project(id, linear, x)
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    kernels::on_the_pool,
     layers::loss::negative_log_likelihood,
     model::{AdapterDelta, Decoder},
 };
@@ -113,10 +114,12 @@ impl Trainer {
         }
         let start = Instant::now();
         let batch = Batch::new(examples)?;
-        let total = batch_loss(decoder, delta, &batch)?;
         let counted = batch.targets.len() as f64;
-        let mean = (total / counted)?;
-        let mut gradients = mean.backward()?;
+        let (mean, mut gradients) = on_the_pool(|| {
+            let mean = (batch_loss(decoder, delta, &batch)? / counted)?;
+            let gradients = mean.backward()?;
+            Ok::<_, Error>((mean, gradients))
+        })?;
         let variables = self.optimizer.variables().iter();
         fill_idle_experts(&mut gradients, variables.map(|(name, v)| (name.as_str(), v)))?;
         let rate = self.settings.schedule.rate(self.steps_done());
@@ -201,7 +204,8 @@ pub fn held_out_loss(
     let (mut total, mut counted) = (0.0f64, 0usize);
     for examples in examples.chunks(8) {
         let batch = Batch::new(examples)?;
-        total += f64::from(batch_loss(decoder, delta, &batch)?.detach().to_scalar::<f32>()?);
+        let loss = on_the_pool(|| batch_loss(decoder, delta, &batch))?;
+        total += f64::from(loss.detach().to_scalar::<f32>()?);
         counted += batch.targets.len();
     }
     if counted == 0 {

@@ -1,124 +1,95 @@
 //! The projector of an index, whose basis is learned from some of the rows.
 
+use std::collections::HashSet;
+
+use alloy::primitives::{B256, keccak256};
 use attribution::{
-    estimate::{BasisBuilder, Projector, ProjectorConfig, SiteShape, basis_rows},
+    estimate::{Projector, ProjectorBuilder, ProjectorConfig, SiteShape, basis_rows},
     settle::Hash,
 };
-use inference::{
-    gradient::{self, row_gradients},
-    model::Decoder,
-    tokenizer::Tokenizer,
-    train::{Example, TrainableLora},
-};
+use inference::gradient::SiteGradient;
 
-use super::{
-    attribution,
-    index::{IndexProgress, IndexSettings},
-    rows::{row_tokens, site_gradients},
+use super::{attribution, gradients::Source, rows::site_gradients};
+use crate::{
+    Result,
+    datanet::{Datanet, Row},
 };
-use crate::{Result, datanet::Row};
 
 /// Most bytes of gradients that are held, so that they need not be computed again.
 const MAX_HELD: usize = 256 << 20;
 
-/// A projector, and what learning it computed anyway.
-pub(super) struct Learned {
-    pub(super) projector: Projector,
-    /// Sketches of rows of the sample, by the hash of their text.
-    pub(super) sketches: Vec<(Hash, Vec<f32>)>,
+/// The seed of an index's projection, which is fixed after adapter and rows are.
+pub(crate) fn projection_seed(adapter: Hash, datanets: &[Datanet]) -> B256 {
+    let roots = datanets.iter().flat_map(|datanet| datanet.manifest.rows_root);
+    keccak256(adapter.into_iter().chain(roots).collect::<Vec<u8>>())
+}
+
+/// The rows that a projector is learned from, and what learning computed.
+pub(crate) struct Sample<'a> {
+    /// Drawn by the seed from the rows that count: copies were not trained on.
+    pub(crate) rows: Vec<&'a Row>,
+    /// Gradients of the first of them, as many as may be held.
+    held: Vec<(Hash, Vec<SiteGradient>)>,
     /// Rows whose gradients were computed.
-    pub(super) computed: usize,
+    pub(crate) computed: usize,
 }
 
-/// The model whose gradients are meant.
-pub(super) struct Source<'a> {
-    pub(super) decoder: &'a Decoder,
-    pub(super) lora: &'a TrainableLora,
-    pub(super) tokenizer: &'a Tokenizer,
-    pub(super) shapes: &'a [SiteShape],
-}
+impl<'a> Sample<'a> {
+    pub(crate) fn draw(seed: &[u8; 32], rows: impl IntoIterator<Item = &'a Row>) -> Self {
+        let is_first = |row: &&Row| row.cluster_hash == row.row_hash;
+        let rows: Vec<&Row> = rows.into_iter().filter(is_first).collect();
+        let places = basis_rows(seed, rows.iter().map(|row| row.row_hash.0));
+        let rows = places.into_iter().map(|place| rows[place]).collect();
+        Self { rows, held: Vec::new(), computed: 0 }
+    }
 
-/// Learns the projector of `config` from a sample of these rows; the one that copies gradients where
-/// they are not longer than sketches.
-pub(super) fn learn(
-    source: &Source<'_>,
-    config: ProjectorConfig,
-    rows: &[(u8, &Row)],
-    settings: &IndexSettings,
-    progress: &mut dyn FnMut(IndexProgress),
-) -> Result<Learned> {
-    let plain = Projector::new(source.shapes, config).map_err(attribution)?;
-    if plain.copies() {
-        return Ok(Learned { projector: plain, sketches: vec![], computed: 0 });
+    /// Learns the projector of `config` from them; the one that copies gradients, which takes no
+    /// row, where they are not longer than sketches.
+    ///
+    /// - `progress`: called with the rows done
+    pub(crate) fn learn(
+        &mut self,
+        source: Source<'_>,
+        shapes: &[SiteShape],
+        config: ProjectorConfig,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Projector> {
+        let mut builder = ProjectorBuilder::new(shapes, config).map_err(attribution)?;
+        let mut bytes = 0;
+        if builder.learns() {
+            source.each(self.rows.iter().copied(), &mut |row, gradient| {
+                builder.push(&site_gradients(&gradient)).map_err(attribution)?;
+                self.computed += 1;
+                bytes += gradient.iter().map(|s| 4 * (s.a.len() + s.b.len())).sum::<usize>();
+                if bytes <= MAX_HELD {
+                    self.held.push((row.row_hash.0, gradient));
+                }
+                progress(self.computed);
+                Ok(())
+            })?;
+        }
+        builder.finish().map_err(attribution)
     }
-    // Copies were not trained on.
-    let rows: Vec<&Row> =
-        rows.iter().map(|(_, row)| *row).filter(|row| row.cluster_hash == row.row_hash).collect();
-    let sample = basis_rows(&config.seed, rows.iter().map(|row| row.row_hash.0));
-    let mut gather = Gather {
-        source,
-        builder: BasisBuilder::new(source.shapes, config).map_err(attribution)?,
-        waiting: vec![],
-        held: vec![],
-        bytes: 0,
-        computed: 0,
-    };
-    let max = settings.max_tokens.min(source.decoder.spec().max_positions);
-    for &place in &sample {
-        gather.take(rows[place], max, settings.batch_tokens)?;
-        let (done, total) = (gather.computed, sample.len());
-        progress(IndexProgress { stage: "basis", done, total });
-    }
-    gather.flush()?;
-    let Gather { builder, held, computed, .. } = gather;
-    let basis = builder.finish().map_err(attribution)?;
-    let projector = Projector::with_basis(source.shapes, config, basis).map_err(attribution)?;
-    let sketch = |(hash, sites): (Hash, Vec<gradient::SiteGradient>)| {
+
+    /// Sketches of the rows whose gradients are held, by the hash of their text.
+    pub(super) fn sketches(self, projector: &Projector) -> Vec<(Hash, Vec<f32>)> {
         // The build itself says which rows have no sketch.
-        Some((hash, projector.project(&site_gradients(&sites)).ok()?))
-    };
-    let sketches = held.into_iter().filter_map(sketch).collect();
-    Ok(Learned { projector, sketches, computed })
-}
-
-/// Rows of the sample on their way into the basis: gradients of several from one backward pass.
-struct Gather<'a> {
-    source: &'a Source<'a>,
-    builder: BasisBuilder,
-    waiting: Vec<(Hash, Example)>,
-    held: Vec<(Hash, Vec<gradient::SiteGradient>)>,
-    bytes: usize,
-    computed: usize,
-}
-
-impl Gather<'_> {
-    fn take(&mut self, row: &Row, max: usize, batch_tokens: usize) -> Result<()> {
-        let tokens = row_tokens(self.source.tokenizer, &row.text, max)?;
-        if tokens.len() >= 2 {
-            self.waiting.push((row.row_hash.0, Example::whole(tokens)));
-        }
-        let tokens: usize = self.waiting.iter().map(|(_, example)| example.tokens.len()).sum();
-        if tokens >= batch_tokens { self.flush() } else { Ok(()) }
+        let sketch = |(hash, sites): (Hash, Vec<SiteGradient>)| {
+            Some((hash, projector.project(&site_gradients(&sites)).ok()?))
+        };
+        self.held.into_iter().filter_map(sketch).collect()
     }
 
-    fn flush(&mut self) -> Result<()> {
-        let (hashes, examples): (Vec<Hash>, Vec<Example>) =
-            std::mem::take(&mut self.waiting).into_iter().unzip();
-        if examples.is_empty() {
-            return Ok(());
-        }
-        let gradients = row_gradients(self.source.decoder, self.source.lora, &examples)?;
-        self.computed += examples.len();
-        for (hash, sites) in hashes.into_iter().zip(gradients) {
-            match self.builder.push(&site_gradients(&sites)) {
-                Ok(()) | Err(attribution::Error::NotFinite(_)) => {}
-                Err(error) => return Err(attribution(error)),
-            }
-            self.bytes += sites.iter().map(|site| 4 * (site.a.len() + site.b.len())).sum::<usize>();
-            if self.bytes <= MAX_HELD {
-                self.held.push((hash, sites));
-            }
-        }
-        Ok(())
+    /// Calls `take` with the gradient of every row of the sample; those that are held are not computed
+    /// again.
+    pub(crate) fn each(
+        &self,
+        source: Source<'_>,
+        take: &mut dyn FnMut(&[SiteGradient]) -> Result<()>,
+    ) -> Result<()> {
+        self.held.iter().try_for_each(|(_, gradient)| take(gradient))?;
+        let held: HashSet<Hash> = self.held.iter().map(|(hash, _)| *hash).collect();
+        let others = self.rows.iter().copied().filter(|row| !held.contains(&row.row_hash.0));
+        source.each(others, &mut |_, gradient| take(&gradient))
     }
 }

@@ -1,5 +1,8 @@
 //! Builds the influence index of an adapter over the Datanets that it was trained on.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
@@ -14,18 +17,13 @@ use attribution::{
     },
     settle::EarnerIndex,
 };
-use inference::{
-    adapter::Adapter,
-    gradient::row_gradients,
-    model::Decoder,
-    tokenizer::Tokenizer,
-    train::{Example, TrainableLora},
-};
+use inference::{adapter::Adapter, model::Decoder, tokenizer::Tokenizer, train::TrainableLora};
 
 use super::{
     attribution,
-    basis::{self, Learned, Source},
-    rows::{row_tokens, site_gradients, site_shapes},
+    basis::{Sample, projection_seed},
+    gradients::{Done, Pass, Source},
+    rows::{site_gradients, site_shapes},
 };
 use crate::{
     Error, Result,
@@ -47,9 +45,6 @@ const SKETCHES_FILE: &str = "index.sketches";
 
 /// Most Datanets of a model, as ModelRegistry has it.
 const MAX_DATANETS: usize = 16;
-
-/// Most rows that wait for a backward pass.
-const MAX_WAITING: usize = 256;
 
 /// How to build an index.
 #[derive(Clone, Debug)]
@@ -81,6 +76,18 @@ impl Default for IndexSettings {
             batch_tokens: 2048,
             projector: None,
         }
+    }
+}
+
+impl IndexSettings {
+    const fn source<'a>(
+        &self,
+        decoder: &'a Decoder,
+        lora: &'a TrainableLora,
+        tokenizer: &'a Tokenizer,
+    ) -> Source<'a> {
+        let Self { max_tokens, batch_tokens, .. } = *self;
+        Source { decoder, lora, tokenizer, max_tokens, batch_tokens }
     }
 }
 
@@ -150,34 +157,29 @@ pub fn build_index(
     }
     let started = Instant::now();
     let all = rows(datanets);
-    let shapes = site_shapes(&lora)?;
-    let max = settings.max_tokens.min(decoder.spec().max_positions);
+    let source = settings.source(&decoder, &lora, &tokenizer);
     let model = [base_hash(base)?, B256::new(adapter.hash().0)];
-    let Learned { projector, sketches, computed } = match &settings.projector {
-        Some(projector) => Learned { projector: projector.clone(), sketches: vec![], computed: 0 },
+    let (projector, sample) = match &settings.projector {
+        Some(projector) => (projector.clone(), None),
         None => {
-            let roots = datanets.iter().flat_map(|datanet| datanet.manifest.rows_root);
-            let seed = keccak256(adapter.hash().0.into_iter().chain(roots).collect::<Vec<u8>>());
-            let config = ProjectorConfig { seed: seed.0, dim: settings.dim, side: settings.side };
-            let (decoder, lora, tokenizer) = (&decoder, &lora, &tokenizer);
-            let source = Source { decoder, lora, tokenizer, shapes: &shapes };
-            basis::learn(&source, config, &all, settings, progress)?
+            let seed = projection_seed(adapter.hash().0, datanets).0;
+            let config = ProjectorConfig { seed, dim: settings.dim, side: settings.side };
+            let mut sample = Sample::draw(&seed, all.iter().map(|(_, row)| *row));
+            let total = sample.rows.len();
+            let projector = sample.learn(source, &site_shapes(&lora)?, config, &mut |done| {
+                progress(IndexProgress { stage: "basis", done, total });
+            })?;
+            (projector, Some(sample))
         }
     };
-    let config = IndexConfig {
-        projector: *projector.config(),
-        damping: settings.damping,
-        ..IndexConfig::default()
-    };
-    let store = store(dir, model, &projector, max)?;
-    let builder = IndexBuilder::stored(&shapes, config, store)
-        .and_then(|builder| builder.with_projector(projector));
-    let mut builder = builder.map_err(attribution)?;
-    for (row, sketch) in &sketches {
-        builder.keep(*row, sketch).map_err(attribution)?;
+    let store = store(dir, model, &projector, source.longest())?;
+    let config = IndexConfig { damping: settings.damping, ..IndexConfig::default() };
+    let builder = IndexBuilder::stored(projector, config, store).map_err(attribution)?;
+    let mut gather = Gather { source, builder, computed: 0 };
+    if let Some(sample) = sample {
+        gather.keep(sample)?;
     }
-    let mut gather = Gather { decoder: &decoder, lora: &lora, builder, waiting: vec![], computed };
-    gather.rows(&tokenizer, max, &all, earners, settings.batch_tokens, progress)?;
+    gather.rows(&all, earners, progress)?;
     let Gather { builder, computed, .. } = gather;
     let gradients = started.elapsed();
     let (index, stats) = builder
@@ -229,34 +231,33 @@ fn store(
     store.map_err(attribution)
 }
 
-/// Rows on their way into the index: gradients of several from one backward pass.
+/// Rows on their way into the index.
 struct Gather<'a> {
-    decoder: &'a Decoder,
-    lora: &'a TrainableLora,
+    source: Source<'a>,
     builder: IndexBuilder,
-    /// Rows in order; those that the builder knows have no example.
-    waiting: Vec<(RowSource, Option<Example>)>,
     computed: usize,
 }
 
 impl Gather<'_> {
-    /// All rows, at most `max` tokens of each.
+    /// Keeps the sketches of what the projector was learned from for when their rows come.
+    fn keep(&mut self, sample: Sample<'_>) -> Result<()> {
+        self.computed += sample.computed;
+        for (row, sketch) in sample.sketches(self.builder.projector()) {
+            self.builder.keep(row, &sketch).map_err(attribution)?;
+        }
+        Ok(())
+    }
+
     fn rows(
         &mut self,
-        tokenizer: &Tokenizer,
-        max: usize,
         rows: &[(u8, &Row)],
         earners: &EarnerMap,
-        batch_tokens: usize,
         progress: &mut dyn FnMut(IndexProgress),
     ) -> Result<()> {
         let clusters = clusters(rows)?;
         let total = rows.len();
+        let mut pass = Pass::new(self.source);
         for (place, &(datanet, row)) in rows.iter().enumerate() {
-            let tokens = row_tokens(tokenizer, &row.text, max)?;
-            if tokens.len() < 2 {
-                return Err(Error::Datanet(format!("row {place} has no token to learn")));
-            }
             let source = RowSource {
                 datanet,
                 index: row.index,
@@ -264,42 +265,31 @@ impl Gather<'_> {
                 earner: earner_of(earners, row.contributor)?,
                 cluster: clusters[place],
             };
-            self.take(source, tokens, batch_tokens)?;
+            let example = self
+                .source
+                .example(row)?
+                .ok_or_else(|| Error::Datanet(format!("row {place} has no token to learn")))?;
+            let is_new = !self.builder.knows(&source.hash);
+            self.take(pass.push(source, is_new.then_some(example))?)?;
             progress(IndexProgress { stage: "gradients", done: self.builder.len(), total });
         }
-        self.flush()?;
+        self.take(pass.run()?)?;
         progress(IndexProgress { stage: "gradients", done: total, total });
         Ok(())
     }
 
-    fn take(&mut self, source: RowSource, tokens: Vec<u32>, batch_tokens: usize) -> Result<()> {
-        let example = (!self.builder.knows(&source.hash)).then(|| Example::whole(tokens));
-        self.waiting.push((source, example));
-        let examples = self.waiting.iter().filter_map(|(_, example)| example.as_ref());
-        let tokens: usize = examples.map(|example| example.tokens.len()).sum();
-        if tokens >= batch_tokens || self.waiting.len() >= MAX_WAITING {
-            self.flush()?;
+    /// Puts rows into the index; those without a gradient are known.
+    fn take(&mut self, done: Done<RowSource>) -> Result<()> {
+        if done.is_empty() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        let waiting = std::mem::take(&mut self.waiting);
-        let examples: Vec<Example> =
-            waiting.iter().filter_map(|(_, example)| example.clone()).collect();
-        let mut gradients = match examples.is_empty() {
-            true => vec![],
-            false => row_gradients(self.decoder, self.lora, &examples)?,
-        }
-        .into_iter();
-        self.computed += examples.len();
-        for (source, example) in waiting {
-            if example.is_none() {
+        for (source, gradient) in done {
+            let Some(gradient) = gradient else {
                 let known = self.builder.push_known(source).map_err(attribution)?;
                 known.ok_or_else(|| Error::Attribution("a known sketch is gone".into()))?;
                 continue;
-            }
-            let gradient = gradients.next().expect("every example has a gradient");
+            };
+            self.computed += 1;
             match self.builder.push(source, &site_gradients(&gradient)) {
                 Ok(_) => {}
                 Err(attribution::Error::NotFinite(_)) => {

@@ -1,5 +1,8 @@
 //! The signed log of what an adapter was trained on.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use alloy::{

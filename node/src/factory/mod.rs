@@ -5,6 +5,7 @@
 
 mod basis;
 mod blobs;
+mod gradients;
 mod index;
 mod log;
 mod publish;
@@ -16,6 +17,8 @@ mod rows;
 mod spans;
 mod train;
 
+pub(crate) use basis::{Sample, projection_seed};
+pub(crate) use gradients::Source;
 pub use index::{
     BuildReport, EarnerMap, IndexProgress, IndexSettings, build_index, earners_on_chain,
 };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use alloy::primitives::{B256, keccak256};
 use attribution::{
-    estimate::{IndexBuilder, IndexConfig, ProjectorConfig, RowSource},
+    estimate::{IndexBuilder, IndexConfig, Projector, ProjectorConfig, RowSource},
     settle::EarnerIndex,
 };
 use inference::{adapter::Adapter, model::Decoder, train::TrainableLora};
@@ -50,9 +50,10 @@ pub fn build_roster(
     let decoder = Decoder::load(base)?;
     let adapter = Adapter::load(dir, None, decoder.sites(), MAX_ADAPTER_BYTES)?;
     let lora = TrainableLora::from_weights(&decoder, &adapter.weights())?;
-    let projector = ProjectorConfig { seed: [0; 32], dim: DIM, ..ProjectorConfig::default() };
-    let config = IndexConfig { projector, ..IndexConfig::default() };
-    let mut builder = IndexBuilder::new(&site_shapes(&lora)?, config).map_err(attribution)?;
+    let sketches = ProjectorConfig { seed: [0; 32], dim: DIM, ..ProjectorConfig::default() };
+    let projector = Projector::new(&site_shapes(&lora)?, sketches).map_err(attribution)?;
+    let builder = IndexBuilder::new(projector, IndexConfig::default());
+    let mut builder = builder.map_err(attribution)?;
     let rows = rows(datanets);
     for (&(datanet, row), cluster) in rows.iter().zip(clusters(&rows)?) {
         let earner: EarnerIndex = earner_of(earners, row.contributor)?;

@@ -179,6 +179,22 @@ impl Anvil {
         deployment
     }
 
+    /// Deploys with figures that are open to challenges for so many seconds, on which the smallest stake
+    /// votes, and half of the weight for models without any.
+    pub(crate) fn deploy_figures(
+        &self,
+        figure_window: u64,
+        epoch_seconds: u64,
+        dispute_window: u64,
+    ) -> Deployment {
+        let variables = [
+            ("DEPLOY_FIGURE_WINDOW", figure_window.to_string()),
+            ("DEPLOY_MIN_PANEL_STAKE", "1".to_owned()),
+            ("DEPLOY_DEFAULT_INFLUENCE", "5000".to_owned()),
+        ];
+        self.deploy_as(&srs(), epoch_seconds, dispute_window, &variables)
+    }
+
     /// A deploy script, run by the first key.
     pub(crate) fn script(&self, name: &str) -> Command {
         let mut command = Command::new(tool("forge"));

@@ -19,6 +19,11 @@ use crate::{
 /// How long one thing may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
+/// A key of the API, and its SHA-256 by sha256sum.
+pub(crate) const SECRET: &str = "a secret of ana's";
+pub(crate) const SECRET_HASH: &str =
+    "451c5b3e25cffe0f01e1b2c0c35b25b264e80b20c71bcbec997e8f785eb7e1ca";
+
 /// A folder with a node's configuration and its data.
 pub(crate) struct Files {
     folder: PathBuf,

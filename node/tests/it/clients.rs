@@ -6,21 +6,18 @@ use std::{
 };
 
 use alloy::{primitives::B256, signers::local::PrivateKeySigner};
-use node::{chain::bindings::IStaking, committer::Kzg};
+use node::committer::Kzg;
 use serde_json::{Value, json};
 
 use crate::{
-    anvil::{self, Anvil, KEYS, PAGE_SIZE},
-    binary::{Files, PATIENCE, Process, write_key},
-    market::{Market, coins},
+    anvil::{self, KEYS, PAGE_SIZE},
+    binary::{Files, PATIENCE, Process, SECRET, SECRET_HASH, write_key},
+    market::Market,
     votes::publish,
 };
 
 const EPOCH: u64 = 3_600;
 const WINDOW: u64 = 60;
-const SECRET: &str = "a secret of ana's";
-/// SHA-256 of the secret, by sha256sum.
-const SECRET_HASH: &str = "451c5b3e25cffe0f01e1b2c0c35b25b264e80b20c71bcbec997e8f785eb7e1ca";
 
 /// A node that serves the project's model with an adapter on it.
 struct Stand {
@@ -33,15 +30,7 @@ struct Stand {
 impl Stand {
     /// With the model split over this many ranks.
     async fn start(ranks: usize) -> Self {
-        let anvil = Anvil::start(anvil::free_port()).await;
-        let deployment = anvil.deploy(EPOCH, WINDOW);
-        let operator: PrivateKeySigner = KEYS[1].parse().unwrap();
-        let client = anvil.client(Some(operator.clone()));
-        let contracts = client.contracts(deployment.clone()).await.unwrap();
-        let register = IStaking::registerOperatorCall {};
-        client.send(deployment.staking, &register, coins(1_000)).await.unwrap();
-        let mut market =
-            Market { anvil, contracts, operator, model: B256::ZERO, channels: Vec::new() };
+        let mut market = Market::bare(EPOCH, WINDOW, 1_000).await;
         let folder = tempfile::tempdir().unwrap();
         let blobs = folder.path().join("blobs");
         let kzg = Kzg::new(anvil::srs(), PAGE_SIZE).unwrap();

@@ -56,12 +56,7 @@ fn indexed(anvil: &Anvil, contracts: &Contracts) -> (Registry, Indexer) {
 impl World {
     async fn open() -> Self {
         let anvil = Anvil::start(anvil::free_port()).await;
-        let variables = [
-            ("DEPLOY_FIGURE_WINDOW", WINDOW.to_string()),
-            ("DEPLOY_MIN_PANEL_STAKE", "1".to_owned()),
-            ("DEPLOY_DEFAULT_INFLUENCE", "5000".to_owned()),
-        ];
-        let deployment = anvil.deploy_as(&anvil::srs(), 10, 5, &variables);
+        let deployment = anvil.deploy_figures(WINDOW, 10, 5);
         let contracts = anvil.client(None).contracts(deployment).await.unwrap();
         let (registry, indexer) = indexed(&anvil, &contracts);
         let mut world = Self {

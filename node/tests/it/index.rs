@@ -2,6 +2,7 @@
 
 mod challenger;
 mod plants;
+mod watcher;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -10,7 +11,8 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use attribution::estimate::{
-    IndexBuilder, IndexConfig, InfluenceIndex, ProjectorConfig, RowSource, SiteGradient, SiteShape,
+    IndexBuilder, IndexConfig, InfluenceIndex, Projector, ProjectorConfig, RowSource, SiteGradient,
+    SiteShape,
 };
 use node::{
     Error,
@@ -138,9 +140,9 @@ impl World {
     }
 
     fn index(&self) -> InfluenceIndex {
-        let projector = ProjectorConfig { seed: [1; 32], dim: 256, side: 16 };
-        let config = IndexConfig { projector, ..IndexConfig::default() };
-        let mut builder = IndexBuilder::new(&[SHAPE], config).unwrap();
+        let sketches = ProjectorConfig { seed: [1; 32], dim: 256, side: 16 };
+        let projector = Projector::new(&[SHAPE], sketches).unwrap();
+        let mut builder = IndexBuilder::new(projector, IndexConfig::default()).unwrap();
         for (place, row) in (0u32..).zip(&self.datanet.rows) {
             let noise = |k: usize| ((k * 31 + place as usize * 17) % 23) as f32 - 11.0;
             let (a, b): (Vec<f32>, Vec<f32>) = (0..16).map(|k| (noise(k), noise(k + 99))).unzip();

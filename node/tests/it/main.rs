@@ -24,6 +24,7 @@ mod span_indexes;
 mod spans;
 mod store;
 mod strikes;
+mod training;
 mod votes;
 mod voucher;
 mod world;

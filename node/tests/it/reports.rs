@@ -15,10 +15,9 @@ use node::{
     chain::bindings::IBondedFigures::{self, Choice, Stage},
     datanet::{Contribution, Datanet, assemble},
     factory::{
-        Correlation, FigureBps, IndexSettings, RegisterSettings, Registrar, Report, SignedLog,
-        TrainSettings, build_index, earners_on_chain, train,
+        Correlation, FigureBps, IndexSettings, RegisterSettings, Report, SignedLog, TrainSettings,
+        build_index, earners_on_chain, train,
     },
-    registry::Role,
     store::{MemoryStore, Table},
     votes::{FigureCloser, FigureJudge},
 };
@@ -66,12 +65,7 @@ fn priced(name: &str) -> RegisterSettings {
 impl World {
     async fn open() -> Self {
         let anvil = Anvil::start(anvil::free_port()).await;
-        let variables = [
-            ("DEPLOY_FIGURE_WINDOW", WINDOW.to_string()),
-            ("DEPLOY_MIN_PANEL_STAKE", "1".to_owned()),
-            ("DEPLOY_DEFAULT_INFLUENCE", "5000".to_owned()),
-        ];
-        let deployment = anvil.deploy_as(&anvil::srs(), 60, 30, &variables);
+        let deployment = anvil.deploy_figures(WINDOW, 60, 30);
         let contracts = anvil.client(None).contracts(deployment).await.unwrap();
         let operator = KEYS[1].parse().unwrap();
         let market = Market { anvil, contracts, operator, model: B256::ZERO, channels: vec![] };
@@ -90,23 +84,11 @@ impl World {
         self.folder.path().join(name)
     }
 
-    async fn registrar(&self, number: usize) -> Registrar {
-        let (url, deployment) = (&self.market.anvil.url, &self.market.contracts.deployment);
-        let signer = KEYS[number].parse().unwrap();
-        Registrar::connect(url, deployment.clone(), signer).await.unwrap()
-    }
-
     /// Trains, indexes and registers the model in `model` with the Datanet in `datanet`.
     async fn register(&mut self) {
-        let mut accounts = [Address::ZERO; 2];
-        for (account, number) in accounts.iter_mut().zip([2, 3]) {
-            let contributor = self.registrar(number).await;
-            contributor.earner(Role::Contributor).await.unwrap();
-            *account = contributor.account();
-        }
         let (data, dir) = (self.at("datanet"), self.at("model"));
-        datanet(accounts).save(&data).unwrap();
-        let owner = self.registrar(0).await;
+        datanet(self.market.contributors().await).save(&data).unwrap();
+        let owner = self.market.registrar(0).await;
         let version = owner.datanet(&data).await.unwrap();
         let datanets = [Datanet::load(&data).unwrap()];
         let settings = TrainSettings {

@@ -11,17 +11,15 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use node::{
-    chain::bindings::IStaking,
     client::{ChatCall, PaidClient, Payer, RetrievalAsk},
     committer::Kzg,
     datanet::{Contribution, Datanet, assemble},
-    factory::Registrar,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    anvil::{self, Anvil, KEYS, PAGE_SIZE},
-    binary::{Files, PATIENCE, Process, eventually, write_key},
+    anvil::{self, KEYS, PAGE_SIZE},
+    binary::{Files, PATIENCE, Process, SECRET, SECRET_HASH, eventually, write_key},
     market::{Market, coins},
     votes::{encoder, publish},
 };
@@ -30,9 +28,6 @@ const EPOCH: u64 = 3_600;
 const WINDOW: u64 = 60;
 const QUESTION: &str = "How do I deposit assets into a vault for shares?";
 const ROWS: &str = "openledger_retrieval_rows";
-const SECRET: &str = "a secret of ana's";
-/// SHA-256 of the secret, by sha256sum.
-const SECRET_HASH: &str = "451c5b3e25cffe0f01e1b2c0c35b25b264e80b20c71bcbec997e8f785eb7e1ca";
 
 /// A node whose model's rows are in a folder, in which others may appear.
 struct Stand {
@@ -43,15 +38,7 @@ struct Stand {
 
 impl Stand {
     async fn open() -> Self {
-        let anvil = Anvil::start(anvil::free_port()).await;
-        let deployment = anvil.deploy(EPOCH, WINDOW);
-        let operator: PrivateKeySigner = KEYS[1].parse().unwrap();
-        let client = anvil.client(Some(operator.clone()));
-        let contracts = client.contracts(deployment.clone()).await.unwrap();
-        let register = IStaking::registerOperatorCall {};
-        client.send(deployment.staking, &register, coins(1_000)).await.unwrap();
-        let mut market =
-            Market { anvil, contracts, operator, model: B256::ZERO, channels: Vec::new() };
+        let mut market = Market::bare(EPOCH, WINDOW, 1_000).await;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         let blobs = path.join("blobs");
@@ -77,9 +64,7 @@ impl Stand {
     /// Puts a version on the chain and then its rows into a folder: those given and one more. Returns
     /// the Datanet.
     async fn version(market: &Market, name: &str, dir: &Path, texts: &[String]) -> B256 {
-        let (url, deployment) = (&market.anvil.url, market.contracts.deployment.clone());
-        let owner = KEYS[0].parse().unwrap();
-        let registrar = Registrar::connect(url, deployment, owner).await.unwrap();
+        let owner = market.registrar(0).await;
         let texts = texts.iter().cloned().chain([format!("// {name}\nfunction {name}Ballot()\n")]);
         let contributions: Vec<Contribution> = texts
             .map(|text| Contribution {
@@ -91,7 +76,7 @@ impl Stand {
         let clusters: Vec<usize> = (0..contributions.len()).collect();
         let away = tempfile::tempdir().unwrap();
         Datanet::new(name, "MIT", assemble(contributions, &clusters)).save(away.path()).unwrap();
-        let version = registrar.datanet(away.path()).await.unwrap();
+        let version = owner.datanet(away.path()).await.unwrap();
         Datanet::load(away.path()).unwrap().save(dir).unwrap();
         version.id
     }

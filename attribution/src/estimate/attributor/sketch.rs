@@ -105,14 +105,8 @@ impl SketchSpace {
     /// # Errors
     /// Those of [`IndexBuilder::new`] and [`IndexBuilder::finish`].
     pub fn committed(&self, damping: f64, clip_share: f64) -> Result<Committed> {
-        let config = IndexConfig {
-            projector: *self.projector.config(),
-            damping,
-            clip_share,
-            memory_limit: usize::MAX,
-        };
-        let builder = IndexBuilder::new(self.layout.sites(), config)?;
-        let mut builder = builder.with_projector(self.projector.clone())?;
+        let config = IndexConfig { damping, clip_share, memory_limit: usize::MAX };
+        let mut builder = IndexBuilder::new(self.projector.clone(), config)?;
         for (place, sketch) in (0u32..).zip(self.raw.rows()) {
             let source = RowSource {
                 datanet: 0,

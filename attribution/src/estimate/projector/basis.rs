@@ -137,6 +137,8 @@ impl Directions {
         self.side.len() == directions * side
             && self.rank.len() == self.kept.len() * rank
             && self.kept.iter().flatten().all(|&at| usize::from(at) < directions)
+            // No pair twice.
+            && self.kept.iter().all(|kept| kept.is_sorted_by(|a, b| a < b))
             && self.rank.iter().chain(&self.side).all(|x| x.is_finite())
     }
 

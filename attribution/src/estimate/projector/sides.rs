@@ -65,20 +65,32 @@ impl Sides {
         sites: &[SiteGradient<'_>],
         mut take: impl FnMut(usize, Order, &[f64]),
     ) -> Result<()> {
+        self.check(sites)?;
+        (0..sites.len()).for_each(|site| self.blocks_of(site, &sites[site], &mut take));
+        Ok(())
+    }
+
+    /// As [`Self::blocks`] of one site, whose gradient was checked.
+    pub(super) fn blocks_of(
+        &self,
+        site: usize,
+        gradient: &SiteGradient<'_>,
+        mut take: impl FnMut(usize, Order, &[f64]),
+    ) {
+        let [out, inward] = &self.sites[site];
+        let mut block = Vec::new();
+        out.project_columns(gradient.b, gradient.rank, &mut block);
+        take(2 * site, Order::SideFirst, &block);
+        inward.project_rows(gradient.a, gradient.d_in, &mut block);
+        take(2 * site + 1, Order::RankFirst, &block);
+    }
+
+    /// Whether these are gradients of the sites.
+    pub(super) fn check(&self, sites: &[SiteGradient<'_>]) -> Result<()> {
         if sites.len() != self.sites.len() {
             return Err(Error::shape("gradient sites", self.sites.len(), sites.len()));
         }
-        for (shape, gradient) in self.shapes.iter().zip(sites) {
-            check_gradient(shape, gradient)?;
-        }
-        let mut block = Vec::new();
-        for (index, ([out, inward], gradient)) in self.sites.iter().zip(sites).enumerate() {
-            out.project_columns(gradient.b, gradient.rank, &mut block);
-            take(2 * index, Order::SideFirst, &block);
-            inward.project_rows(gradient.a, gradient.d_in, &mut block);
-            take(2 * index + 1, Order::RankFirst, &block);
-        }
-        Ok(())
+        self.shapes.iter().zip(sites).try_for_each(|(shape, site)| check_gradient(shape, site))
     }
 }
 

@@ -180,14 +180,13 @@ fn bases_of_others_are_refused() {
 
 #[test]
 fn an_index_keeps_its_basis_in_its_file() {
-    use super::index::{SHAPES, gradients};
+    use super::index::{SHAPES, SKETCHES, gradients};
 
     let rows = gradients(30, 1);
     let projector =
-        Projector::learned(&SHAPES, config().projector, rows.iter().map(Gradient::sites)).unwrap();
+        Projector::learned(&SHAPES, SKETCHES, rows.iter().map(Gradient::sites)).unwrap();
     assert!(projector.basis().is_some());
-    let mut builder =
-        IndexBuilder::new(&SHAPES, config()).unwrap().with_projector(projector.clone()).unwrap();
+    let mut builder = IndexBuilder::new(projector.clone(), config()).unwrap();
     for (place, row) in (0u32..).zip(&rows) {
         builder.push(source(place, 2, place), &row.sites()).unwrap();
     }
@@ -196,7 +195,7 @@ fn an_index_keeps_its_basis_in_its_file() {
     let read = InfluenceIndex::from_bytes(&bytes).unwrap();
     assert_eq!(read.projector().basis(), projector.basis());
     assert_eq!(read.projector().hash(), projector.hash());
-    assert_ne!(Projector::new(&SHAPES, config().projector).unwrap().hash(), projector.hash());
+    assert_ne!(Projector::new(&SHAPES, SKETCHES).unwrap().hash(), projector.hash());
     for query in gradients(5, 9) {
         let [one, other] = [&index, &read].map(|index| index.query(&query.sites()).unwrap());
         assert_eq!(one, other);
@@ -213,8 +212,4 @@ fn an_index_keeps_its_basis_in_its_file() {
         damaged[at] ^= 0x55;
         assert!(matches!(InfluenceIndex::from_bytes(&damaged), Err(Error::Corrupt(_))), "{at}");
     }
-    let started = IndexBuilder::new(&SHAPES, config()).unwrap();
-    let other = ProjectorConfig { seed: [1; 32], ..config().projector };
-    let other = Projector::new(&SHAPES, other).unwrap();
-    assert!(matches!(started.with_projector(other), Err(Error::Setting { .. })));
 }

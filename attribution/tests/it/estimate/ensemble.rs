@@ -3,7 +3,7 @@
 use attribution::{
     Error,
     estimate::{
-        IndexBuilder, IndexConfig, IndexEnsemble, InfluenceIndex, ProjectorConfig,
+        IndexBuilder, IndexEnsemble, InfluenceIndex, Projector, ProjectorConfig,
         attributor::{Attributor, Ensemble, GradientDot, Gradients, Layout, Query},
     },
 };
@@ -11,13 +11,14 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
     Gradient, dot,
-    index::{SHAPES, config, gradients},
+    index::{SHAPES, SKETCHES, builder, config, gradients},
     noise, source,
 };
 
 fn index(seed: u8, rows: &[Gradient]) -> InfluenceIndex {
-    let projector = ProjectorConfig { seed: [seed; 32], ..config().projector };
-    let mut builder = IndexBuilder::new(&SHAPES, IndexConfig { projector, ..config() }).unwrap();
+    let sketches = ProjectorConfig { seed: [seed; 32], ..SKETCHES };
+    let projector = Projector::new(&SHAPES, sketches).unwrap();
+    let mut builder = IndexBuilder::new(projector, config()).unwrap();
     for (i, gradient) in (0u32..).zip(rows) {
         builder.push(source(i, 2 + i % 3, i), &gradient.sites()).unwrap();
     }
@@ -88,7 +89,7 @@ fn rows_that_teach_the_same_join_the_oldest() {
     rows[9] = nearly(&rows[2], 0.0, &mut rng);
     rows[9].0.iter_mut().for_each(|(_, a, b)| a.iter_mut().chain(b).for_each(|x| *x = -*x));
     rows[11].0.iter_mut().for_each(|(_, a, b)| a.iter_mut().chain(b).for_each(|x| *x = 0.0));
-    let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
+    let mut builder = builder();
     for (i, gradient) in (0u32..).zip(&rows) {
         // Row 8 is a copy of row 7 by its text.
         let cluster = if i == 8 { 7 } else { i };

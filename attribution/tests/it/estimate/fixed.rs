@@ -11,7 +11,7 @@ use attribution::{
 };
 
 use super::{
-    index::{SHAPES, config},
+    index::{SHAPES, SKETCHES, config, projector},
     source,
 };
 
@@ -48,12 +48,13 @@ fn sites(gradient: &[(SiteShape, Vec<f32>, Vec<f32>)]) -> Vec<SiteGradient<'_>> 
 fn build(rows: u32) -> InfluenceIndex {
     let mut numbers = Numbers(7);
     let gradients: Vec<_> = (0..rows).map(|_| numbers.gradient()).collect();
-    let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
-    if rows > 32 {
+    let projector = if rows > 32 {
         let learned = gradients.iter().map(|gradient| sites(gradient));
-        let learned = Projector::learned(&SHAPES, config().projector, learned).unwrap();
-        builder = builder.with_projector(learned).unwrap();
-    }
+        Projector::learned(&SHAPES, SKETCHES, learned).unwrap()
+    } else {
+        projector()
+    };
+    let mut builder = IndexBuilder::new(projector, config()).unwrap();
     for (i, gradient) in (0..rows).zip(&gradients) {
         builder.push(source(i, 2 + i % 3, i), &sites(gradient)).unwrap();
     }

@@ -1,8 +1,8 @@
 use attribution::{
     Error,
     estimate::{
-        IndexBuilder, IndexConfig, IndexStats, InfluenceIndex, ProjectorConfig, SiteShape,
-        Sketches, Stage, sums_hash,
+        IndexBuilder, IndexConfig, IndexStats, InfluenceIndex, Projector, ProjectorConfig,
+        PublishedIndex, SiteShape, Sketches, Stage, sums_hash,
     },
     settle::{EarnerIndex, merkle},
 };
@@ -14,9 +14,18 @@ pub(super) const SHAPES: [SiteShape; 2] =
     [SiteShape { rank: 4, d_in: 24, d_out: 16 }, SiteShape { rank: 2, d_in: 40, d_out: 20 }];
 const DIM: usize = 64;
 
+pub(super) const SKETCHES: ProjectorConfig = ProjectorConfig { seed: [9; 32], dim: DIM, side: 32 };
+
 pub(super) fn config() -> IndexConfig {
-    let projector = ProjectorConfig { seed: [9; 32], dim: DIM, side: 32 };
-    IndexConfig { projector, damping: 0.5, ..Default::default() }
+    IndexConfig { damping: 0.5, ..Default::default() }
+}
+
+pub(super) fn projector() -> Projector {
+    Projector::new(&SHAPES, SKETCHES).unwrap()
+}
+
+pub(super) fn builder() -> IndexBuilder {
+    IndexBuilder::new(projector(), config()).unwrap()
 }
 
 pub(super) fn gradients(n: usize, seed: u64) -> Vec<Gradient> {
@@ -26,7 +35,7 @@ pub(super) fn gradients(n: usize, seed: u64) -> Vec<Gradient> {
 
 /// Rows of earners 5, 3, 8 in turn; every tenth row copies the row before it.
 pub(super) fn build(n: usize) -> (InfluenceIndex, IndexStats) {
-    let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
+    let mut builder = builder();
     for (i, gradient) in (0u32..).zip(gradients(n, 1)) {
         let earner = [5, 3, 8][i as usize % 3];
         let cluster = if i % 10 == 9 { i - 1 } else { i };
@@ -110,7 +119,7 @@ fn leaves_hold_the_sums_under_the_root() {
 
 #[test]
 fn a_leaf_names_its_row_and_the_hash_of_its_cluster() {
-    let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
+    let mut builder = builder();
     for (i, gradient) in (0u32..).zip(gradients(4, 1)) {
         let cluster = if i == 2 { 0 } else { i };
         builder.push(source(i, 2, cluster), &gradient.sites()).unwrap();
@@ -128,7 +137,7 @@ fn a_leaf_names_its_row_and_the_hash_of_its_cluster() {
 fn copies_change_no_score_of_others() {
     let rows = gradients(80, 4);
     let scores = |copies: u32| {
-        let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
+        let mut builder = builder();
         for (i, gradient) in (0u32..).zip(&rows) {
             builder.push(source(i, 2 + i % 3, i), &gradient.sites()).unwrap();
         }
@@ -149,7 +158,7 @@ fn copies_change_no_score_of_others() {
 
 #[test]
 fn who_only_copies_is_listed_and_scores_nothing() {
-    let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
+    let mut builder = builder();
     for (i, gradient) in (0u32..).zip(gradients(6, 1)) {
         let (earner, cluster) = if i < 4 { (2, i) } else { (7, i - 4) };
         builder.push(source(i, earner, cluster), &gradient.sites()).unwrap();
@@ -169,7 +178,7 @@ fn a_row_points_at_itself_and_zero_gradients_score_nothing() {
         a.fill(0.0);
         b.fill(0.0);
     });
-    let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
+    let mut builder = builder();
     for (i, row) in (0u32..).zip(&rows) {
         builder.push(source(i, 2, i), &row.sites()).unwrap();
     }
@@ -189,7 +198,7 @@ fn a_row_points_at_itself_and_zero_gradients_score_nothing() {
 
 #[test]
 fn tuning_sets_the_damping_that_is_used() {
-    let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
+    let mut builder = builder();
     for (i, gradient) in (0u32..).zip(gradients(20, 1)) {
         builder.push(source(i, 2, i), &gradient.sites()).unwrap();
     }
@@ -224,8 +233,38 @@ fn tuning_sets_the_damping_that_is_used() {
 }
 
 #[test]
+fn dimensions_up_to_the_largest_go_all_the_way() {
+    let shapes = [SiteShape { rank: 8, d_in: 700, d_out: 600 }];
+    let mut rng = StdRng::seed_from_u64(8);
+    let rows: Vec<Gradient> = (0..12).map(|_| Gradient::random(&shapes, &mut rng)).collect();
+    for dim in [512, 1024, 2048, 4096, 8192] {
+        let sketches = ProjectorConfig { seed: [9; 32], dim, side: 512 };
+        let projector = Projector::new(&shapes, sketches).unwrap();
+        let mut builder = IndexBuilder::new(projector, config()).unwrap();
+        for (i, row) in (0u32..).zip(&rows) {
+            builder.push(source(i, 2 + i % 2, i), &row.sites()).unwrap();
+        }
+        let (index, _) = builder.finish(|_| {}).unwrap();
+        let bytes = index.to_bytes();
+        let read = InfluenceIndex::from_bytes(&bytes).unwrap();
+        assert_eq!((read.dim(), read.root()), (dim, index.root()));
+        let published = PublishedIndex::from_bytes(&index.published()).unwrap();
+        assert_eq!((published.dim(), published.root()), (dim, index.root()));
+        // Both tensors have 4096 numbers: the largest sketch is the gradient, whitened by tensor.
+        let blocks = if dim == 8192 { 2 } else { 1 };
+        let fixed = 10 + 44 + 12 + 1 + 28 + 36 + 2 + 9 * blocks + 32;
+        assert_eq!(bytes.len(), fixed + index.whitening().bytes() + 12 * (53 + dim));
+        for (i, row) in rows.iter().enumerate() {
+            let q = read.query(&row.sites()).unwrap();
+            let scores = read.score_rows(&q).unwrap();
+            assert!((0..12).all(|j| j == i || scores[j] < scores[i]), "{dim}: {scores:?}");
+        }
+    }
+}
+
+#[test]
 fn progress_reaches_the_end_of_every_stage() {
-    let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
+    let mut builder = builder();
     for (i, gradient) in (0u32..).zip(gradients(20, 1)) {
         builder.push(source(i, 2, i), &gradient.sites()).unwrap();
     }
@@ -239,7 +278,7 @@ fn progress_reaches_the_end_of_every_stage() {
 #[test]
 fn bad_rows_are_refused_and_change_nothing() {
     let gradient = &gradients(1, 1)[0];
-    let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
+    let mut builder = builder();
     let mut push =
         |place, earner, cluster| builder.push(source(place, earner, cluster), &gradient.sites());
     assert!(matches!(push(6, 0, 0), Err(Error::Setting { .. })));
@@ -259,17 +298,17 @@ fn bad_rows_are_refused_and_change_nothing() {
 
 #[test]
 fn an_index_without_signal_or_memory_is_refused() {
-    let empty = IndexBuilder::new(&SHAPES, config()).unwrap();
+    let empty = builder();
     assert!(matches!(empty.finish(|_| {}), Err(Error::NoSignal)));
     for bad in [
         IndexConfig { damping: 0.0, ..config() },
         IndexConfig { clip_share: 0.6, ..config() },
         IndexConfig { clip_share: f64::NAN, ..config() },
     ] {
-        assert!(matches!(IndexBuilder::new(&SHAPES, bad), Err(Error::Setting { .. })));
+        assert!(matches!(IndexBuilder::new(projector(), bad), Err(Error::Setting { .. })));
     }
     let tight = IndexConfig { memory_limit: 4 * DIM, ..config() };
-    let mut builder = IndexBuilder::new(&SHAPES, tight).unwrap();
+    let mut builder = IndexBuilder::new(projector(), tight).unwrap();
     let sketch = [1.0; DIM];
     builder.push_sketch(source(0, 2, 0), &sketch).unwrap();
     let full = builder.push_sketch(source(1, 2, 1), &sketch);

@@ -2,7 +2,7 @@
 //! solving again is cheap and exact.
 
 use attribution::estimate::{
-    IndexBuilder, IndexConfig, InfluenceIndex, ProjectorConfig, SiteGradient, SiteShape,
+    IndexBuilder, IndexConfig, InfluenceIndex, Projector, ProjectorConfig, SiteGradient, SiteShape,
 };
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -86,9 +86,10 @@ impl Task {
     }
 
     fn index(&self, damping: f64) -> InfluenceIndex {
-        let projector = ProjectorConfig { seed: [0; 32], dim: 16, side: 256 };
-        let config = IndexConfig { projector, damping, ..Default::default() };
-        let mut builder = IndexBuilder::new(&[SHAPE], config).unwrap();
+        let sketches = ProjectorConfig { seed: [0; 32], dim: 16, side: 256 };
+        let projector = Projector::new(&[SHAPE], sketches).unwrap();
+        let config = IndexConfig { damping, ..Default::default() };
+        let mut builder = IndexBuilder::new(projector, config).unwrap();
         for (i, row) in (0..).zip(&self.train) {
             let a = gradient(&self.w, row);
             builder.push(source(i, 1, i), &site(&a)).unwrap();

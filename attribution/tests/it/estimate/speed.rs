@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use attribution::estimate::{
-    IndexBuilder, IndexConfig, PublishedIndex, SiteShape, duplicates::clusters,
+    IndexBuilder, IndexConfig, Projector, ProjectorConfig, PublishedIndex, SiteShape,
+    duplicates::clusters,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -16,9 +17,9 @@ fn eight_hundred_rows_of_a_small_model() {
     for dim in [1024, 2048] {
         let mut rng = StdRng::seed_from_u64(1);
         let rows: Vec<Gradient> = (0..8).map(|_| Gradient::random(&shapes, &mut rng)).collect();
-        let config = IndexConfig::default();
-        let projector = attribution::estimate::ProjectorConfig { dim, ..config.projector };
-        let mut builder = IndexBuilder::new(&shapes, IndexConfig { projector, ..config }).unwrap();
+        let sketches = ProjectorConfig { dim, ..ProjectorConfig::default() };
+        let projector = Projector::new(&shapes, sketches).unwrap();
+        let mut builder = IndexBuilder::new(projector, IndexConfig::default()).unwrap();
         let start = Instant::now();
         for i in 0..800u32 {
             // Eight gradients and a random part each, so that the Fisher matrix has full rank.
@@ -88,9 +89,9 @@ fn peak() -> u64 {
 /// Builds an index of `rows` rows of random sketches.
 fn build_at(dim: usize, rows: u32) {
     let shapes = [SiteShape { rank: 8, d_in: 1024, d_out: 1024 }];
-    let config = IndexConfig::default();
-    let projector = attribution::estimate::ProjectorConfig { dim, side: 1024, ..config.projector };
-    let mut builder = IndexBuilder::new(&shapes, IndexConfig { projector, ..config }).unwrap();
+    let sketches = ProjectorConfig { dim, side: 1024, ..ProjectorConfig::default() };
+    let projector = Projector::new(&shapes, sketches).unwrap();
+    let mut builder = IndexBuilder::new(projector, IndexConfig::default()).unwrap();
     let mut rng = StdRng::seed_from_u64(1);
     for i in 0..rows {
         let sketch: Vec<f32> = (0..dim).map(|_| rng.random_range(-1.0..1.0)).collect();

@@ -8,12 +8,12 @@ use std::{
 
 use attribution::{
     Error,
-    estimate::{IndexBuilder, IndexConfig, InfluenceIndex, ProjectorConfig, SketchStore},
+    estimate::{IndexBuilder, InfluenceIndex, Projector, ProjectorConfig, SketchStore},
     settle::keccak,
 };
 
 use super::{
-    index::{SHAPES, config, gradients},
+    index::{SHAPES, SKETCHES, builder, config, gradients, projector},
     source,
 };
 
@@ -48,7 +48,7 @@ fn open(path: &Path) -> Result<SketchStore, Error> {
 
 /// An index of the first `n` rows without a store.
 fn rebuilt(n: usize) -> InfluenceIndex {
-    let mut builder = IndexBuilder::new(&SHAPES, config()).unwrap();
+    let mut builder = builder();
     for (i, gradient) in (0u32..).zip(&gradients(n, 1)) {
         builder.push(source(i, 2 + i % 3, i), &gradient.sites()).unwrap();
     }
@@ -57,7 +57,7 @@ fn rebuilt(n: usize) -> InfluenceIndex {
 
 /// The same through a store; also how many gradients it took. Stops before row `stop`.
 fn through_store(path: &Path, n: usize, stop: usize) -> (Option<InfluenceIndex>, usize) {
-    let mut builder = IndexBuilder::stored(&SHAPES, config(), open(path).unwrap()).unwrap();
+    let mut builder = IndexBuilder::stored(projector(), config(), open(path).unwrap()).unwrap();
     let mut computed = 0;
     for (i, gradient) in (0u32..).zip(&gradients(n, 1)) {
         if i as usize == stop {
@@ -144,16 +144,16 @@ fn bad_sketches_do_not_enter_a_store() {
     store.add(row, &[1.0; DIM]).unwrap();
     store.add(row, &[2.0; DIM]).unwrap();
     assert_eq!((store.len(), store.contains(&row)), (1, true));
-    let other = ProjectorConfig { dim: 128, ..config().projector };
-    let other = IndexConfig { projector: other, ..config() };
-    assert!(matches!(IndexBuilder::stored(&SHAPES, other, store), Err(Error::Shape { .. })));
+    let other = ProjectorConfig { dim: 128, ..SKETCHES };
+    let other = Projector::new(&SHAPES, other).unwrap();
+    assert!(matches!(IndexBuilder::stored(other, config(), store), Err(Error::Shape { .. })));
 }
 
 #[test]
 fn rows_of_one_text_share_a_sketch() {
     let folder = Folder::new("same");
     let mut builder =
-        IndexBuilder::stored(&SHAPES, config(), open(&folder.store()).unwrap()).unwrap();
+        IndexBuilder::stored(projector(), config(), open(&folder.store()).unwrap()).unwrap();
     let gradient = &gradients(1, 1)[0];
     let first = source(0, 2, 0);
     builder.push(first, &gradient.sites()).unwrap();

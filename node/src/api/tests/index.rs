@@ -2,13 +2,17 @@
 
 use std::path::Path;
 
+use attribution::estimate::{InfluenceIndex, Projector, ProjectorConfig, SiteGradient, SiteShape};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
 use crate::{
     catalog::{INDEX_FILE, MANIFEST_FILE},
-    datanet::Datanet,
+    datanet::{Contribution, Datanet, assemble},
     explain::{IndexCheck, Report, Verdict, verify_index},
+    factory::{IndexSettings, build_index},
 };
 
-use super::world::{Files, adapters_dir, base_dir};
+use super::world::{Files, adapters_dir, base_dir, earners};
 
 fn copy(original: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -31,6 +35,7 @@ fn verified(dir: &Path, datanets: &[Datanet], rows: usize) -> Report {
         dir,
         chain: None,
         datanets,
+        learned_from: None,
         base: Some(&base),
         rows,
         seed: 1,
@@ -45,14 +50,23 @@ fn differs(report: &Report, what: &str) -> String {
     finding.detail.clone()
 }
 
+fn agrees(report: &Report, what: &str) {
+    let finding = report.of(what).unwrap_or_else(|| panic!("no {what} in {report:#?}"));
+    assert_eq!(finding.verdict, Verdict::Agrees, "{what}: {report:#?}");
+}
+
 #[test]
 fn a_sound_index_is_what_it_is_said_to_be_to_the_last_sketch() {
     let files = Files::shared();
     let datanets = [files.datanet()];
     let report = verified(&files.model_dir(), &datanets, 4);
     assert!(report.agrees(), "{report:#?}");
-    for what in ["adapter", INDEX_FILE, "index", "contributor sums", "rows", "shapes", "sketches"] {
-        assert_eq!(report.of(what).unwrap().verdict, Verdict::Agrees, "{what}");
+    for what in ["adapter", INDEX_FILE, "index", "contributor sums", "rows", "shapes"] {
+        agrees(&report, what);
+    }
+    for what in ["seed", "basis", "sketches"] {
+        agrees(&report, what);
+        assert!(verified(&files.model_dir(), &datanets, 0).of(what).is_none());
     }
     assert_eq!(report.of("registration").unwrap().verdict, Verdict::Unchecked);
 }
@@ -113,4 +127,114 @@ fn an_index_of_other_rows_or_another_model_is_refused_by_what_is_wrong() {
     let report = verified(folder.path(), &[files.datanet()], 4);
     differs(&report, "adapter");
     differs(&report, "sketches");
+}
+
+/// An index of the same rows and adapter by another projector.
+fn rebuilt(projector: Projector) -> tempfile::TempDir {
+    let files = Files::shared();
+    let folder = copy(&files.model_dir());
+    rebuild(folder.path(), &[files.datanet()], Some(projector));
+    folder
+}
+
+fn rebuild(dir: &Path, datanets: &[Datanet], projector: Option<Projector>) -> InfluenceIndex {
+    let settings = IndexSettings { dim: 64, side: 64, projector, ..IndexSettings::default() };
+    build_index(&base_dir(), dir, datanets, &earners(), &settings, &mut |_| {}).unwrap();
+    InfluenceIndex::read(&dir.join(INDEX_FILE)).unwrap()
+}
+
+/// A Datanet of texts that its contributors wrote in turn.
+fn datanet(texts: &[&str]) -> Datanet {
+    let row = |(place, text): (usize, &&str)| Contribution {
+        contributor: *earners().keys().nth(place % 3).unwrap(),
+        text: (*text).to_owned(),
+        source: format!("{place}.sol"),
+    };
+    let rows = texts.iter().enumerate().map(row).collect();
+    Datanet::new("other", "MIT", assemble(rows, &(0..texts.len()).collect::<Vec<_>>()))
+}
+
+const OTHERS: [&str; 4] = [
+    "The quick brown fox jumps over the lazy dog, and nobody knows what for.",
+    "0x00ff 0x00fe 0x00fd 0x00fc 0x00fb 0x00fa",
+    "import { Ownable } from \"./Ownable.sol\";\nimport { Pausable } from \"./Pausable.sol\";\n",
+    "# Title\n\n- one\n- two\n- three\n",
+];
+
+/// Directions of random gradients: orthonormal, and of nothing in particular.
+fn random(shapes: &[SiteShape], config: ProjectorConfig) -> Projector {
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut draw = |n: usize| (0..n).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f32>>();
+    let mut row = || -> Vec<(Vec<f32>, Vec<f32>)> {
+        shapes.iter().map(|s| (draw(s.rank * s.d_in), draw(s.d_out * s.rank))).collect()
+    };
+    let rows: Vec<_> = (0..8).map(|_| row()).collect();
+    let sites = rows.iter().map(|row| {
+        let sites = shapes.iter().zip(row).map(|(shape, (a, b))| {
+            let SiteShape { rank, d_in, d_out } = *shape;
+            SiteGradient { a, b, rank, d_in, d_out }
+        });
+        sites.collect()
+    });
+    Projector::learned(shapes, config, sites).unwrap()
+}
+
+#[test]
+fn a_basis_that_serves_the_rows_badly_differs_though_every_sketch_is_by_it() {
+    let files = Files::shared();
+    let datanets = [files.datanet()];
+    let honest = InfluenceIndex::read(&files.model_dir().join(INDEX_FILE)).unwrap();
+    let (shapes, config) = (honest.projector().shapes(), *honest.projector().config());
+    let again = rebuilt(honest.projector().clone());
+    agrees(&verified(again.path(), &datanets, 4), "basis");
+
+    let others = copy(&files.model_dir());
+    let of_others = rebuild(others.path(), &[datanet(&OTHERS)], None);
+    let basis = of_others.projector().basis().unwrap().clone();
+    let bad = [
+        Projector::with_basis(shapes, config, basis).unwrap(),
+        random(shapes, config),
+        Projector::new(shapes, config).unwrap(),
+    ];
+    for projector in bad {
+        let report = verified(rebuilt(projector).path(), &datanets, 4);
+        for what in ["seed", "sketches"] {
+            agrees(&report, what);
+        }
+        differs(&report, "basis");
+    }
+    // As it was learned: the basis is sound for what the seed draws, and the seed is not of these rows.
+    let report = verified(rebuilt(of_others.projector().clone()).path(), &datanets, 4);
+    differs(&report, "seed");
+    differs(&report, "basis");
+}
+
+#[test]
+fn an_extended_index_is_held_against_the_version_that_its_projection_is_of() {
+    let files = Files::shared();
+    let folder = copy(&files.model_dir());
+    let first = [datanet(&OTHERS)];
+    let projector = rebuild(folder.path(), &first, None).projector().clone();
+    let texts: Vec<&str> = OTHERS.into_iter().chain(["uint256 public total;\n"]).collect();
+    let longer = [datanet(&texts)];
+    rebuild(folder.path(), &longer, Some(projector));
+    let base = base_dir();
+    let verified = |learned_from| {
+        let check = IndexCheck {
+            dir: folder.path(),
+            chain: None,
+            datanets: &longer,
+            learned_from,
+            base: Some(&base),
+            rows: 5,
+            seed: 1,
+            max_tokens: 256,
+        };
+        verify_index(&check, &mut |_, _| {}).unwrap().0
+    };
+    let report = verified(Some(&first[..]));
+    for what in ["rows", "seed", "basis", "sketches"] {
+        agrees(&report, what);
+    }
+    differs(&verified(None), "seed");
 }

@@ -156,6 +156,11 @@ fn contributor(number: u8) -> Address {
     Address::repeat_byte(0xc0 + number)
 }
 
+/// The contributors of the tests.
+pub(super) fn earners() -> EarnerMap {
+    (0..3).map(|n| (contributor(n), EarnerIndex(u32::from(n) + 2))).collect()
+}
+
 fn deployment() -> Deployment {
     let address = Address::repeat_byte;
     Deployment {
@@ -243,14 +248,12 @@ impl Files {
             let adapter = TrainableLora::from_weights(&decoder, &weights).unwrap();
             adapter.save(&folder.path().join("adapters").join(name), &config, "tiny").unwrap();
         }
-        let earners: EarnerMap =
-            (0..3).map(|n| (contributor(n), EarnerIndex(u32::from(n) + 2))).collect();
         let settings = IndexSettings { dim: 64, side: 64, ..IndexSettings::default() };
         let report = build_index(
             &base,
             &dir,
             std::slice::from_ref(&datanet),
-            &earners,
+            &earners(),
             &settings,
             &mut |_| {},
         )

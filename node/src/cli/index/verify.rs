@@ -26,10 +26,15 @@ pub(super) struct VerifyArguments {
     /// Folders of the Datanets that it was trained on, in the order of its registration.
     #[arg(long, value_name = "DIR")]
     datanet: Vec<PathBuf>,
+    /// Folders of the Datanet versions that the index's projection was learned from, if it was built
+    /// with --extend.
+    #[arg(long, value_name = "DIR")]
+    learned_from: Vec<PathBuf>,
     /// Folder of the base model: the adapter's shapes are compared with the index's.
     #[arg(long, value_name = "DIR")]
     base: Option<PathBuf>,
-    /// Compute the sketches of so many rows again; needs --base and --datanet.
+    /// Compute the sketches of so many rows again, and learn the basis of the projection again; needs
+    /// --base and --datanet.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     rows: usize,
     /// Which rows those are.
@@ -55,8 +60,10 @@ pub(super) struct ShowArguments {
 }
 
 pub(super) fn verify(arguments: VerifyArguments) -> eyre::Result<()> {
-    let datanets =
-        arguments.datanet.iter().map(|dir| Datanet::load(dir)).collect::<node::Result<Vec<_>>>()?;
+    let load = |dirs: &[PathBuf]| {
+        dirs.iter().map(|dir| Datanet::load(dir)).collect::<node::Result<Vec<_>>>()
+    };
+    let (datanets, learned_from) = (load(&arguments.datanet)?, load(&arguments.learned_from)?);
     let chain = match ModelManifest::load(&arguments.dir) {
         Ok(manifest) if !arguments.offline => {
             let (deployment, rpc) = (arguments.chain.deployment()?, &arguments.chain.rpc);
@@ -70,6 +77,7 @@ pub(super) fn verify(arguments: VerifyArguments) -> eyre::Result<()> {
         dir: &arguments.dir,
         chain,
         datanets: &datanets,
+        learned_from: (!learned_from.is_empty()).then_some(&learned_from[..]),
         base: arguments.base.as_deref(),
         rows: arguments.rows,
         seed: arguments.seed,

@@ -1,5 +1,6 @@
 //! Whether a model's influence index is what it is said to be, and what it holds.
 
+mod basis;
 mod chain;
 mod rows;
 mod sketches;
@@ -25,7 +26,8 @@ use crate::{
 /// Findings: `model.json`, `adapter`, `index.olx` (the file's hash), `index` (its content: checksum,
 /// lengths, numbers, order), `contributor sums` (the root that they give), `registration`,
 /// `publication`, `span publication`, `span index`, `span rows`, `span text`, `datanets`, `rows`,
-/// `excluded rows`, `shapes`, `sketches`.
+/// `excluded rows`, `shapes`, `seed` (of the projection), `basis` (how it serves the rows),
+/// `sketches`.
 ///
 /// # Errors
 /// [`crate::Error::Inference`] if the base model cannot be loaded or its tokenizer refuses a row.

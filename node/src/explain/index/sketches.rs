@@ -8,15 +8,18 @@ use inference::{
 use rand::{SeedableRng, seq::index::sample};
 use rand_chacha::ChaCha8Rng;
 
-use super::{subject::IndexCheck, summary::silent};
+use super::{basis, subject::IndexCheck, summary::silent};
 use crate::{
     Error, Result,
     explain::finding::Report,
-    factory::{row_tokens, site_gradients, site_shapes},
+    factory::{Source, row_tokens, site_gradients, site_shapes},
 };
 
 /// Largest adapter read, in bytes.
 const MAX_ADAPTER_BYTES: usize = 1 << 30;
+
+/// Tokens of one backward pass, as builds have it by default.
+const BATCH_TOKENS: usize = 2048;
 
 /// Shapes of the adapter's sites, and some rows' sketches.
 pub(super) fn sketches(
@@ -30,10 +33,12 @@ pub(super) fn sketches(
         return Ok(());
     };
     let decoder = Decoder::load(base)?;
-    let lora = match Adapter::load(check.dir, None, decoder.sites(), MAX_ADAPTER_BYTES)
-        .and_then(|adapter| TrainableLora::from_weights(&decoder, &adapter.weights()))
-    {
-        Ok(lora) => lora,
+    let loaded = Adapter::load(check.dir, None, decoder.sites(), MAX_ADAPTER_BYTES);
+    let loaded = loaded.and_then(|adapter| {
+        Ok((adapter.hash(), TrainableLora::from_weights(&decoder, &adapter.weights())?))
+    });
+    let (adapter, lora) = match loaded {
+        Ok(loaded) => loaded,
         Err(error) => {
             report.note("shapes", false, error.to_string());
             return Ok(());
@@ -60,13 +65,21 @@ pub(super) fn sketches(
         report.skip("sketches", "all are zero: the model does not pay by influence");
         return Ok(());
     }
-    recompute(check, index, (&decoder, &lora, &Tokenizer::load(base)?), report, progress)
+    let source = Source {
+        decoder: &decoder,
+        lora: &lora,
+        tokenizer: &Tokenizer::load(base)?,
+        max_tokens: check.max_tokens,
+        batch_tokens: BATCH_TOKENS,
+    };
+    basis::basis(check, index, source, adapter.0.into(), report)?;
+    recompute(check, index, source, report, progress)
 }
 
 fn recompute(
     check: &IndexCheck<'_>,
     index: &InfluenceIndex,
-    (decoder, lora, tokenizer): (&Decoder, &TrainableLora, &Tokenizer),
+    source: Source<'_>,
     report: &mut Report,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<()> {
@@ -75,9 +88,9 @@ fn recompute(
     let wanted = check.rows.min(count);
     let mut chosen = sample(&mut ChaCha8Rng::seed_from_u64(check.seed), count, wanted).into_vec();
     chosen.sort_unstable();
-    let max = check.max_tokens.min(decoder.spec().max_positions);
+    let Source { decoder, lora, tokenizer, .. } = source;
     for (done, &place) in chosen.iter().enumerate() {
-        let tokens = row_tokens(tokenizer, &rows[place].text, max)?;
+        let tokens = row_tokens(tokenizer, &rows[place].text, source.longest())?;
         let gradient = row_gradient(decoder, lora, &tokens, 1)?;
         let found = match index.row_sketch(&site_gradients(&gradient)) {
             Ok(found) => found,

@@ -15,9 +15,12 @@ pub struct IndexCheck<'a> {
     /// The Datanet versions of the model, in the order of its registration; none leaves rows
     /// unchecked.
     pub datanets: &'a [Datanet],
+    /// Those that the index's projection was learned from, if it is that of an earlier version.
+    pub learned_from: Option<&'a [Datanet]>,
     /// Folder of the base model, which shapes and sketches need.
     pub base: Option<&'a Path>,
-    /// How many rows' sketches are computed again.
+    /// How many rows' sketches are computed again; with any, the projection's basis is learned again
+    /// too.
     pub rows: usize,
     /// Which: a seed of the choice.
     pub seed: u64,

@@ -2,13 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use alloy::{
-    primitives::{B256, U256, keccak256},
-    signers::local::PrivateKeySigner,
-};
+use alloy::primitives::{B256, U256, keccak256};
 use node::{
     api::earnings::{EarningsJson, EarningsPage},
-    chain::bindings::{ISettlement, IStaking, Status},
+    chain::bindings::{ISettlement, Status},
     client::{ChatCall, PaidClient, Payer, claim_all},
     committer::Kzg,
     da::{BlobCommitment, EigendaAvailability, EigendaConfig, SharedAvailability},
@@ -37,11 +34,7 @@ async fn open(proxy: &Proxy, folder: &Path) -> Market {
     let srs = tokio::task::spawn_blocking(read).await.unwrap();
     let anvil = Anvil::start(anvil::free_port()).await;
     let deployment = anvil.deploy_with(&srs, EPOCH_SECONDS, WINDOW);
-    let operator: PrivateKeySigner = KEYS[1].parse().unwrap();
-    let client = anvil.client(Some(operator.clone()));
-    let contracts = client.contracts(deployment.clone()).await.unwrap();
-    client.send(deployment.staking, &IStaking::registerOperatorCall {}, coins(10)).await.unwrap();
-    let mut market = Market { anvil, contracts, operator, model: B256::ZERO, channels: Vec::new() };
+    let mut market = Market::over(anvil, deployment, 10).await;
     let config = EigendaConfig { proxy_url: proxy.url.clone(), ..Default::default() };
     let layer: SharedAvailability =
         Arc::new(EigendaAvailability::new(&config, market.attestor()).unwrap());

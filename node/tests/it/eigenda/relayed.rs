@@ -2,12 +2,9 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use alloy::{
-    primitives::{B256, U256, keccak256},
-    signers::local::PrivateKeySigner,
-};
+use alloy::primitives::{U256, keccak256};
 use node::{
-    chain::bindings::{IRelayedCertVerifier, ISettlement, IStaking, Status},
+    chain::bindings::{IRelayedCertVerifier, ISettlement, Status},
     committer::Kzg,
     da::{BlobCommitment, SharedAvailability, certificate_from_abi},
     store::MemoryStore,
@@ -21,9 +18,9 @@ use super::{
     proxy::{Proxy, powers},
 };
 use crate::{
-    anvil::{KEYS, PAGE_SIZE},
+    anvil::PAGE_SIZE,
     binary::{Files, eventually, write_key},
-    market::{EPOCH_SECONDS, MAX_SKEW, Market, WINDOW, coins},
+    market::{EPOCH_SECONDS, MAX_SKEW, Market, WINDOW},
     votes::publish,
 };
 
@@ -51,13 +48,8 @@ impl Drop for Carrier {
 /// The market on L2, with a model whose index was relayed.
 async fn open(chains: &Chains, proxy: &Proxy, srs: Arc<Srs>, folder: &Path) -> Market {
     let l2 = chains.l2.shared();
-    let operator: PrivateKeySigner = KEYS[1].parse().unwrap();
-    let client = l2.client(Some(operator.clone()));
     let deployment = node::chain::Deployment::parse(l2.file.get().unwrap()).unwrap();
-    let contracts = client.contracts(deployment.clone()).await.unwrap();
-    client.send(deployment.staking, &IStaking::registerOperatorCall {}, coins(10)).await.unwrap();
-    let mut market =
-        Market { anvil: l2, contracts, operator, model: B256::ZERO, channels: Vec::new() };
+    let mut market = Market::over(l2, deployment, 10).await;
     let layer: SharedAvailability =
         Arc::new(chains.layer(&proxy.url, Arc::new(MemoryStore::default())));
     let kzg = Kzg::new(srs, PAGE_SIZE).unwrap();

@@ -1,7 +1,7 @@
 //! Indexes that are wrong in one way each, which the challenger strikes, and an honest one, which it
 //! leaves alone.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy::{
     primitives::keccak256,
@@ -22,15 +22,14 @@ use node::{
         IIndexDisputes::{DatanetRow, Fault, FaultProven, Gap, Row as DisputedRow},
         IModelRegistry, IndexNode, IndexRow as ChainIndexRow, Price, RowProof,
     },
-    challenger::{IndexAnswerer, IndexChallenger, IndexExamination, Indexes, index_examination},
+    challenger::{IndexExamination, index_examination},
     store::Table,
 };
 use prover::{BlobCommitment, evm};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     plants::{Draft, Plant, hidden, visible},
+    watcher::Watcher,
     *,
 };
 use crate::world::Killed;
@@ -120,86 +119,6 @@ fn blob(bytes: &[u8]) -> Vec<u8> {
     assert!(blob.len() <= SYMBOLS * SYMBOL_BYTES);
     blob.resize(SYMBOLS * SYMBOL_BYTES, 0);
     blob
-}
-
-/// Somebody who watches indexes.
-struct Watcher {
-    store: SharedStore,
-    registry: Registry,
-    indexer: Arc<Indexer>,
-    publisher: IndexPublisher,
-    client: ChainClient,
-    datanets: Vec<PathBuf>,
-}
-
-/// A watcher's challenger at work.
-struct Running {
-    shutdown: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Watcher {
-    fn new(world: &World, key: usize, datanets: Vec<PathBuf>) -> Self {
-        let (client, store): (_, SharedStore) =
-            (world.anvil.client(Some(signer(key))), Arc::new(MemoryStore::default()));
-        let registry = Registry::new(Arc::clone(&store), world.contracts.clone()).unwrap();
-        let pause = Duration::from_millis(50);
-        let indexer = Indexer::new(Arc::clone(&store), registry.clone(), client.clone(), pause);
-        let publisher = world.publisher.clone();
-        Self { store, registry, indexer: Arc::new(indexer), publisher, client, datanets }
-    }
-
-    fn challenger(&self, store: SharedStore) -> IndexChallenger {
-        let (registry, client) = (self.registry.clone(), self.client.clone());
-        IndexChallenger::new(store, registry, client, self.publisher.clone(), &self.datanets)
-    }
-
-    fn answerer(&self) -> IndexAnswerer {
-        let (store, registry) = (Arc::clone(&self.store), self.registry.clone());
-        let indexes = Indexes::new(registry.clone(), self.publisher.clone());
-        IndexAnswerer::new(store, registry, self.client.clone(), indexes, &self.datanets)
-    }
-
-    /// How many claims its answerer has not judged.
-    fn waiting(&self) -> usize {
-        let waiting = self.store.scan(Table::Meta, b"index-claims/waiting/", &[], usize::MAX);
-        waiting.unwrap().len()
-    }
-
-    fn run(&self) -> Running {
-        let shutdown = CancellationToken::new();
-        let (challenger, indexer) =
-            (self.challenger(Arc::clone(&self.store)), Arc::clone(&self.indexer));
-        let stop = shutdown.clone();
-        let task = tokio::spawn(async move {
-            while !stop.is_cancelled() {
-                indexer.sync().await.unwrap();
-                if !challenger.step().await.unwrap() {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-        });
-        Running { shutdown, task }
-    }
-
-    /// Waits until what was found in every index is so.
-    async fn all(
-        &self,
-        models: impl IntoIterator<Item = &B256>,
-        is: fn(&IndexExamination) -> bool,
-    ) {
-        for model in models {
-            let mut found = None;
-            for _ in 0..1_200 {
-                found = index_examination(&self.store, *model).unwrap();
-                if found.as_ref().is_some_and(is) {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            assert!(found.as_ref().is_some_and(is), "{model}: {found:?}");
-        }
-    }
 }
 
 /// Claims that an honest index leaves out row 7, which is a copy of row 0 by the second contributor.
@@ -315,13 +234,6 @@ async fn answer_ordinals(world: &World, honest: B256, wrong: B256) {
     owner.indexer.sync().await.unwrap();
     assert!(owner.answerer().step().await.unwrap());
     assert_eq!(owner.waiting(), 0);
-}
-
-impl Running {
-    async fn end(self) {
-        self.shutdown.cancel();
-        self.task.await.unwrap();
-    }
 }
 
 const fn is_struck(found: &IndexExamination) -> bool {

@@ -117,6 +117,8 @@ pub(super) async fn indexes(stand: &Stand) {
         "datanets",
         "rows",
         "shapes",
+        "seed",
+        "basis",
         "sketches",
     ] {
         let line = format!("ok      {what} ");

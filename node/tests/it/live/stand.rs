@@ -6,25 +6,19 @@ use std::{
     process::Command,
 };
 
-use alloy::{primitives::B256, signers::local::PrivateKeySigner};
+use alloy::primitives::B256;
 use attribution::settle::Mix;
 use node::{
     catalog::ModelManifest,
-    chain::bindings::IStaking,
-    committer::Kzg,
     datanet::{Contribution, Datanet, assemble},
-    factory::{
-        IndexPublisher, IndexSettings, RegisterSettings, Registrar, build_index, build_spans,
-        earners_on_chain,
-    },
-    registry::Role,
+    factory::{IndexSettings, build_index, build_spans, earners_on_chain},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    anvil::{self, Anvil, KEYS, PAGE_SIZE},
-    binary::{Files, PATIENCE, Process, eventually, write_key},
-    market::{Market, coins},
+    anvil::KEYS,
+    binary::{Files, PATIENCE, Process, SECRET, SECRET_HASH, eventually, write_key},
+    market::{Market, priced},
     votes::{adapter, encoder, tiny},
 };
 
@@ -35,9 +29,6 @@ const SKEW: u64 = 60;
 const NOTICE: u64 = 3_600;
 const SPANS_BPS: u16 = 3_000;
 const CITATIONS_BPS: u16 = 2_000;
-const SECRET: &str = "a secret of ana's";
-/// SHA-256 of the secret, by sha256sum.
-const SECRET_HASH: &str = "451c5b3e25cffe0f01e1b2c0c35b25b264e80b20c71bcbec997e8f785eb7e1ca";
 const QUESTION: &str =
     "How does the vault's function deposit an amount of token assets for shares?";
 /// What the form lets the model say: words of rows 1 and 4, and a mark.
@@ -74,15 +65,7 @@ pub(super) struct Said {
 impl Stand {
     /// A node that has answered, and whose batch is posted.
     pub(super) async fn open() -> (Self, Process) {
-        let anvil = Anvil::start(anvil::free_port()).await;
-        let deployment = anvil.deploy(EPOCH, WINDOW);
-        let operator: PrivateKeySigner = KEYS[1].parse().unwrap();
-        let client = anvil.client(Some(operator.clone()));
-        let contracts = client.contracts(deployment.clone()).await.unwrap();
-        let register = IStaking::registerOperatorCall {};
-        client.send(deployment.staking, &register, coins(1_000)).await.unwrap();
-        let mut market =
-            Market { anvil, contracts, operator, model: B256::ZERO, channels: Vec::new() };
+        let mut market = Market::bare(EPOCH, WINDOW, 1_000).await;
         let folder = tempfile::tempdir().unwrap();
         market.model = publish(&market, folder.path()).await;
         write_key(&folder.path().join("payer.hex"), &KEYS[3].parse().unwrap());
@@ -205,18 +188,8 @@ async fn ask(node: &Process, body: String) -> Value {
 /// Puts a model into `folder/model` whose indexes are accepted and whose mix holds, and its rows into
 /// `folder/rows/first`.
 async fn publish(market: &Market, folder: &Path) -> B256 {
-    let (url, deployment) = (&market.anvil.url, &market.contracts.deployment);
-    let registrar = async |number: usize| {
-        let signer = KEYS[number].parse().unwrap();
-        Registrar::connect(url, deployment.clone(), signer).await.unwrap()
-    };
-    let mut accounts = Vec::new();
-    for number in [2, 3] {
-        let contributor = registrar(number).await;
-        contributor.earner(Role::Contributor).await.unwrap();
-        accounts.push(contributor.account());
-    }
-    let owner = registrar(0).await;
+    let accounts = market.contributors().await;
+    let owner = market.registrar(0).await;
     let (data, dir) = (folder.join("rows/first"), folder.join("model"));
     let contributions = ROWS.iter().enumerate().map(|(place, text)| Contribution {
         contributor: accounts[place % accounts.len()],
@@ -229,21 +202,13 @@ async fn publish(market: &Market, folder: &Path) -> B256 {
     let datanets = [Datanet::load(&data).unwrap()];
     adapter(&dir, 7);
     let client = market.anvil.client(None);
-    let earners = earners_on_chain(&client, deployment, &datanets).await.unwrap();
+    let earners = earners_on_chain(&client, &market.contracts.deployment, &datanets).await.unwrap();
     let index = IndexSettings { dim: 128, side: 64, ..IndexSettings::default() };
     build_index(&tiny(), &dir, &datanets, &earners, &index, &mut |_| {}).unwrap();
     build_spans(&tiny(), &dir, &datanets, &earners, &mut |_| {}).unwrap();
-    let settings = |name: &str| RegisterSettings {
-        name: name.into(),
-        input_rate: 40_000_000,
-        output_rate: 90_000_000,
-        platform_fee: 1_000_000,
-    };
-    let base = owner.base(&tiny(), &settings("base")).await.unwrap().id;
-    let model = owner.adapter(&dir, base, &[version], &settings("adapter")).await.unwrap().id;
-    let kzg = Kzg::new(anvil::srs(), PAGE_SIZE).unwrap();
-    let publisher = IndexPublisher::new(market.layer(&folder.join("blobs")), kzg);
-    owner.index(&dir, &publisher).await.unwrap();
+    let base = owner.base(&tiny(), &priced("base")).await.unwrap().id;
+    let model = owner.adapter(&dir, base, &[version], &priced("adapter")).await.unwrap().id;
+    owner.index(&dir, &market.publisher(&folder.join("blobs"))).await.unwrap();
     let published = owner.spans(&dir).await.unwrap();
     assert_eq!(ModelManifest::load(&dir).unwrap().span_hash, Some(published.hash));
     owner.mix(model, Mix::new(SPANS_BPS, CITATIONS_BPS).unwrap()).await.unwrap();

@@ -17,20 +17,13 @@ use node::{
     api::request::Endpoint,
     attributor::AttributorHandle,
     catalog::Catalog,
-    chain::bindings::{
-        IPaymentChannels,
-        ISketchVotes::{self, Stage},
-        IStaking,
-    },
+    chain::bindings::ISketchVotes::{self, Stage},
     committer::Kzg,
     da::SharedAvailability,
     datanet::{Contribution, Datanet, assemble},
-    factory::{
-        IndexPublisher, IndexSettings, RegisterSettings, Registrar, build_index, earners_on_chain,
-    },
+    factory::{IndexPublisher, IndexSettings, build_index, earners_on_chain},
     metrics::ServingMetrics,
     recorder::{Admission, Recorded, ServedCall},
-    registry::Role,
     retrieval::{DatanetRows, Retrieval},
     serving::{Admitted, Finish, Progress, Serving, ServingConfig, ServingParts, StoredAnswer},
     store::MemoryStore,
@@ -41,8 +34,8 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 
 use super::peer::Peer;
 use crate::{
-    anvil::{self, Anvil, KEYS, PAGE_SIZE},
-    market::{Market, Operator, coins},
+    anvil::{self, KEYS, PAGE_SIZE},
+    market::{Market, Operator, priced},
     world::key,
 };
 
@@ -62,11 +55,6 @@ pub(crate) struct World {
 
 pub(crate) fn tiny() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/openledger-tiny")
-}
-
-fn settings(name: &str) -> RegisterSettings {
-    let (input_rate, output_rate) = (40_000_000, 90_000_000);
-    RegisterSettings { name: name.into(), input_rate, output_rate, platform_fee: 1_000_000 }
 }
 
 /// Trains nothing: an adapter as it is before training has gradients of its own.
@@ -102,29 +90,19 @@ pub(crate) async fn publish(
     kzg: Kzg,
     window: u64,
 ) -> B256 {
-    let (url, deployment) = (&market.anvil.url, &market.contracts.deployment);
-    let registrar = async |number: usize| {
-        let signer = KEYS[number].parse().unwrap();
-        Registrar::connect(url, deployment.clone(), signer).await.unwrap()
-    };
-    let mut accounts = Vec::new();
-    for number in [2, 3] {
-        let contributor = registrar(number).await;
-        contributor.earner(Role::Contributor).await.unwrap();
-        accounts.push(contributor.account());
-    }
-    let owner = registrar(0).await;
+    let accounts = market.contributors().await;
+    let owner = market.registrar(0).await;
     let (data, dir) = (folder.join("datanet"), folder.join("model"));
     datanet(&accounts, &data);
     let version = owner.datanet(&data).await.unwrap();
     let datanets = [Datanet::load(&data).unwrap()];
     adapter(&dir, 7);
     let client = market.anvil.client(None);
-    let earners = earners_on_chain(&client, deployment, &datanets).await.unwrap();
+    let earners = earners_on_chain(&client, &market.contracts.deployment, &datanets).await.unwrap();
     let index = IndexSettings { dim: 128, side: 64, ..IndexSettings::default() };
     build_index(&tiny(), &dir, &datanets, &earners, &index, &mut |_| {}).unwrap();
-    let base = owner.base(&tiny(), &settings("base")).await.unwrap().id;
-    let model = owner.adapter(&dir, base, &[version], &settings("adapter")).await.unwrap().id;
+    let base = owner.base(&tiny(), &priced("base")).await.unwrap().id;
+    let model = owner.adapter(&dir, base, &[version], &priced("adapter")).await.unwrap().id;
     let publisher = IndexPublisher::new(layer, kzg);
     owner.index(&dir, &publisher).await.unwrap();
     market.anvil.pass(window).await;
@@ -135,25 +113,13 @@ pub(crate) async fn publish(
 impl World {
     /// A world with epochs of so many seconds.
     pub(crate) async fn open(epoch_seconds: u64) -> Self {
-        let anvil = Anvil::start(anvil::free_port()).await;
-        let deployment = anvil.deploy(epoch_seconds, WINDOW);
-        let operator: PrivateKeySigner = KEYS[1].parse().unwrap();
-        let client = anvil.client(Some(operator.clone()));
-        let contracts = client.contracts(deployment.clone()).await.unwrap();
-        let register = IStaking::registerOperatorCall {};
-        client.send(deployment.staking, &register, coins(1_000)).await.unwrap();
-        let mut market =
-            Market { anvil, contracts, operator, model: B256::ZERO, channels: Vec::new() };
+        let mut market = Market::bare(epoch_seconds, WINDOW, 1_000).await;
         let folder = tempfile::tempdir().unwrap();
         let layer = market.layer(&folder.path().join("blobs"));
         let kzg = Kzg::new(anvil::srs(), PAGE_SIZE).unwrap();
         market.model = publish(&market, folder.path(), layer, kzg, WINDOW).await;
         let payer: PrivateKeySigner = KEYS[3].parse().unwrap();
-        let call =
-            IPaymentChannels::openCall { operator: market.operator.address(), salt: B256::ZERO };
-        let to = deployment.payment_channels;
-        let sent = market.client(&payer).send(to, &call, coins(50)).await.unwrap();
-        market.channels.push((payer, sent.logs.last().unwrap().topics()[1]));
+        market.open_channel(payer, 50).await;
 
         let peer = Peer::new(&market, &key(9), Arc::new(MemoryStore::default())).await;
         let decoder = Arc::new(Decoder::load(&tiny()).unwrap());
@@ -165,7 +131,7 @@ impl World {
         let attributor = AttributorHandle::start(1, 8).unwrap();
         let rows = DatanetRows::new(peer.registry, &[folder.path().join("datanet")]);
         let reruns = Reruns::new(Arc::clone(&catalog), engine.clone(), attributor).with_rows(rows);
-        let votes = deployment.sketch_votes;
+        let votes = market.contracts.deployment.sketch_votes;
         Self { model: market.model, market, catalog, engine, reruns, votes, folder }
     }
 

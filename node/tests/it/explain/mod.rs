@@ -1,10 +1,11 @@
 //! Recorded answers are explained, computed again and found in their batch; what was changed is found.
 
-use std::{path::Path, process::Command, sync::Arc};
+mod program;
 
-use alloy::primitives::{B256, keccak256};
+use std::sync::Arc;
+
+use alloy::primitives::B256;
 use node::{
-    chain::bindings::IStaking,
     committer::Kzg,
     explain::{Checker, Claimed, Explanation, Report, Sources, Verdict, explain},
     graph::{Board, Graph, GraphAnswer, Page, Places, Subject},
@@ -12,13 +13,11 @@ use node::{
     registry::Role,
     store::{MemoryStore, Table, WriteBatch, rows},
 };
-use serde_json::{Value, json};
 
 use crate::{
-    anvil::{self, Anvil, KEYS, PAGE_SIZE},
-    binary::{Files, PATIENCE, write_key},
-    market::{MAX_SKEW, Market, Operator, coins},
-    votes::{World, publish, serve_falsely, serve_honestly},
+    anvil::{self, PAGE_SIZE},
+    market::{MAX_SKEW, Operator},
+    votes::{World, serve_falsely, serve_honestly},
 };
 
 const EPOCH: u64 = 1_200;
@@ -280,136 +279,4 @@ async fn the_graph_adds_up_to_the_ledger_and_to_what_the_chain_paid() {
     ] {
         assert_eq!(graph.earned_from(unknown, page).await.unwrap(), None);
     }
-}
-
-const SECRET: &str = "a secret of ana's";
-/// SHA-256 of the secret, by sha256sum.
-const SECRET_HASH: &str = "451c5b3e25cffe0f01e1b2c0c35b25b264e80b20c71bcbec997e8f785eb7e1ca";
-
-/// Runs the program; what it says, and whether it succeeds.
-fn openledger(folder: &Path, arguments: &[&str]) -> (String, bool) {
-    let output = Command::new(env!("CARGO_BIN_EXE_openledger"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("RUST_LOG")
-        .env_remove("OPENLEDGER_API_KEY")
-        .env_remove("OPENLEDGER_KEY")
-        .env("NO_COLOR", "1")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    (said + &String::from_utf8_lossy(&output.stderr), output.status.success())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_program_explains_an_answer_by_the_node_and_by_its_store() {
-    let anvil = Anvil::start(anvil::free_port()).await;
-    let deployment = anvil.deploy(EPOCH, WINDOW);
-    let operator: alloy::signers::local::PrivateKeySigner = KEYS[1].parse().unwrap();
-    let client = anvil.client(Some(operator.clone()));
-    let contracts = client.contracts(deployment.clone()).await.unwrap();
-    let register = IStaking::registerOperatorCall {};
-    client.send(deployment.staking, &register, coins(1_000)).await.unwrap();
-    let mut market = Market { anvil, contracts, operator, model: B256::ZERO, channels: Vec::new() };
-    let folder = tempfile::tempdir().unwrap();
-    let blobs = folder.path().join("blobs");
-    let kzg = Kzg::new(anvil::srs(), PAGE_SIZE).unwrap();
-    let layer = market.layer(&blobs);
-    market.model = publish(&market, folder.path(), layer, kzg, WINDOW).await;
-    write_key(&folder.path().join("payer.hex"), &KEYS[3].parse().unwrap());
-    let settings = format!(
-        "[[keys]]\nname = \"ana\"\nsha256 = \"{SECRET_HASH}\"\npayer_key_file = \"../payer.hex\"\n\
-         deposit_gwei = 20_000_000_000\n[da]\nattestor_key_file = \"attestor.hex\"\n"
-    );
-    let (home, model) = (folder.path().join("node"), folder.path().join("model"));
-    let files =
-        Files::write(&home, &market.anvil, &market.operator, &model, Some(&blobs), &settings);
-    std::fs::write(home.join("ana.key"), SECRET).unwrap();
-    let node = files.start();
-    let body = json!({
-        "model": market.model,
-        "messages": [{ "role": "user", "content": "function transfer" }],
-        "max_tokens": 12,
-    });
-    let answer = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-    let answer = answer
-        .post(format!("{}/v1/chat/completions", node.url))
-        .header("authorization", format!("Bearer {SECRET}"))
-        .header("content-type", "application/json")
-        .body(body.to_string());
-    let answer: Value =
-        serde_json::from_slice(&answer.send().await.unwrap().bytes().await.unwrap()).unwrap();
-    let id = answer["id"].as_str().unwrap().to_owned();
-    let text = answer["choices"][0]["message"]["content"].as_str().unwrap();
-    let (url, here) = (node.url.clone(), home.clone());
-
-    let run = async |arguments: Vec<String>| {
-        let here = here.clone();
-        tokio::task::spawn_blocking(move || {
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            openledger(&here, &arguments)
-        })
-        .await
-        .unwrap()
-    };
-    let to =
-        |arguments: &[&str]| arguments.iter().map(|one| (*one).to_owned()).collect::<Vec<String>>();
-    // Anyone sees scores and money, and checks them without the text.
-    let (said, is_right) = run(to(&["attribute", &id, "--node-url", &url])).await;
-    assert!(is_right, "{said}");
-    assert!(said.contains("the answer's text is the payer's"), "{said}");
-    let config = ["--config", "openledger.toml"];
-    let open = [&["attribute", &id, "--node-url", &url][..], &config].concat();
-    let (said, is_right) = run(to(&open)).await;
-    assert!(is_right && said.contains("AGREES"), "{said}");
-    assert!(said.contains("the request is not here"), "{said}");
-    // Whoever paid runs it again.
-    let paid = [&open[..], &["--api-key", "ana.key"]].concat();
-    let (said, is_right) = run(to(&paid)).await;
-    assert!(is_right && said.contains("AGREES"), "{said}");
-    assert!(said.contains("the same text"), "{said}");
-    assert!(text.lines().all(|line| said.contains(line)), "{text:?} {said}");
-    let payer = ["--payer", "--key", "../payer.hex", "--deployment", "deployment.json", "--rpc"];
-    let payer = [&open[..], &payer, &[market.anvil.url.as_str()]].concat();
-    let (said, is_right) = run(to(&payer)).await;
-    assert!(is_right && said.contains("the same text"), "{said}");
-    let (said, is_right) = run(to(&["graph", "call", &id, "--node-url", &url])).await;
-    assert!(is_right && said.contains("answered by model:"), "{said}");
-
-    // The operator's store tells it while the node runs and after, and JSON says the same.
-    let offline = [&["attribute", &id][..], &config].concat();
-    let (said, is_right) = run(to(&offline)).await;
-    assert!(is_right && said.contains("the same text"), "{said}");
-    node.stop();
-    let (said, is_right) = run(to(&[&offline[..], &["--json"]].concat())).await;
-    assert!(is_right, "{said}");
-    let said: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(said["agrees"], true);
-    assert_eq!(said["explanation"]["text"]["answer"], text);
-    let request = said["explanation"]["text"]["request"].as_str().unwrap();
-    let hash = said["explanation"]["record"]["promptHash"].as_str().unwrap();
-    assert_eq!(keccak256(request.as_bytes()).to_string(), hash);
-
-    // Indexes are checked against the chain; one byte is found.
-    let verify =
-        ["index", "verify", "../model", "--datanet", "../datanet", "--rows", "2", "--base"];
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/openledger-tiny");
-    let chain = ["--deployment", "deployment.json", "--rpc", market.anvil.url.as_str()];
-    let verify = [&verify[..], &[base.to_str().unwrap()], &chain].concat();
-    let (said, is_right) = run(to(&verify)).await;
-    assert!(is_right && said.contains("2 rows recomputed"), "{said}");
-    for what in ["registration", "publication", "datanets", "rows", "sketches"] {
-        let line = said.lines().find(|line| line.contains(what)).unwrap();
-        assert!(line.starts_with("ok"), "{said}");
-    }
-    let path = model.join("index.olx");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let last = bytes.len() - 1;
-    bytes[last] ^= 1;
-    std::fs::write(&path, bytes).unwrap();
-    let (said, is_right) = run(to(&verify)).await;
-    assert!(!is_right && said.contains("DIFFERS index.olx"), "{said}");
-    let (said, is_right) = run(to(&offline)).await;
-    assert!(!is_right && said.contains("index.olx"), "{said}");
-    assert!(said.contains("checksum differs"), "{said}");
 }
