@@ -4,9 +4,10 @@
 #
 # Two sets (docs/retrieval.md): facts in English prose that are planted among paragraphs of anything else
 # (planted.json), and all functions of OpenZeppelin's contracts, one per duplicate cluster (questions.json). Questions
-# were written before anything was measured. None is dropped or reworded for being missed, only for having another
-# answer that is as good, and then the other answer is added: a row with the same selector as one that is named, its
-# internal or external half, or one that does nothing but call it, if who reads it agrees.
+# were written before anything was measured on them; those with "judges" when settings had been tried out on the
+# others. None is dropped or reworded for being missed, only for having another answer that is as good, and then the
+# other answer is added: a row with the same selector as one that is named, its internal or external half, or one that
+# does nothing but call it, if who reads it agrees.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

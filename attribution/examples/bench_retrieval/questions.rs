@@ -31,7 +31,8 @@ pub(crate) struct Asked {
 
 /// Reads the questions about code. A row's name stands for every row of that name: overloads, and the
 /// function of the contract's interface (the contract's name after an `I`), which has its
-/// documentation.
+/// documentation. Questions with `judges` were written after settings had been chosen on the others,
+/// and nothing is chosen on them.
 pub(crate) fn load(path: &Path, rows: &[NamedRow]) -> Result<Vec<Asked>, Failure> {
     let value: Value = serde_json::from_str(&fs::read_to_string(path)?)?;
     let mut questions = Vec::new();
@@ -46,9 +47,9 @@ pub(crate) fn load(path: &Path, rows: &[NamedRow]) -> Result<Vec<Asked>, Failure
         if answers.is_empty() {
             return Err(format!("no row answers {text:?}").into());
         }
-        // Those written after the settings were tried out only judge them.
-        let chosen_on = number % 2 == 0 && item["judges"].is_null();
-        questions.push(Asked { text, answers, chosen_on, class: None });
+        let later = item["judges"] == true;
+        let class = Some(if later { "were written later" } else { "were written first" });
+        questions.push(Asked { text, answers, chosen_on: number % 2 == 0 && !later, class });
     }
     Ok(questions)
 }

@@ -14,6 +14,7 @@ const DEPTH: usize = 384;
 #[derive(Debug)]
 pub(crate) struct Affine {
     matrix: Packed,
+    /// Padded with zeros to whole panels.
     bias: Vec<f32>,
 }
 
@@ -23,8 +24,9 @@ impl Affine {
     ///
     /// # Panics
     /// If the bias has another length.
-    pub(crate) fn new(weight: Rows<'_>, bias: Vec<f32>) -> Self {
+    pub(crate) fn new(weight: Rows<'_>, mut bias: Vec<f32>) -> Self {
         assert_eq!(weight.rows, bias.len(), "bias of another width");
+        bias.resize(weight.rows.next_multiple_of(LANES), 0.0);
         Self { matrix: Packed::from_transposed(weight), bias }
     }
 
@@ -123,22 +125,38 @@ impl Apply<'_> {
         if part.start > 0 {
             for (r, sums) in sums.iter_mut().enumerate() {
                 for (p, sums) in sums.iter_mut().enumerate() {
-                    let held = &out[place(r, p)];
-                    sums[..held.len()].copy_from_slice(held);
+                    load(&out[place(r, p)], sums);
                 }
             }
         }
         let mut sums = accumulate(rows, panels, part.len(), sums);
         for (r, sums) in sums.iter_mut().enumerate() {
             for (p, sums) in sums.iter_mut().enumerate() {
-                let to = &mut out[place(r, p)];
                 if part.end == depth {
-                    let bias = &map.bias[(first + p) * LANES..][..to.len()];
+                    let bias = &map.bias[(first + p) * LANES..][..LANES];
                     sums.iter_mut().zip(bias).for_each(|(sum, bias)| *sum += bias);
                 }
-                to.copy_from_slice(&sums[..to.len()]);
+                store(sums, &mut out[place(r, p)]);
             }
         }
+    }
+}
+
+/// The part of a panel that lies in the result; a whole one without a call of `memmove`.
+#[inline(always)]
+fn load(from: &[f32], sums: &mut [f32; LANES]) {
+    match from.first_chunk() {
+        Some(whole) => *sums = *whole,
+        None => sums[..from.len()].copy_from_slice(from),
+    }
+}
+
+/// The opposite of [`load`].
+#[inline(always)]
+fn store(sums: &[f32; LANES], to: &mut [f32]) {
+    match to.first_chunk_mut() {
+        Some(whole) => *whole = *sums,
+        None => to.copy_from_slice(&sums[..to.len()]),
     }
 }
 

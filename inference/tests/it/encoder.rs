@@ -159,6 +159,10 @@ fn every_process_gives_the_same_vectors() {
         seen.push(hash.unwrap_or_else(|| panic!("{text}")).to_owned());
     }
     assert!(seen.iter().all(|hash| *hash == seen[0]), "{seen:?}");
+    assert_eq!(
+        seen[0], "c5045d93b6d3b4c5c7f1ef6d816d157f7d42812944810593e3a042b5db159346",
+        "the bits are not those of before"
+    );
 }
 
 /// Runs where `tools/encoder.sh` has fetched all-MiniLM-L6-v2.
