@@ -58,6 +58,8 @@ def influence_task(task):
 
 # Rows whose gradients are computed at once: what they take is freed before the next.
 CHUNK = 32
+# Numbers that a method may keep at once: 256 MiB.
+MAX_NUMBERS = 1 << 26
 
 
 def loader(data, rows=CHUNK):
@@ -88,11 +90,12 @@ def inner_products(task, attributor, setting: str, values: dict, ours) -> dict:
     rows = represent(attributor.generate_train_rep, task.rows)
     queries = represent(attributor.generate_test_rep, task.queries)
     check_gradients(rows, ours)
+    # DataInf keeps a number for each weight and each pair of so many queries and as many rows.
+    at_once = max(1, int((MAX_NUMBERS / queries.shape[1]) ** 0.5))
     scores = {}
     for name, value in values.items():
         setattr(attributor, setting, value)
-        # Few queries at a time: DataInf keeps a number for each query, row and weight.
-        parts = [attributor.transform_test_rep(0, part) for part in queries.split(2)]
+        parts = [attributor.transform_test_rep(0, part) for part in queries.split(at_once)]
         scores[name] = torch.cat(parts).detach() @ rows.T
     return scores
 
@@ -177,19 +180,26 @@ def logra(task, grid):
     return scores
 
 
+METHODS = ["DataInf", "EK-FAC", "TRAK", "LoGra"]
+
+
+def are_complete(scores: dict) -> bool:
+    return {name.split("|")[0] for name in scores} >= set(METHODS)
+
+
 def scores(task, store, ours, quick: bool) -> dict:
     """Scores of all peers, each kept as soon as it is done. `ours` are the rows' gradients of the log-likelihood, `(rows, p)`."""
     warnings.filterwarnings("ignore")
     grid = [1e-1, 1, 1e1, 1e2, 1e3] if quick else [1e-2, 1e-1, 1, 1e1, 1e2, 1e3, 1e4]
     dims = [512, 2048]
-    made = {
-        "DataInf": lambda: datainf(task, ours, grid),
-        "EK-FAC": lambda: ekfac(task, ours, grid),
-        "TRAK": lambda: trak(task, [1e-2, 1e-1, 1, 1e1, 1e2], dims),
-        "LoGra": lambda: logra(task, grid),
-    }
+    made = [
+        lambda: datainf(task, ours, grid),
+        lambda: ekfac(task, ours, grid),
+        lambda: trak(task, [1e-2, 1e-1, 1, 1e1, 1e2], dims),
+        lambda: logra(task, grid),
+    ]
     found, bar = {}, Bar(f"{task.name}: dattri", len(made))
-    for done, (method, make) in enumerate(made.items()):
+    for done, (method, make) in enumerate(zip(METHODS, made)):
         with contextlib.redirect_stderr(io.StringIO()) as said:
             try:
                 of_method = store.part(f"peers-{method}", make)

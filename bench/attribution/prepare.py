@@ -117,7 +117,7 @@ def setup(task, store, quick: bool) -> None:
     store.part("subsets", lambda: retrain.subset_outputs(task, store))
     import peers
 
-    store.part("peers", lambda: peers.scores(task, store, made["rows.2"], quick))
+    store.part("peers", lambda: peers.scores(task, store, made["rows.2"], quick), peers.are_complete)
     store.part("spread", lambda: spread(task))
     store.part("unseen", lambda: retrain.unseen_losses(task, store, spoilt(task)[0]))
     if task.name == "digits" or not quick:

@@ -24,10 +24,10 @@ class Store:
     def has(self, name: str) -> bool:
         return self.path(name).exists()
 
-    def part(self, name: str, make) -> dict:
-        """The tensors called `name`: read, or made and written whole."""
+    def part(self, name: str, make, complete=lambda tensors: True) -> dict:
+        """The tensors called `name`: read, or made and written whole; those that are not complete are made again."""
         path = self.path(name)
-        if not path.exists():
+        if not path.exists() or not complete(load_file(path)):
             partial = path.with_suffix(".partial")
             save_file({key: tensor.contiguous() for key, tensor in make().items()}, partial)
             os.replace(partial, path)
