@@ -49,7 +49,11 @@ impl Calls {
     ) -> Result<Self, Failure> {
         let config = IndexConfig { damping, clip_share: CLIP_SHARE, ..IndexConfig::default() };
         let layout = rows.layout();
-        let mut builder = IndexBuilder::new(rows.projector(projector(PAID_DIM))?, config)?;
+        // Directions are learned from rows that are not copies.
+        let firsts = rows.rows().zip(clusters).enumerate().filter(|(place, (_, c))| place == *c);
+        let firsts = firsts.flat_map(|(_, (row, _))| row).copied().collect();
+        let learned = Gradients::new(layout.clone(), firsts)?.projector(projector(PAID_DIM))?;
+        let mut builder = IndexBuilder::new(learned, config)?;
         for (place, row) in rows.rows().enumerate() {
             let source = RowSource {
                 datanet: 0,
