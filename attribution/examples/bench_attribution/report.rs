@@ -86,7 +86,7 @@ fn plot(results: &Path, rows: &[Row]) -> Result<(), Failure> {
         let bar = |row: &Row| -> Option<Bar> {
             let name = row.name.strip_prefix(&prefix)?;
             let name = name.split(" (").next().unwrap_or(name);
-            if name.contains(" less ") || name.contains(" over ") {
+            if [" less ", " over ", "gain of "].iter().any(|part| name.contains(part)) {
                 return None;
             }
             let colour = match name {
