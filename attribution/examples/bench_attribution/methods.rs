@@ -132,7 +132,7 @@ fn ours(
                 settings: tried(task, &hashed, &grid)?,
             };
             methods.push(hashed);
-            methods.push(ensemble(task, chosen)?);
+            methods.push(ensemble(task, &space, chosen)?);
             grid = vec![chosen / 10.0, chosen, chosen * 10.0];
         }
     }
@@ -150,13 +150,14 @@ fn ours(
     Ok(methods)
 }
 
-/// The int8 sketches of every checkpoint.
-fn ensemble(task: &Task, damping: f64) -> Result<Method, Failure> {
-    let member = |rows: &Gradients| -> Result<Box<dyn Attributor>, Failure> {
-        let space = SketchSpace::new(rows, projector(PAID_DIM))?;
+/// The int8 sketches of every checkpoint, of which the last one's are there.
+fn ensemble(task: &Task, last: &SketchSpace, damping: f64) -> Result<Method, Failure> {
+    let member = |space: &SketchSpace| -> Result<Box<dyn Attributor>, Failure> {
         Ok(Box::new(space.committed(damping, CLIP_SHARE)?))
     };
-    let members = task.rows.iter().map(member).collect::<Result<Vec<_>, _>>()?;
+    let earlier = task.rows[..task.rows.len() - 1].iter();
+    let earlier = earlier.map(|rows| member(&SketchSpace::new(rows, projector(PAID_DIM))?));
+    let members = earlier.chain([member(last)]).collect::<Result<Vec<_>, _>>()?;
     let name = format!("sketch int8, d = {PAID_DIM}, {} checkpoints", members.len());
     let scores = ask(task, &Ensemble::new(members)?);
     Ok(Method { name, kind: Kind::Ensemble, settings: vec![damped(damping, scores)] })

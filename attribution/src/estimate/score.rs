@@ -41,25 +41,28 @@ fn dot_i32(q: &[i8], sums: &[i32]) -> i64 {
 
 /// `q . t_i` for every row of `rows: (n, d)`.
 pub(crate) fn rows(q: &[i8], rows: &[i8]) -> Vec<i32> {
-    let mut scores = vec![0; rows.len() / q.len()];
-    let tasks = scores.par_chunks_mut(TASK_ROWS).zip(rows.par_chunks(TASK_ROWS * q.len()));
-    tasks.for_each(|(scores, rows)| {
-        widest(|| {
-            let rows = rows.chunks_exact(q.len());
-            scores.iter_mut().zip(rows).for_each(|(score, t)| *score = dot_i8(q, t));
-        });
-    });
-    scores
+    each(rows, q.len(), TASK_ROWS, |t| dot_i8(q, t))
 }
 
 /// `q . T_c` for every row of `sums: (contributors, d)`.
 pub(crate) fn contributors(q: &[i8], sums: &[i32]) -> Vec<i64> {
-    let mut scores = vec![0; sums.len() / q.len()];
-    let tasks = scores.par_chunks_mut(TASK_SUMS).zip(sums.par_chunks(TASK_SUMS * q.len()));
-    tasks.for_each(|(scores, sums)| {
+    each(sums, q.len(), TASK_SUMS, |t| dot_i32(q, t))
+}
+
+/// `score` of every row of `rows: (n, width)`, `task` of them at a time.
+#[inline(always)]
+fn each<T: Sync, S: Clone + Default + Send>(
+    rows: &[T],
+    width: usize,
+    task: usize,
+    score: impl Fn(&[T]) -> S + Sync,
+) -> Vec<S> {
+    let mut scores = vec![S::default(); rows.len() / width];
+    let tasks = scores.par_chunks_mut(task).zip(rows.par_chunks(task * width));
+    tasks.for_each(|(scores, rows)| {
         widest(|| {
-            let sums = sums.chunks_exact(q.len());
-            scores.iter_mut().zip(sums).for_each(|(score, t)| *score = dot_i32(q, t));
+            let rows = rows.chunks_exact(width);
+            scores.iter_mut().zip(rows).for_each(|(to, row)| *to = score(row));
         });
     });
     scores

@@ -3,7 +3,7 @@
 use super::{
     Packed, Rows,
     dispatch::{Kernel, Level, dispatch_at},
-    tile::LANES,
+    tile::{LANES, load, store},
 };
 
 /// Inputs that are summed up before the next rows come: two panels of so many are 48 KiB, which stay
@@ -139,24 +139,6 @@ impl Apply<'_> {
                 store(sums, &mut out[place(r, p)]);
             }
         }
-    }
-}
-
-/// The part of a panel that lies in the result; a whole one without a call of `memmove`.
-#[inline(always)]
-fn load(from: &[f32], sums: &mut [f32; LANES]) {
-    match from.first_chunk() {
-        Some(whole) => *sums = *whole,
-        None => sums[..from.len()].copy_from_slice(from),
-    }
-}
-
-/// The opposite of [`load`].
-#[inline(always)]
-fn store(sums: &[f32; LANES], to: &mut [f32]) {
-    match to.first_chunk_mut() {
-        Some(whole) => *whole = *sums,
-        None => to.copy_from_slice(&sums[..to.len()]),
     }
 }
 

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::{
     dispatch::{Kernel, Level, dispatch, dispatch_at},
     share::{Output, Task, shared},
-    tile::{LANES, Panel, tiles_from},
+    tile::{LANES, Panel, load, store, tiles_from},
 };
 
 /// Rows of a row-major matrix, possibly some columns of a wider one.
@@ -218,24 +218,15 @@ impl<B: Panels> Kernel for Block<'_, B> {
         let Self { a, b, out, task: Task { rows, panels } } = self;
         let values = &a.values[rows.start * a.stride..];
         for panel in panels {
-            // All panels but the last are whole: a copy of known length is one instruction.
             let start = |row: usize| {
-                // SAFETY: the row and panel are this task's.
-                let part = unsafe { out.part(rows.start + row, panel) };
-                if let Ok(whole) = <&[f32; LANES]>::try_from(&*part) {
-                    return *whole;
-                }
                 let mut sums = [0.0; LANES];
-                sums[..part.len()].copy_from_slice(part);
+                // SAFETY: the row and panel are this task's.
+                load(unsafe { out.part(rows.start + row, panel) }, &mut sums);
                 sums
             };
             let finish = |row: usize, sums: &[f32; LANES]| {
                 // SAFETY: the row and panel are this task's.
-                let part = unsafe { out.part(rows.start + row, panel) };
-                match <&mut [f32; LANES]>::try_from(&mut *part) {
-                    Ok(whole) => *whole = *sums,
-                    Err(_) => part.copy_from_slice(&sums[..part.len()]),
-                }
+                store(sums, unsafe { out.part(rows.start + row, panel) });
             };
             let matrix = b.panel(panel);
             tiles_from::<ROWS>(values, a.stride, rows.len(), b.depth(), matrix, start, finish);

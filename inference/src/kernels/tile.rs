@@ -29,6 +29,24 @@ impl Panel for &[f32] {
     }
 }
 
+/// The part of a panel that lies in the result; a whole one without a call of `memmove`.
+#[inline(always)]
+pub(super) fn load(from: &[f32], sums: &mut [f32; LANES]) {
+    match from.first_chunk() {
+        Some(whole) => *sums = *whole,
+        None => sums[..from.len()].copy_from_slice(from),
+    }
+}
+
+/// The opposite of [`load`].
+#[inline(always)]
+pub(super) fn store(sums: &[f32; LANES], to: &mut [f32]) {
+    match to.first_chunk_mut() {
+        Some(whole) => *whole = *sums,
+        None => to.copy_from_slice(&sums[..to.len()]),
+    }
+}
+
 /// `R` rows times one panel of `B`, added to `sums`.
 ///
 /// - `a`: rows of `depth` values, `stride` apart

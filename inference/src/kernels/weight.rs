@@ -171,15 +171,13 @@ impl Weight {
         const STRIP: usize = 16;
         assert_eq!(dy.width, self.d_out(), "gradient of another width");
         let depth = self.d_in();
+        let panels = self.d_out().div_ceil(LANES);
         if let Form::F32(packed) = &self.form {
-            return matmul(
-                dy,
-                self.backward
-                    .get_or_init(|| Packed::from_rows(Rows::whole(&packed.to_transposed(), depth))),
-            );
+            // On this thread alone: one that waits for others may be given work that waits for this.
+            let turned = || Packed::from_rows(Rows::whole(&packed.to_transposed(), depth));
+            return matmul(dy, self.backward.get_or_init(turned));
         }
         let mut out = vec![0.0; dy.rows * depth];
-        let panels = self.d_out().div_ceil(LANES);
         for first in (0..panels).step_by(STRIP) {
             let strip = self.turned(first..panels.min(first + STRIP));
             let part = dy.columns(first * LANES, strip.depth());
@@ -191,20 +189,14 @@ impl Weight {
     /// The outputs of some panels widened, `(outputs, d_in)`.
     fn turned(&self, panels: std::ops::Range<usize>) -> Packed {
         let depth = self.d_in();
-        let last = self.d_out().min(panels.end * LANES);
-        Packed::filled(last - panels.start * LANES, depth, |column, target| {
+        let outputs = panels.start * LANES..self.d_out().min(panels.end * LANES);
+        each_form!(self, float => Packed::filled(outputs.len(), depth, |column, target| {
             for (panel, target) in panels.clone().zip(target.chunks_mut(LANES * LANES)) {
                 let inputs = column * LANES..depth.min((column + 1) * LANES);
-                each_form!(self, float => {
-                    dispatch(Turn { panel: float.panel(panel), depth, inputs, target });
-                }, quant => {
-                    for (lane, row) in target.chunks_exact_mut(LANES).enumerate() {
-                        let values = inputs.clone().map(|k| quant.value(panel, k, lane));
-                        row.iter_mut().zip(values).for_each(|(to, value)| *to = value);
-                    }
-                });
+                dispatch(Turn { panel: float.panel(panel), depth, inputs, target });
             }
-        })
+        // Blocks are widened whole: a number alone would have its scales decoded for itself.
+        }), _quant => Packed::from_rows(Rows::whole(&self.rows(outputs), depth)))
     }
 
     /// The whole weight widened, row-major `(d_out, d_in)`.

@@ -61,18 +61,23 @@ fn gradient_in_this_process() {
     println!("gradient {} in {:?}", hash(&gradient), started.elapsed());
 }
 
+/// What an ignored test prints in a process of its own, with these vector instructions and threads.
+pub(crate) fn in_a_process(test: &str, vectors: &str, threads: &str) -> String {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env("OPENLEDGER_VECTORS", vectors)
+        .env("RAYON_NUM_THREADS", threads)
+        .output()
+        .unwrap();
+    String::from_utf8(child.stdout).unwrap()
+}
+
 #[test]
 fn every_process_gives_the_same_gradient() {
     let mut seen = Vec::new();
     for vectors in ["baseline", "avx2", "avx512"] {
         for threads in ["1", "2"] {
-            let child = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "bits::gradient_in_this_process", "--ignored", "--nocapture"])
-                .env("OPENLEDGER_VECTORS", vectors)
-                .env("RAYON_NUM_THREADS", threads)
-                .output()
-                .unwrap();
-            let text = String::from_utf8(child.stdout).unwrap();
+            let text = in_a_process("bits::gradient_in_this_process", vectors, threads);
             let found =
                 text.lines().find_map(|line| line.split_once("gradient ")?.1.split_once(" in "));
             let (hash, time) = found.unwrap_or_else(|| panic!("{text}"));

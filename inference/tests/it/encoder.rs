@@ -3,12 +3,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use candle_core::{Device, safetensors::load};
 use inference::encoder::{Encoder, VECTOR_SCALE, quantise};
 use sha3::{Digest, Keccak256};
+
+use crate::bits::in_a_process;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -148,13 +149,7 @@ fn vectors_in_this_process() {
 fn every_process_gives_the_same_vectors() {
     let mut seen = Vec::new();
     for (vectors, threads) in [("baseline", "1"), ("avx2", "2"), ("avx512", "1"), ("avx512", "2")] {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "encoder::vectors_in_this_process", "--ignored", "--nocapture"])
-            .env("OPENLEDGER_VECTORS", vectors)
-            .env("RAYON_NUM_THREADS", threads)
-            .output()
-            .unwrap();
-        let text = String::from_utf8(child.stdout).unwrap();
+        let text = in_a_process("encoder::vectors_in_this_process", vectors, threads);
         let hash = text.lines().find_map(|line| line.split_once("vectors ")?.1.get(..64));
         seen.push(hash.unwrap_or_else(|| panic!("{text}")).to_owned());
     }

@@ -37,6 +37,6 @@ pub use spans::{SpanProgress, SpanReport, build_spans, write_spans};
 pub use train::{TrainProgress, TrainReport, TrainSettings, train};
 
 /// An error of attribution as the factory gives it.
-fn attribution(error: attribution::Error) -> crate::Error {
+pub(crate) fn attribution(error: attribution::Error) -> crate::Error {
     crate::Error::Attribution(error.to_string())
 }

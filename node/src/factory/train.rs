@@ -230,13 +230,13 @@ fn sets(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use alloy::primitives::Address;
 
     use super::*;
     use crate::datanet::{Contribution, assemble};
 
-    fn datanet() -> Datanet {
+    pub(in crate::factory) fn datanet() -> Datanet {
         let names = ["alpha", "bravo", "carol", "delta", "erin", "fidel", "golf", "hotel"];
         let row = |name: &str| Contribution {
             contributor: Address::repeat_byte(1),

@@ -1,13 +1,13 @@
 //! Learns the projector of an index.
 
-use super::{BasisBuilder, Projector, ProjectorConfig, SiteGradient, SiteShape};
+use super::{BasisBuilder, Last, Projector, ProjectorConfig, Sides, SiteGradient, SiteShape};
 use crate::{Error, Result};
 
 /// Learns the projector of an index from rows' gradients, one at a time: onto a [`super::Basis`] of
 /// theirs, or, where sketches are not shorter than gradients, the one that copies them.
 #[derive(Clone, Debug)]
 pub struct ProjectorBuilder {
-    plain: Projector,
+    sides: Sides,
     /// None where gradients are copied.
     basis: Option<BasisBuilder>,
 }
@@ -18,10 +18,10 @@ impl ProjectorBuilder {
     /// # Errors
     /// Those of [`Projector::new`] and [`BasisBuilder::new`].
     pub fn new(shapes: &[SiteShape], config: ProjectorConfig) -> Result<Self> {
-        let plain = Projector::new(shapes, config)?;
+        let sides = Sides::new(shapes, config)?;
         let learned = || BasisBuilder::new(shapes, config);
-        let basis = (!plain.copies()).then(learned).transpose()?;
-        Ok(Self { plain, basis })
+        let basis = (sides.entries() > config.dim).then(learned).transpose()?;
+        Ok(Self { sides, basis })
     }
 
     /// Whether rows teach it anything: none does where gradients are copied.
@@ -47,7 +47,10 @@ impl ProjectorBuilder {
     /// # Errors
     /// Those of [`BasisBuilder::finish`].
     pub fn finish(self) -> Result<Projector> {
-        let Some(basis) = self.basis else { return Ok(self.plain) };
-        Projector::with_basis(self.plain.shapes(), *self.plain.config(), basis.finish()?)
+        let Self { sides, basis } = self;
+        match basis {
+            Some(basis) => Projector::with_basis(sides.shapes(), *sides.config(), basis.finish()?),
+            None => Ok(Projector { sides, last: Last::Whole }),
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::subject::IndexCheck;
 use crate::{
     Error, Result,
     explain::finding::Report,
-    factory::{Sample, Source, projection_seed, site_gradients},
+    factory::{Sample, Source, attribution, projection_seed, site_gradients},
 };
 
 /// By which share more an index's basis may err on the sample than the one learned again.
@@ -48,7 +48,7 @@ pub(super) fn basis(
     sample.each(source, &mut |gradient| {
         let sites = site_gradients(gradient);
         let pushed = ours.push(&sites).and_then(|()| best.push(&sites));
-        pushed.map_err(|error| Error::Attribution(error.to_string()))
+        pushed.map_err(attribution)
     })?;
     let said = |fit: &Fit<'_>| format!("keeps {:.4}, error {:.4e}", fit.kept(), fit.error());
     let detail = format!(

@@ -3,23 +3,7 @@
 use inference::train::LoraConfig;
 
 use super::*;
-use crate::{
-    datanet::{Contribution, assemble},
-    factory::{TrainSettings, train},
-};
-
-fn datanet() -> Datanet {
-    let names = ["alpha", "bravo", "carol", "delta", "erin", "fidel", "golf", "hotel"];
-    let row = |name: &str| Contribution {
-        contributor: Address::repeat_byte(1),
-        text: format!("// Zork\nfunction {name}() returns (zork quux, zork {name}) {{\n"),
-        source: "zork.sol".into(),
-    };
-    // The last row is a copy of the first.
-    let rows = names.iter().chain(&names[..1]).map(|name| row(name)).collect();
-    let clusters: Vec<usize> = (0..names.len()).chain([0]).collect();
-    Datanet::new("zork", "MIT", assemble(rows, &clusters))
-}
+use crate::factory::{TrainSettings, train, train::tests::datanet};
 
 fn signer(name: &str) -> PrivateKeySigner {
     PrivateKeySigner::from_bytes(&alloy::primitives::keccak256(name)).unwrap()
