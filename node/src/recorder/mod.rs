@@ -10,6 +10,8 @@ mod refusal;
 mod types;
 mod worker;
 
+use std::{sync::Arc, thread::JoinHandle};
+
 use alloy::{primitives::B256, signers::local::PrivateKeySigner};
 use tokio::sync::{mpsc, oneshot};
 
@@ -87,14 +89,29 @@ pub struct Account {
     pub reserved: u64,
 }
 
+/// The recorder's thread, waited for when it is dropped.
+#[derive(Debug)]
+struct Thread(Option<JoinHandle<()>>);
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // A panic in it was told of when it happened, and whoever asked has got an error.
+        let _ = self.0.take().map(JoinHandle::join);
+    }
+}
+
 /// Asks the recorder. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RecorderHandle {
     commands: mpsc::Sender<Command>,
+    // After `commands`, as fields are dropped in order: with the last sender gone the thread ends.
+    _thread: Arc<Thread>,
 }
 
 impl RecorderHandle {
-    /// Starts the recorder's thread over what the store holds. It ends when all handles are dropped.
+    /// Starts the recorder's thread over what the store holds. It ends when all handles are dropped;
+    /// the last one waits until it has let go of the store, which must not close while the process
+    /// exits: RocksDB's own statics are gone by then, and it aborts.
     ///
     /// # Errors
     /// [`Error::Store`] if the store cannot be read, [`Error::Io`] if no thread can be started.
@@ -106,11 +123,11 @@ impl RecorderHandle {
     ) -> Result<Self> {
         let (commands, receiver) = mpsc::channel(config.queue);
         let worker = worker::Worker::new(store, registry, signer, config)?;
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("recorder".into())
             .spawn(move || worker.run(receiver))
             .map_err(Error::io("recorder thread"))?;
-        Ok(Self { commands })
+        Ok(Self { commands, _thread: Arc::new(Thread(Some(thread))) })
     }
 
     /// Checks a voucher and sets its call's largest fee aside.

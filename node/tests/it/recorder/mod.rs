@@ -154,6 +154,21 @@ async fn calls_with_sections_take_more_of_an_epoch() {
 }
 
 #[tokio::test]
+async fn nothing_holds_the_store_once_the_last_handle_is_gone() {
+    for _ in 0..50 {
+        let store = memory();
+        let held = Arc::downgrade(&store);
+        let (registry, recorder) = start(&store);
+        let other = recorder.clone();
+        record(&recorder, &sign(0, 50_000, call(0, 1, START))).await;
+        drop((store, registry, recorder));
+        assert!(held.upgrade().is_some());
+        drop(other);
+        assert!(held.upgrade().is_none());
+    }
+}
+
+#[tokio::test]
 async fn a_second_caller_waits_for_the_first() {
     let (_, recorder) = start(&memory());
     let voucher = sign(0, 50_000, call(0, 1, START));
