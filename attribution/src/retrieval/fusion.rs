@@ -1,6 +1,6 @@
 //! What words and vectors say of a row, as one number.
 
-use super::VectorSpace;
+use super::{VectorSpace, dot};
 
 /// A score is in units of `1 / SCORE_UNIT` of a cosine.
 pub const SCORE_UNIT: i64 = 1_000_000;
@@ -8,7 +8,22 @@ pub const SCORE_UNIT: i64 = 1_000_000;
 const WORD: i64 = 5_000;
 
 /// Dot product of a question with a row: two thirds of the whole text's and one third of the best
-/// passage's, rounded down.
+/// passage's, that of the text alone if it has none; rounded down. What [`Hit::dot`](super::Hit::dot)
+/// is, for whoever has the vectors and no library.
+///
+/// - `vectors`: of the row's text and then of its passages, one after the other
+///
+/// # Panics
+/// If the row has no vector as long as the question's.
+#[must_use]
+pub fn nearness(question: &[i8], vectors: &[i8]) -> i32 {
+    let (whole, passages) = vectors.split_at(question.len());
+    let whole = dot(whole, question);
+    let best = passages.chunks_exact(question.len()).map(|passage| dot(passage, question)).max();
+    mixed(whole, best.unwrap_or(whole))
+}
+
+/// Two thirds of one dot product and one third of the other, rounded down.
 #[must_use]
 pub(super) fn mixed(whole: i32, best_passage: i32) -> i32 {
     let sum = 2 * i64::from(whole) + i64::from(best_passage);

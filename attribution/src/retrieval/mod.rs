@@ -32,7 +32,7 @@ pub use self::{
         TAKES_PART, assemble, check_support, citations_root, cited_rows, contributors, prompt_text,
         sentences, shares,
     },
-    fusion::SCORE_UNIT,
+    fusion::{SCORE_UNIT, nearness},
     library::{Caller, Known, Library, MAX_HITS, MAX_QUESTION_BYTES, MAX_QUESTION_WORDS, Question},
     passages::{MAX_PASSAGES, passages},
     row::{DatanetVersion, Edition, Hit, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, Row},

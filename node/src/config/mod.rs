@@ -35,6 +35,11 @@ pub const RELAY_KEY_VARIABLE: &str = "OPENLEDGER_RELAY_KEY";
 /// Chains on which what is made up for development is refused: Ethereum and OpenLedger.
 const MAIN_CHAINS: [u64; 2] = [1, 1612];
 
+/// Whether a chain has money of value, so that nothing for development is taken there.
+pub(crate) fn is_main(chain_id: u64) -> bool {
+    MAIN_CHAINS.contains(&chain_id)
+}
+
 /// A setting's name and value, with its least and its greatest.
 type Bound = (&'static str, u64, u64, u64);
 
@@ -187,7 +192,7 @@ impl Config {
     pub fn check_deployment(&self, deployment: &Deployment) -> Result<()> {
         let (chain_id, is_attested) =
             (deployment.chain_id, deployment.certification == Certification::Attested);
-        if MAIN_CHAINS.contains(&chain_id) && (self.srs.secret_seed.is_some() || is_attested) {
+        if is_main(chain_id) && (self.srs.secret_seed.is_some() || is_attested) {
             let what = match self.srs.secret_seed {
                 Some(_) => "srs.secret_seed",
                 None => "the development attestor (da.attestor_key_file)",

@@ -20,7 +20,7 @@ use crate::{
     da::SharedAvailability,
     indexer::Indexer,
     registry::Registry,
-    retrieval::DatanetRows,
+    retrieval::{DatanetRows, Relevance},
     store::{MemoryStore, RocksStore, SharedStore},
     votes::Reruns,
     worker::blocking,
@@ -106,13 +106,19 @@ async fn availability(config: &Config, registry: &Registry) -> Result<(SharedAva
 async fn reruns(config: &Config, registry: &Registry) -> Result<Reruns> {
     let (model, registry) = (config.model.clone(), registry.clone());
     let rows = DatanetRows::new(registry.clone(), &config.datanet_folders());
+    let encoder = config.retrieval.as_ref().map(|retrieval| retrieval.encoder.clone());
     blocking(move || {
         let decoder = Arc::new(Decoder::load(&model.base)?);
         let tokenizer = Arc::new(Tokenizer::load(&model.base)?);
         let engine: EngineHandle = Engine::start(decoder, tokenizer, EngineConfig::default())?;
         let catalog = Catalog::load(&engine, &model.base, &model.models, &registry)?;
         let attributor = AttributorHandle::start(1, 1)?;
-        Ok(Reruns::new(Arc::new(catalog), engine, attributor).with_rows(rows))
+        let relevance = encoder.map(|folder| Relevance::load(&folder)).transpose()?;
+        if let Some(relevance) = &relevance {
+            relevance.check(registry.contracts().deployment.chain_id)?;
+        }
+        let reruns = Reruns::new(Arc::new(catalog), engine, attributor);
+        Ok(reruns.with_rows(rows).with_relevance(relevance))
     })
     .await
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::warn;
+
 use crate::{
     Result,
     metrics::RetrievalMetrics,
@@ -13,10 +15,19 @@ use crate::{
 impl Parts {
     /// Opens the library and starts the task that adds to it; nothing without its section.
     pub(super) async fn retrieval(&mut self) -> Result<Option<Retrieval>> {
-        let Some(config) = &self.config.retrieval else { return Ok(None) };
+        let Some(config) = &self.config.retrieval else {
+            if self.config.validator.enabled {
+                warn!(
+                    target: "node",
+                    "this validator cannot vote on answers from rows: [retrieval] is not configured"
+                );
+            }
+            return Ok(None);
+        };
         let settings = config.settings(&self.config.node.data_dir);
         let metrics = RetrievalMetrics::register(&mut self.metrics);
         let retrieval = blocking(move || Retrieval::open(settings, metrics)).await?;
+        retrieval.relevance().check(self.registry.contracts().deployment.chain_id)?;
         let librarian = Librarian::new(
             retrieval.clone(),
             Arc::clone(&self.store),

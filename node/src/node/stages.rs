@@ -26,6 +26,7 @@ use crate::{
     finaliser::Finaliser,
     proofs::Proofs,
     recorder::RecorderHandle,
+    retrieval::Retrieval,
     settler::{Settler, Waits},
     standing::Standing,
     strikes::Strikes,
@@ -40,6 +41,7 @@ impl Parts {
         recorder: &RecorderHandle,
         engine: &EngineHandle,
         catalog: &Arc<Catalog>,
+        retrieval: Option<&Retrieval>,
     ) -> Result<(Earnings, Waits)> {
         let contracts = self.registry.contracts().clone();
         let store = || Ok(Arc::clone(&self.store));
@@ -107,7 +109,8 @@ impl Parts {
             layer,
             kzg,
             reruns: Reruns::new(Arc::clone(catalog), engine.clone(), attributor)
-                .with_rows(self.datanet_rows()),
+                .with_rows(self.datanet_rows())
+                .with_relevance(retrieval.map(Retrieval::relevance)),
         })?;
         for line in lines {
             self.line(line);

@@ -87,7 +87,8 @@ pub(super) async fn start(config: Config, shutdown: CancellationToken) -> Result
         signer,
         RecorderConfig { max_skew: parts.config.node.max_skew_seconds, ..Default::default() },
     )?;
-    let (earnings, waits) = parts.pipeline(&recorder, &engine, &catalog).await?;
+    let (earnings, waits) =
+        parts.pipeline(&recorder, &engine, &catalog, retrieval.as_ref()).await?;
     let served = Served { catalog, recorder, earnings, waits, retrieval };
     let address = parts.serve(&engine, served).await?;
     Ok(Node { address, tasks: parts.tasks, shutdown: parts.shutdown, engine })

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use attribution::{
-    retrieval::{DatanetVersion, Edition, Known, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, Row, passages},
+    retrieval::{DatanetVersion, Edition, Known, Row},
     settle::Hash,
 };
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Retrieval,
     journal::Journal,
-    rows::{indexed, is_canonical},
+    relevance::seen,
+    rows::{fits, indexed, is_canonical},
 };
 use crate::{Error, Result, datanet::Datanet};
 
@@ -49,8 +50,12 @@ pub(crate) fn index(
         known: library.known(id.0)?,
         journal: Journal::open(&path, retrieval.encoder().dimension())?,
     };
-    let rows: Vec<Row> =
-        datanet.canonical().filter(|row| is_canonical(row)).map(indexed).filter(fits).collect();
+    let rows: Vec<Row> = datanet
+        .canonical()
+        .filter(|row| is_canonical(row))
+        .map(indexed)
+        .filter(|row| fits(row) || left_out(row, "its text is empty or too long"))
+        .collect();
     let mut builder = library.begin(edition)?;
     let (mut told, mut done) = (Instant::now(), 0);
     for chunk in rows.chunks(CHUNK) {
@@ -76,14 +81,10 @@ pub(crate) fn index(
     Ok(searchable)
 }
 
-/// Whether a row is within the library's bounds.
-fn fits(row: &Row) -> bool {
-    let fits =
-        (1..=MAX_TEXT_BYTES).contains(&row.text.len()) && row.source.len() <= MAX_SOURCE_BYTES;
-    if !fits {
-        tracing::warn!(target: "node::retrieval", row = row.index, "a row is not indexed: its text is empty or too long");
-    }
-    fits
+/// Tells why a row is not indexed. False: it is not kept.
+fn left_out(row: &Row, why: &str) -> bool {
+    tracing::warn!(target: "node::retrieval", row = row.index, why, "a row is not indexed");
+    false
 }
 
 /// Where vectors come from.
@@ -111,8 +112,7 @@ impl Vectors<'_> {
             if let Some(vectors) = &vectors {
                 computed.push((rows[at].row_hash, vectors.clone()));
             } else {
-                let row = rows[at].index;
-                tracing::warn!(target: "node::retrieval", row, "a row is not indexed: it has no vector");
+                left_out(&rows[at], "it has no vector");
             }
             found[at] = vectors;
         }
@@ -135,9 +135,4 @@ impl Vectors<'_> {
         let one = |texts: &Vec<String>| Some(encoder.encode_int8(texts).ok()?.concat());
         texts.iter().map(one).collect()
     }
-}
-
-/// What the encoder sees of a row: its text and its passages.
-fn seen(text: &str) -> Vec<String> {
-    core::iter::once(text.to_owned()).chain(passages(text)).collect()
 }

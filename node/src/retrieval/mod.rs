@@ -15,6 +15,7 @@ mod journal;
 mod librarian;
 mod limit;
 mod prompt;
+mod relevance;
 mod rows;
 mod search;
 
@@ -26,6 +27,7 @@ pub use self::{
     grounding::{Cited, Grounding, Source, Unsupported, Why},
     librarian::Librarian,
     prompt::{question, with_sources},
+    relevance::{ENCODER, Relevance},
     rows::{DatanetRows, Unread, shown},
     search::{Retrieval, RetrievalSettings, Scope},
 };

@@ -8,13 +8,14 @@ use std::{
 };
 
 use alloy::primitives::B256;
-use attribution::retrieval::{
-    self, DatanetVersion, Hit, Library, MAX_QUESTION_BYTES, Question, VectorSpace,
-};
+use attribution::retrieval::{self, DatanetVersion, Hit, Library, Question, VectorSpace};
 use inference::encoder::{Encoder, VECTOR_SCALE};
 use tokio::sync::Semaphore;
 
-use super::limit::Limit;
+use super::{
+    limit::Limit,
+    relevance::{self, Relevance, cut},
+};
 use crate::{
     Error, Result,
     api::{error::ApiError, request::RetrievalChoice},
@@ -63,7 +64,7 @@ pub struct Retrieval {
 #[derive(Debug)]
 struct Shared {
     library: Library,
-    encoder: Encoder,
+    encoder: Arc<Encoder>,
     settings: RetrievalSettings,
     turns: Arc<Semaphore>,
     waiting: Semaphore,
@@ -77,10 +78,7 @@ impl Retrieval {
     /// # Errors
     /// [`Error::Config`] naming the encoder's or the library's folder, and what is wrong with it.
     pub fn open(settings: RetrievalSettings, metrics: RetrievalMetrics) -> Result<Self> {
-        let encoder = Encoder::load(&settings.encoder).map_err(|error| {
-            let folder = settings.encoder.display();
-            Error::Config(format!("retrieval.encoder {folder}: {error}"))
-        })?;
+        let encoder = relevance::load(&settings.encoder)?;
         let space = VectorSpace {
             encoder: encoder.hash(),
             dimension: u32::try_from(encoder.dimension()).unwrap_or(u32::MAX),
@@ -119,6 +117,11 @@ impl Retrieval {
 
     pub(super) fn encoder(&self) -> &Encoder {
         &self.shared.encoder
+    }
+
+    /// What the relevance of rows is computed again by.
+    pub fn relevance(&self) -> Relevance {
+        Relevance::new(Arc::clone(&self.shared.encoder))
     }
 
     pub(super) fn metrics(&self) -> &RetrievalMetrics {
@@ -269,13 +272,4 @@ pub(super) const fn named(version: &DatanetRef) -> DatanetVersion {
 /// Shelves of one encoder: another makes other vectors.
 fn shelves(library: &Path, encoder: &Encoder) -> PathBuf {
     library.join(hex::encode(&encoder.hash()[..8]))
-}
-
-/// The beginning of a question, as long as one may be.
-fn cut(question: &str) -> &str {
-    let mut end = question.len().min(MAX_QUESTION_BYTES);
-    while !question.is_char_boundary(end) {
-        end -= 1;
-    }
-    &question[..end]
 }

@@ -154,6 +154,7 @@ impl Auditor {
             }
             Rerun::UnknownModel => Ok(PurchaseState::Unknown("its model is not here".into())),
             Rerun::UnknownRows(_) => Ok(PurchaseState::Unknown("its rows are not here".into())),
+            Rerun::NoEncoder => Ok(PurchaseState::Unknown("no sentence encoder is here".into())),
             Rerun::Ran(_) | Rerun::Impossible(_) => self.challenge(id, dossier, &found).await,
         }
     }

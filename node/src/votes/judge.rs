@@ -143,6 +143,10 @@ impl Judge {
                 self.tell(vote, &why);
                 return Ok(None);
             }
+            Rerun::NoEncoder => {
+                self.tell(vote, "it has no sentence encoder: [retrieval] is not configured");
+                return Ok(None);
+            }
         };
         let claimed = Outcome {
             text: answer.text.clone(),

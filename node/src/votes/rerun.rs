@@ -16,7 +16,9 @@ use crate::{
     attributor::AttributorHandle,
     catalog::{Catalog, ServedModel},
     registry::DatanetRef,
-    retrieval::{DatanetRows, Document, SourceRef, Unread, shown, with_sources},
+    retrieval::{
+        DatanetRows, Document, Relevance, SourceRef, Unread, question, shown, with_sources,
+    },
     serving::{
         Asked, Bought, Generated, Generation, Piece, embedding_text, embedding_tokens, understand,
     },
@@ -37,6 +39,8 @@ pub enum Rerun {
     UnknownModel,
     /// This node does not have the rows that the answer was given, of this version.
     UnknownRows(DatanetRef),
+    /// This node cannot tell how near rows are to a question: it has no sentence encoder.
+    NoEncoder,
 }
 
 /// Runs calls again. Cheap to clone.
@@ -46,6 +50,7 @@ pub struct Reruns {
     engine: EngineHandle,
     attributor: AttributorHandle,
     rows: Option<DatanetRows>,
+    relevance: Option<Relevance>,
 }
 
 impl Reruns {
@@ -55,13 +60,19 @@ impl Reruns {
         engine: EngineHandle,
         attributor: AttributorHandle,
     ) -> Self {
-        Self { catalog, engine, attributor, rows: None }
+        Self { catalog, engine, attributor, rows: None, relevance: None }
     }
 
     /// With the rows that answers may have been given.
     #[must_use]
     pub fn with_rows(self, rows: DatanetRows) -> Self {
         Self { rows: Some(rows), ..self }
+    }
+
+    /// With what tells how near they are to questions.
+    #[must_use]
+    pub fn with_relevance(self, relevance: Option<Relevance>) -> Self {
+        Self { relevance, ..self }
     }
 
     /// The models that can be run.
@@ -78,8 +89,8 @@ impl Reruns {
     /// that an operator may choose for itself are not applied.
     ///
     /// - `answer`: what is claimed to be the answer, read only for the sources of a call that asks for
-    ///   some: which of the model's rows an operator chooses is its own, that the model was given them
-    ///   is not
+    ///   some: which of the model's rows an operator chooses is its own; that the model was given them,
+    ///   and how near they are to the question, is not
     ///
     /// # Errors
     /// [`Error::Inference`] or [`Error::Attribution`] if the engine is too busy, too small for the
@@ -156,16 +167,38 @@ impl Reruns {
         };
         let (id, of, from) = (model.id, document.clone(), rows.clone());
         let hits = match blocking(move || from.sources(id, &asked, &of)).await? {
+            Ok(hits) => self.measure(&request.prompt, hits).await?,
+            Err(Unread::Impossible(why)) => Err(Rerun::Impossible(why)),
+            Err(Unread::Unknown(version)) => Err(Rerun::UnknownRows(version)),
+        };
+        let hits = match hits {
             Ok(hits) => hits,
-            Err(Unread::Impossible(why)) => return Ok(Err(Rerun::Impossible(why))),
-            Err(Unread::Unknown(version)) => return Ok(Err(Rerun::UnknownRows(version))),
+            Err(verdict) => return Ok(Err(verdict)),
         };
         let prompt = match shown(&hits) {
             Some(text) => with_sources(&request.prompt, &text),
             None => request.prompt.clone(),
         };
-        let sources = Some((document.sources, SourceRows { of: rows, hits }));
+        let measured = document.sources.into_iter().zip(&hits);
+        let sources =
+            measured.map(|(source, hit)| SourceRef { relevance: hit.relevance, ..source });
+        let sources = Some((sources.collect(), SourceRows { of: rows, hits }));
         Ok(Ok((request, Sourced { prompt, sources })))
+    }
+
+    /// The rows with their relevance to the prompt's question.
+    async fn measure(
+        &self,
+        prompt: &Prompt,
+        rows: Vec<Hit>,
+    ) -> Result<std::result::Result<Vec<Hit>, Rerun>> {
+        if rows.is_empty() {
+            return Ok(Ok(rows));
+        }
+        let Some(relevance) = self.relevance.clone() else { return Ok(Err(Rerun::NoEncoder)) };
+        let question = question(prompt).to_owned();
+        let measured = blocking(move || relevance.measure(&question, rows)).await?;
+        Ok(measured.map_err(Rerun::Impossible))
     }
 
     /// Embeddings are of the base model, and generate nothing.

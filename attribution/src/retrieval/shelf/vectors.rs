@@ -15,8 +15,7 @@ use super::{
     super::{
         MAX_PASSAGES, VectorSpace,
         crowding::{Sample, centre, neighbourhoods},
-        dot,
-        fusion::mixed,
+        fusion::{mixed, nearness},
     },
     manifest::file_error,
 };
@@ -154,11 +153,7 @@ impl Vectors {
 
     /// Dot product of the row at `place`, of its text and best passage.
     pub(super) fn dot(&self, place: usize, query: &[i8]) -> Result<i32> {
-        let vectors = self.of(place)?;
-        let (whole, passages) = vectors.split_at(query.len());
-        let whole = dot(whole, query);
-        let best = passages.chunks_exact(query.len()).map(|passage| dot(passage, query)).max();
-        Ok(mixed(whole, best.unwrap_or(whole)))
+        Ok(nearness(query, &self.of(place)?))
     }
 
     /// How crowded the neighbourhood of the row at `place` is.

@@ -11,7 +11,7 @@ use crate::{
     client::NodeClient,
     recorder::{Recorded, recorded},
     registry::DatanetRef,
-    retrieval::{DatanetRows, Document},
+    retrieval::{DatanetRows, Document, Retrieval},
     serving::StoredAnswer,
     votes::{Outcome, Rerun, Reruns},
     voucher::SignedVoucher,
@@ -79,6 +79,7 @@ impl World {
         let attributor = AttributorHandle::start(1, 4).unwrap();
         Reruns::new(parts.catalog.clone(), parts.engine.clone(), attributor)
             .with_rows(DatanetRows::new(self.registry.clone(), folders))
+            .with_relevance(parts.retrieval.as_ref().map(Retrieval::relevance))
     }
 }
 
@@ -231,11 +232,15 @@ async fn whoever_has_the_rows_runs_an_answer_again_and_sees_changed_sources() {
         let Rerun::Ran(found) = run(&other).await else { panic!() };
         assert_ne!((found.tokens_in, &found.sketch), (expected.tokens_in, &expected.sketch));
     }
-    // The text is what the model says, whatever is claimed.
-    let Rerun::Ran(found) = run(&changed(&|document| document.text.push('!'))).await else {
-        panic!()
-    };
-    assert_eq!(found.text, output);
+    // The text is what the model says, and relevance what the vectors give, whatever is claimed.
+    for other in [
+        changed(&|document| document.text.push('!')),
+        changed(&|document| document.sources[1].relevance += 1),
+        changed(&|document| document.sources[0].relevance = 0),
+    ] {
+        assert_ne!(other, output);
+        assert_eq!(run(&other).await, Rerun::Ran(expected.clone()));
+    }
 
     for (other, why) in [
         (changed(&|document| document.sources[0].row_hash = B256::ZERO), "has no row"),
@@ -261,6 +266,8 @@ async fn whoever_has_the_rows_runs_an_answer_again_and_sees_changed_sources() {
     let of = DatanetRef { id: World::datanet(), version: 1 };
     let found = blind.run(&witness, &body, &output).await.unwrap();
     assert_eq!(found, Rerun::UnknownRows(of));
+    let unmeasured = world.reruns(&[datanet_dir()]).with_relevance(None);
+    assert_eq!(unmeasured.run(&witness, &body, &output).await.unwrap(), Rerun::NoEncoder);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,6 +43,10 @@ impl Checker {
                 skip("the rows that it was answered from are not here");
                 return Ok(());
             }
+            Rerun::NoEncoder => {
+                skip("the sentence encoder that ranked its rows is not here ([retrieval])");
+                return Ok(());
+            }
             Rerun::Impossible(why) => {
                 for what in WHAT {
                     report.note(what, false, format!("no node answers such a request: {why}"));

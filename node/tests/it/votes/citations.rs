@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, B256, U256, keccak256};
 use attribution::settle::{Ground, Info, Use, Uses};
 use node::{
     api::request::Endpoint,
@@ -239,18 +239,19 @@ async fn a_cited_contributor_is_paid_and_validators_agree() {
     assert!(i128::from(others) <= most, "{others} of {most}");
 }
 
-/// A call recorded like another, but for the row that it credits: the one that was shown and not cited.
-async fn serve_crediting_another(
+/// A call recorded like another, with an answer that says something else of its sources, and crediting
+/// the one with this number.
+async fn serve_forged(
     world: &World,
     node: &Operator,
     honest: &Recorded,
     voucher: SignedVoucher,
+    (answer, mark): (StoredAnswer, u32),
 ) -> Recorded {
     let fee = honest.call.record.fee();
     let admission = node.recorder.admit(voucher, fee).await.unwrap();
     let Admission::New(reservation) = admission else { panic!("{admission:?}") };
-    let answer = StoredAnswer::from_bytes(&honest.answer).unwrap();
-    let source = answer.retrieval.as_ref().unwrap().source(2).unwrap();
+    let source = answer.retrieval.as_ref().unwrap().source(mark).unwrap();
     let earner = node.registry.earner_of(source.contributor, Role::Contributor).unwrap().unwrap();
     let citation = source.citation(1);
     let used = Use { earner, score: citation.score(), ground: Ground::Citation(citation) };
@@ -261,18 +262,18 @@ async fn serve_crediting_another(
     let served = ServedCall {
         tokens_in: call.tokens_in.into(),
         tokens_out: call.tokens_out.into(),
-        output_hash: honest.call.output_hash,
+        output_hash: keccak256(answer.output()),
         sketch: honest.call.sketch.clone(),
         scores: index.contributors().iter().map(|c| c.earner).zip(scores).collect(),
         uses: Uses { citations: vec![used], ..Uses::default() },
         request: body(world.model),
-        answer: honest.answer.clone(),
+        answer: answer.to_bytes(),
     };
     node.recorder.record(reservation, served).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_credit_for_a_row_that_was_not_cited_is_challenged() {
+async fn credits_for_a_row_that_was_not_cited_or_is_less_relevant_are_challenged() {
     let world = World::open(EPOCH).await;
     let market = &world.market;
     world.set_mix(5_000).await;
@@ -293,14 +294,23 @@ async fn a_credit_for_a_row_that_was_not_cited_is_challenged() {
     let voucher = world.voucher_for(&body, 5, time, 90_000_000, 60);
     let honest = serve_honestly(&serving, &body, voucher).await;
     // The answer does not depend on the seed: the likeliest token is taken.
+    let answer = StoredAnswer::from_bytes(&honest.answer).unwrap();
     let voucher = world.voucher_for(&body, 6, time, 180_000_000, 60);
-    let forged = serve_crediting_another(&world, &node, &honest, voucher).await;
-    assert_ne!(forged.call.record.sections(), honest.call.record.sections());
+    let another = serve_forged(&world, &node, &honest, voucher, (answer.clone(), 2)).await;
+    assert_eq!(another.call.output_hash, honest.call.output_hash);
+    assert_ne!(another.call.record.sections(), honest.call.record.sections());
+    let mut inflated = answer;
+    inflated.retrieval.as_mut().unwrap().sources[0].place.relevance += 1;
+    let voucher = world.voucher_for(&body, 7, time, 270_000_000, 60);
+    let inflated = serve_forged(&world, &node, &honest, voucher, (inflated, 1)).await;
     post(&world, &node).await;
 
-    let digests = [&honest, &forged].map(|one| auditor.bought_with(&world, one, body.clone()));
+    let records = [&honest, &another, &inflated];
+    let digests = records.map(|one| auditor.bought_with(&world, one, body.clone()));
     auditor.sync().await;
     assert!(auditor.auditor(&world).step().await.unwrap());
     assert_eq!(auditor.state(&world, epoch, digests[0]), PurchaseState::Right);
-    assert_eq!(auditor.state(&world, epoch, digests[1]), PurchaseState::Challenged);
+    for digest in &digests[1..] {
+        assert_eq!(auditor.state(&world, epoch, *digest), PurchaseState::Challenged);
+    }
 }

@@ -24,7 +24,7 @@ use node::{
     factory::{IndexPublisher, IndexSettings, build_index, earners_on_chain},
     metrics::ServingMetrics,
     recorder::{Admission, Recorded, ServedCall},
-    retrieval::{DatanetRows, Retrieval},
+    retrieval::{DatanetRows, Relevance, Retrieval},
     serving::{Admitted, Finish, Progress, Serving, ServingConfig, ServingParts, StoredAnswer},
     store::MemoryStore,
     votes::{Rerun, Reruns},
@@ -32,7 +32,7 @@ use node::{
 };
 use prometheus_client::registry::Registry as MetricsRegistry;
 
-use super::peer::Peer;
+use super::{citations::encoder, peer::Peer};
 use crate::{
     anvil::{self, PAGE_SIZE, signer},
     market::{Market, Operator, priced},
@@ -130,7 +130,11 @@ impl World {
         let catalog = Arc::new(catalog);
         let attributor = AttributorHandle::start(1, 8).unwrap();
         let rows = DatanetRows::new(peer.registry, &[folder.path().join("datanet")]);
-        let reruns = Reruns::new(Arc::clone(&catalog), engine.clone(), attributor).with_rows(rows);
+        let relevance = Relevance::load(&encoder()).unwrap();
+        relevance.check(1612).expect("it is the one of main chains");
+        let reruns = Reruns::new(Arc::clone(&catalog), engine.clone(), attributor)
+            .with_rows(rows)
+            .with_relevance(Some(relevance));
         let votes = market.contracts.deployment.sketch_votes;
         Self { model: market.model, market, catalog, engine, reruns, votes, folder }
     }
