@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use utoipa::ToSchema;
 
 use super::sources::RetrievalJson;
+use crate::voucher::Receipt;
 
 /// A 64-bit amount that is a decimal string in JSON; read from a string or a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,6 +171,34 @@ pub struct ReceiptJson {
     /// keccak256 of the answer's int8 sketch.
     #[schema(value_type = String)]
     pub sketch_hash: B256,
+}
+
+impl From<&Receipt> for ReceiptJson {
+    fn from(receipt: &Receipt) -> Self {
+        Self {
+            voucher_digest: receipt.voucherDigest,
+            fee: Decimal(receipt.fee),
+            charged: Decimal(receipt.charged),
+            tokens_in: Decimal(receipt.tokensIn),
+            tokens_out: Decimal(receipt.tokensOut),
+            output_hash: receipt.outputHash,
+            sketch_hash: receipt.sketchHash,
+        }
+    }
+}
+
+impl From<&ReceiptJson> for Receipt {
+    fn from(json: &ReceiptJson) -> Self {
+        Self {
+            voucherDigest: json.voucher_digest,
+            fee: json.fee.0,
+            charged: json.charged.0,
+            tokensIn: json.tokens_in.0,
+            tokensOut: json.tokens_out.0,
+            outputHash: json.output_hash,
+            sketchHash: json.sketch_hash,
+        }
+    }
 }
 
 /// The `openledger` field of an answer: what was recorded, and for whom.

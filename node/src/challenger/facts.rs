@@ -9,7 +9,7 @@ use std::{
 use alloy::primitives::{Address, B256};
 use attribution::settle::{
     self, Account, BatchHeader, ChannelId, Draw, EarnerIndex, Hash, Info, Mix, ModelId, Price, Row,
-    Split, Witness,
+    Witness,
     audit::{Audit, Batch, CitedRow, Contributor, Fault, Known, Rules, Sources, SpanCorpus},
 };
 
@@ -200,18 +200,12 @@ impl Sources for Facts {
     }
 
     fn price(&self, model: ModelId, version: u32) -> Option<Price> {
-        let price = self.known(self.registry.price_at(model.0.into(), version))?;
-        Some(Price {
-            input_rate: price.inputRate,
-            output_rate: price.outputRate,
-            platform_fee: price.platformFee,
-        })
+        Some((&self.known(self.registry.price_at(model.0.into(), version))?).into())
     }
 
     fn rules(&self, time: u64) -> Option<Rules> {
         let rules = self.known(self.registry.rules_at(time))?;
-        let s = &rules.split;
-        let split = Split::new(s.platformBps, s.modelBps, s.stakersBps, s.contributorsBps).ok()?;
+        let split = (&rules.split).try_into().ok()?;
         Some(Rules { split, max_credits: rules.maxCredits })
     }
 

@@ -275,16 +275,7 @@ impl PaidClient {
         quote: &Quote,
     ) -> Result<Receipt> {
         let wrong = |what: &str| Err(Error::Remote(format!("receipt: {what}")));
-        let json = &reply.statement.receipt;
-        let receipt = Receipt {
-            voucherDigest: json.voucher_digest,
-            fee: json.fee.0,
-            charged: json.charged.0,
-            tokensIn: json.tokens_in.0,
-            tokensOut: json.tokens_out.0,
-            outputHash: json.output_hash,
-            sketchHash: json.sketch_hash,
-        };
+        let receipt = Receipt::from(&reply.statement.receipt);
         if receipt.voucherDigest != voucher::digest(voucher, self.payer.domain()) {
             return wrong("it is about another voucher");
         }

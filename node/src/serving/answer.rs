@@ -10,8 +10,8 @@ use crate::{
     Error, Result,
     api::{
         answer::{
-            AdapterWeight, ContributorCredit, Decimal, Method, ReceiptJson, RecordJson, SpanCredit,
-            SpanHolder, Statement, UnpaidStatement, Usage,
+            AdapterWeight, ContributorCredit, Decimal, Method, RecordJson, SpanCredit, SpanHolder,
+            Statement, UnpaidStatement, Usage,
         },
         request::Endpoint,
         sources::RetrievalJson,
@@ -238,15 +238,7 @@ pub fn statement(
     let credits = record.credits().iter();
     Statement {
         record: record_json(recorded, epoch_seconds),
-        receipt: ReceiptJson {
-            voucher_digest: receipt.voucherDigest,
-            fee: Decimal(receipt.fee),
-            charged: Decimal(receipt.charged),
-            tokens_in: Decimal(receipt.tokensIn),
-            tokens_out: Decimal(receipt.tokensOut),
-            output_hash: receipt.outputHash,
-            sketch_hash: receipt.sketchHash,
-        },
+        receipt: receipt.into(),
         signature: recorded.signature.clone().into(),
         contributors: credits
             .map(|credit| ContributorCredit {

@@ -60,11 +60,7 @@ impl PreparedEmbeddings {
     /// # Errors
     /// 500 if the price is so high that the fee overflows.
     pub fn max_fee(&self) -> std::result::Result<u64, ApiError> {
-        let price = Price {
-            input_rate: self.view.price.inputRate,
-            output_rate: self.view.price.outputRate,
-            platform_fee: self.view.price.platformFee,
-        };
+        let price = Price::from(&self.view.price);
         let tokens = u32::try_from(self.tokens_in()).unwrap_or(u32::MAX);
         price.fee_ceil(tokens, MAX_TOKENS as u32).map_err(|error| ApiError::internal(&error))
     }

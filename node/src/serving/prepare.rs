@@ -235,11 +235,7 @@ impl Prepared {
     /// # Errors
     /// 500 if the price is so high that the fee overflows.
     pub fn max_fee(&self, max_tokens: u64) -> Result<u64, ApiError> {
-        let price = Price {
-            input_rate: self.view.price.inputRate,
-            output_rate: self.view.price.outputRate,
-            platform_fee: self.view.price.platformFee,
-        };
+        let price = Price::from(&self.view.price);
         let tokens = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         price
             .fee_ceil(tokens(self.prompt.len() as u64), tokens(max_tokens))

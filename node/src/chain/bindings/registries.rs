@@ -2,6 +2,7 @@
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub, clippy::too_many_arguments)]
 
 use alloy::sol;
+use attribution::settle;
 
 sol! {
     #![sol(extra_derives(Debug, PartialEq, Eq))]
@@ -86,5 +87,23 @@ sol! {
         function create(string calldata name, string calldata licence, bytes32 metadataHash)
             external returns (bytes32 datanet);
         function publish(bytes32 datanet, bytes32 rowsRoot, uint32 rowCount) external returns (uint32 version);
+    }
+}
+
+impl From<&Price> for settle::Price {
+    fn from(price: &Price) -> Self {
+        Self {
+            input_rate: price.inputRate,
+            output_rate: price.outputRate,
+            platform_fee: price.platformFee,
+        }
+    }
+}
+
+impl TryFrom<&Split> for settle::Split {
+    type Error = attribution::Error;
+
+    fn try_from(split: &Split) -> attribution::Result<Self> {
+        Self::new(split.platformBps, split.modelBps, split.stakersBps, split.contributorsBps)
     }
 }

@@ -2,7 +2,7 @@
 
 use alloy::primitives::{Address, B256, Signature, keccak256};
 use attribution::settle::{
-    Call, ChannelId, EarnerIndex, ModelId, ModelOwner, Payees, Price, Record, Split, Terms, Witness,
+    Call, ChannelId, EarnerIndex, ModelId, ModelOwner, Payees, Record, Terms, Witness,
 };
 
 use super::{Claimed, uses};
@@ -51,23 +51,14 @@ impl Signed<'_> {
     }
 
     fn receipt(&self, report: &mut Report, operator: Address) {
-        let json = &self.said.receipt;
-        let receipt = Receipt {
-            voucherDigest: json.voucher_digest,
-            fee: json.fee.0,
-            charged: json.charged.0,
-            tokensIn: json.tokens_in.0,
-            tokensOut: json.tokens_out.0,
-            outputHash: json.output_hash,
-            sketchHash: json.sketch_hash,
-        };
+        let receipt = Receipt::from(&self.said.receipt);
         let digest = voucher::digest(&receipt, &self.registry.contracts().voucher_domain());
         let signer = Signature::from_raw(&self.said.signature)
             .ok()
             .and_then(|signature| signature.recover_address_from_prehash(&digest).ok());
         let record = &self.said.record;
-        let said = (record.voucher_digest, record.fee, record.tokens_in, record.tokens_out);
-        let promised = (json.voucher_digest, json.fee, json.tokens_in.0, json.tokens_out.0);
+        let said = (record.voucher_digest, record.fee.0, record.tokens_in, record.tokens_out);
+        let promised = (receipt.voucherDigest, receipt.fee, receipt.tokensIn, receipt.tokensOut);
         if signer != Some(operator) || self.said.operator != operator {
             let signer = signer.map_or_else(|| "nobody".into(), |signer| signer.to_string());
             report.note("receipt", false, format!("signed by {signer}, operator is {operator}"));
@@ -164,21 +155,8 @@ impl Signed<'_> {
         let price = self.registry.price_at(witness.model.0.into(), witness.price_version)?;
         let rules = self.registry.rules_at(witness.time)?;
         let (Some(price), Some(rules)) = (price, rules) else { return Ok(None) };
-        let split = rules.split;
-        Ok(Some(Terms {
-            price: Price {
-                input_rate: price.inputRate,
-                output_rate: price.outputRate,
-                platform_fee: price.platformFee,
-            },
-            split: Split::new(
-                split.platformBps,
-                split.modelBps,
-                split.stakersBps,
-                split.contributorsBps,
-            )?,
-            max_credits: rules.maxCredits,
-        }))
+        let split = (&rules.split).try_into()?;
+        Ok(Some(Terms { price: (&price).into(), split, max_credits: rules.maxCredits }))
     }
 
     fn payees(&self) -> Result<Option<Payees>> {

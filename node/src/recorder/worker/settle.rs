@@ -1,9 +1,7 @@
 //! What a served call costs and who is owed for it.
 
 use alloy::primitives::B256;
-use attribution::settle::{
-    self, ChannelId, ModelId, ModelOwner, Payees, Price, Split, Terms, Uses, Witness,
-};
+use attribution::settle::{self, ChannelId, ModelId, ModelOwner, Payees, Terms, Uses, Witness};
 
 use super::{Flight, Worker};
 use crate::{
@@ -49,21 +47,8 @@ impl Worker {
             .price_at(call.modelId, call.priceVersion)?
             .ok_or_else(|| missing("price"))?;
         let rules = self.registry.rules_at(call.time)?.ok_or_else(|| missing("fee rules"))?;
-        let split = rules.split;
-        Ok(Terms {
-            price: Price {
-                input_rate: price.inputRate,
-                output_rate: price.outputRate,
-                platform_fee: price.platformFee,
-            },
-            split: Split::new(
-                split.platformBps,
-                split.modelBps,
-                split.stakersBps,
-                split.contributorsBps,
-            )?,
-            max_credits: rules.maxCredits,
-        })
+        let split = (&rules.split).try_into()?;
+        Ok(Terms { price: (&price).into(), split, max_credits: rules.maxCredits })
     }
 
     /// Who gets the fixed shares of a call: whoever owns the model for calls signed when this one
