@@ -50,7 +50,7 @@ impl Relevance {
     }
 
     /// Sets each row's [`Hit::relevance`] to what it is for the question. The inner error says which row
-    /// no library holds. Takes some 20 ms of a processor for each row.
+    /// no library holds. Takes some 40 ms of a processor for each row.
     ///
     /// # Errors
     /// [`Error::Inference`] if the question cannot be encoded.
