@@ -8,6 +8,7 @@
 
 mod affine;
 mod attention;
+mod block;
 mod dispatch;
 mod elementary;
 pub(crate) mod lora;
@@ -30,8 +31,8 @@ pub(crate) use dispatch::at_every_level;
 pub(crate) use dispatch::dispatch_at;
 pub(crate) use dispatch::{Kernel, dispatch};
 pub(crate) use elementary::{exp, sigmoid, sum_lanes, tanh};
-pub(crate) use matmul::columns_product;
 pub use matmul::{Packed, Rows, matmul, transpose};
+pub(crate) use matmul::{add_scaled, add_scaled_rows, columns_product};
 pub(crate) use narrow::Half;
 pub(crate) use quant::Quant;
 pub(crate) use share::on_the_pool;

@@ -1,12 +1,12 @@
 //! A frozen projection with its low-rank delta as one differentiable operation.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor, bail};
 
 use crate::{
     Result,
-    kernels::{Packed, Rows, Weight, columns_product, matmul},
+    kernels::{Packed, Rows, Weight, add_scaled, add_scaled_rows, columns_product, matmul},
     layers::{Linear, contiguous, row_width, tensor, with_values},
 };
 
@@ -41,6 +41,8 @@ struct Adapted<F> {
     bias: Option<Vec<f32>>,
     scale: f32,
     factors: F,
+    /// `x A^T (tokens, r)` of the forward pass, for the backward pass.
+    hidden: OnceLock<Vec<f32>>,
 }
 
 /// `linear` with the delta of `a`, `b` and `scale`; `None` if its weight or bias is trained too.
@@ -55,38 +57,29 @@ pub(crate) fn project<F: Factors + 'static>(
 ) -> Result<Option<Tensor>> {
     let Some(weight) = linear.frozen_weight() else { return Ok(None) };
     let bias = linear.bias().map(|bias| with_values(bias, <[f32]>::to_vec)).transpose()?;
-    let op = Adapted { weight: Arc::clone(weight), bias, scale: scale as f32, factors };
+    let (weight, hidden) = (Arc::clone(weight), OnceLock::new());
+    let op = Adapted { weight, bias, scale: scale as f32, factors, hidden };
     Ok(Some(x.contiguous()?.apply_op3(a, b, op)?))
 }
 
 impl<F> Adapted<F> {
     fn forward(&self, x: Rows<'_>, a: &[f32], b: &[f32]) -> Vec<f32> {
         let mut y = self.weight.product(x);
-        let delta = matmul(hidden(x, a).rows(), &transposed(b, a.len() / x.width));
         if let Some(bias) = &self.bias {
             for row in y.chunks_exact_mut(bias.len()) {
                 row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
             }
         }
-        y.iter_mut().zip(delta).for_each(|(y, delta)| *y += delta * self.scale);
+        let hidden = self.hidden(x, a);
+        add_scaled(hidden, &transposed(b, hidden.width), self.scale, &mut y);
         y
     }
-}
 
-/// `x A^T`, `(tokens, r)`.
-struct Hidden {
-    values: Vec<f32>,
-    rank: usize,
-}
-
-impl Hidden {
-    fn rows(&self) -> Rows<'_> {
-        Rows::whole(&self.values, self.rank)
+    /// `x A^T`, `(tokens, r)`.
+    fn hidden(&self, x: Rows<'_>, a: &[f32]) -> Rows<'_> {
+        let values = self.hidden.get_or_init(|| matmul(x, &transposed(a, x.width)));
+        Rows::whole(values, a.len() / x.width)
     }
-}
-
-fn hidden(x: Rows<'_>, a: &[f32]) -> Hidden {
-    Hidden { values: matmul(x, &transposed(a, x.width)), rank: a.len() / x.width }
 }
 
 fn transposed(matrix: &[f32], width: usize) -> Packed {
@@ -135,16 +128,15 @@ impl<F: Factors> CustomOp3 for Adapted<F> {
         let dh = Rows::whole(&dh, rank);
         let (da, db) = with_values(x, |x| {
             let x = Rows::whole(x, d_in);
-            let h = with_values(a, |a| hidden(x, a))?;
-            candle_core::Result::Ok((self.factors.a(dh, x), self.factors.b(dz, h.rows())))
+            let h = with_values(a, |a| self.hidden(x, a))?;
+            candle_core::Result::Ok((self.factors.a(dh, x), self.factors.b(dz, h)))
         })??;
         let shaped = |of: &Tensor, values: Option<Vec<f32>>| {
             values.map(|values| tensor(values, of.shape())).transpose()
         };
         let dx = if x.track_op() {
             let mut dx = with_values(dy, |dy| self.weight.backward(Rows::whole(dy, d_out)))?;
-            let through = with_values(a, |a| matmul(dh, &from_rows(a, d_in)))?;
-            dx.iter_mut().zip(through).for_each(|(dx, through)| *dx += through);
+            with_values(a, |a| add_scaled_rows(dh, Rows::whole(a, d_in), 1.0, &mut dx))?;
             Some(tensor(dx, x.shape())?)
         } else {
             None
@@ -164,7 +156,7 @@ mod tests {
     fn op(bias: Option<Vec<f32>>) -> Adapted<Summed> {
         let values = with_values(&random(9, (33, 21)), <[f32]>::to_vec).unwrap();
         let weight = Arc::new(Weight::from_values(&values, 21, WeightFormat::F32).unwrap());
-        Adapted { weight, bias, scale: 0.75, factors: Summed }
+        Adapted { weight, bias, scale: 0.75, factors: Summed, hidden: OnceLock::new() }
     }
 
     #[test]
