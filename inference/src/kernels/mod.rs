@@ -30,7 +30,7 @@ pub(crate) use dispatch::at_every_level;
 #[cfg(test)]
 pub(crate) use dispatch::dispatch_at;
 pub(crate) use dispatch::{Kernel, dispatch};
-pub(crate) use elementary::{exp, sigmoid, sum_lanes, tanh};
+pub(crate) use elementary::{exp, max_lanes, sigmoid, sum_lanes, tanh};
 pub use matmul::{Packed, Rows, matmul, transpose};
 pub(crate) use matmul::{add_scaled, add_scaled_rows, columns_product};
 pub(crate) use narrow::Half;

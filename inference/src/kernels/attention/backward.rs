@@ -92,7 +92,7 @@ impl Kernel for ScoreGradients<'_> {
                 let end = span.end.next_multiple_of(LANES);
                 let all = row * stride + span.start..row * stride + end;
                 let (p, d) = (&weights[all.clone()], &mut d_scores[all.clone()]);
-                let mean = sum_lanes(p.len(), |j| d[j] * p[j]);
+                let mean = sum_lanes([&*d, p], |[d, p]| d * p);
                 for ((d, p), slope) in d.iter_mut().zip(p).zip(&slopes[all]) {
                     *d = p * (*d - mean) * slope * shape.scale;
                 }
