@@ -22,7 +22,7 @@ mod weight;
 
 pub(crate) use affine::Affine;
 pub(crate) use attention::{
-    BlockValues, HeadBlocks, HeadShape, PackedHead, head_backward, head_forward,
+    BlockValues, HeadBlocks, HeadGradients, HeadShape, PackedHead, head_backward, head_forward,
 };
 pub use dispatch::Level;
 #[cfg(test)]

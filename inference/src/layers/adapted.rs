@@ -64,21 +64,42 @@ pub(crate) fn project<F: Factors + 'static>(
 
 impl<F> Adapted<F> {
     fn forward(&self, x: Rows<'_>, a: &[f32], b: &[f32]) -> Vec<f32> {
-        let mut y = self.weight.product(x);
+        let (mut y, hidden) = (self.weight.product(x), matmul(x, &transposed(a, x.width)));
         if let Some(bias) = &self.bias {
             for row in y.chunks_exact_mut(bias.len()) {
                 row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
             }
         }
-        let hidden = self.hidden(x, a);
+        let hidden = Rows::whole(self.hidden.get_or_init(|| hidden), a.len() / x.width);
         add_scaled(hidden, &transposed(b, hidden.width), self.scale, &mut y);
         y
     }
+}
 
-    /// `x A^T`, `(tokens, r)`.
-    fn hidden(&self, x: Rows<'_>, a: &[f32]) -> Rows<'_> {
-        let values = self.hidden.get_or_init(|| matmul(x, &transposed(a, x.width)));
-        Rows::whole(values, a.len() / x.width)
+impl<F: Factors> Adapted<F> {
+    /// Gradients in `x`, if it is asked for, `A` and `B`, as of [`CustomOp3::bwd`].
+    fn gradients(
+        &self,
+        (x, asked): (Rows<'_>, bool),
+        a: Rows<'_>,
+        b: Rows<'_>,
+        dy: Rows<'_>,
+    ) -> [Option<Vec<f32>>; 3] {
+        let factors = || {
+            let dz: Vec<f32> = dy.values.iter().map(|dy| dy * self.scale).collect();
+            let dz = Rows::whole(&dz, dy.width);
+            let dh = matmul(dz, &Packed::from_rows(b));
+            let hidden = self.hidden.get().expect("the forward pass comes first");
+            let da = self.factors.a(Rows::whole(&dh, b.width), x);
+            (da, self.factors.b(dz, Rows::whole(hidden, b.width)), dh)
+        };
+        // The factors are many small products, each too small to be shared out.
+        let (dx, (da, db, dh)) = rayon::join(|| asked.then(|| self.weight.backward(dy)), factors);
+        let dx = dx.map(|mut dx| {
+            add_scaled_rows(Rows::whole(&dh, b.width), a, 1.0, &mut dx);
+            dx
+        });
+        [dx, da, db]
     }
 }
 
@@ -121,27 +142,20 @@ impl<F: Factors> CustomOp3 for Adapted<F> {
         dy: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let ((rank, d_in), (d_out, _)) = (a.dims2()?, b.dims2()?);
-        let dz = with_values(dy, |dy| dy.iter().map(|dy| dy * self.scale).collect::<Vec<f32>>())?;
-        let dz = Rows::whole(&dz, d_out);
-        let from_rows = |matrix: &[f32], width| Packed::from_rows(Rows::whole(matrix, width));
-        let dh = with_values(b, |b| matmul(dz, &from_rows(b, rank)))?;
-        let dh = Rows::whole(&dh, rank);
-        let (da, db) = with_values(x, |x| {
-            let x = Rows::whole(x, d_in);
-            let h = with_values(a, |a| self.hidden(x, a))?;
-            candle_core::Result::Ok((self.factors.a(dh, x), self.factors.b(dz, h)))
-        })??;
+        let [dx, da, db] = with_values(x, |values| {
+            let x = (Rows::whole(values, d_in), x.track_op());
+            with_values(a, |a| {
+                let a = Rows::whole(a, d_in);
+                with_values(b, |b| {
+                    let b = Rows::whole(b, rank);
+                    with_values(dy, |dy| self.gradients(x, a, b, Rows::whole(dy, d_out)))
+                })
+            })
+        })????;
         let shaped = |of: &Tensor, values: Option<Vec<f32>>| {
             values.map(|values| tensor(values, of.shape())).transpose()
         };
-        let dx = if x.track_op() {
-            let mut dx = with_values(dy, |dy| self.weight.backward(Rows::whole(dy, d_out)))?;
-            with_values(a, |a| add_scaled_rows(dh, Rows::whole(a, d_in), 1.0, &mut dx))?;
-            Some(tensor(dx, x.shape())?)
-        } else {
-            None
-        };
-        Ok((dx, shaped(a, da)?, shaped(b, db)?))
+        Ok((shaped(x, dx)?, shaped(a, da)?, shaped(b, db)?))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{cell::RefCell, ops::Range};
 
 use self::blocks::add_weighted_values;
 pub(crate) use self::{
-    backward::head_backward,
+    backward::{HeadGradients, head_backward},
     blocks::{BlockValues, HeadBlocks, PackedHead},
 };
 use super::{
