@@ -1,4 +1,4 @@
-//! Products in blocks: some rows by as many panels as the registers hold.
+//! Products in blocks: some rows by one panel or two.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use super::{
 /// cache while all rows pass by. The bits do not depend on it.
 const HELD: usize = 768;
 /// Rows of `A` from which on panels that are not f32 are widened once for all of them.
-const WIDENED: usize = 16;
+const WIDENED: usize = 8;
 
 /// A matrix `A` on the left of a product.
 pub(super) trait Operand: Copy + Sync {
@@ -58,12 +58,14 @@ impl<'a> Operand for Turned<'a> {
 
     #[inline(always)]
     fn rows(self) -> usize {
-        self.0.width
+        let Self(matrix) = self;
+        matrix.width
     }
 
     #[inline(always)]
     fn depth(self) -> usize {
-        self.0.rows
+        let Self(matrix) = self;
+        matrix.rows
     }
 
     #[inline(always)]
@@ -165,12 +167,9 @@ impl<A: Operand, B: Panels> Kernel for Blocks<'_, A, B> {
                 }
             };
         }
-        // 32 registers of 512 bits hold the sums of 8 rows and two panels. Fewer rows have too few
-        // sums to hide the latency of addition.
-        if ROWS == 8 {
-            if self.task.rows.len() < ROWS {
-                strips!(4, 4);
-            }
+        // 32 registers of 512 bits hold the sums of 8 rows and two panels. With fewer rows the matrix
+        // comes from memory, which is fastest in one stream.
+        if ROWS == 8 && self.task.rows.len() >= ROWS {
             strips!(ROWS, 2);
         }
         strips!(ROWS, 1);

@@ -62,6 +62,7 @@ pub(crate) fn sum_lanes<const N: usize>(rows: [&[f32]; N], term: impl Fn([f32; N
         chunks[n] = &rows[n].as_chunks().0[..whole];
     }
     let mut lanes = [0.0f32; LANES];
+    #[expect(clippy::needless_range_loop, reason = "a place in several rows")]
     for index in 0..whole {
         for (lane, sum) in lanes.iter_mut().enumerate() {
             let mut values = [0.0; N];
