@@ -1,8 +1,10 @@
-//! Where the time of a decoding step goes, by weight format: `step_profile [model folder]`.
+//! Where the time of a decoding step goes, by weight format: `step_profile [model folder]`; or that of
+//! an answer's gradient: `step_profile gradient [model folder]`.
 //!
-//! Without a folder, a LLaMA shape of 110 million random weights. Each line is the fastest of some
-//! repetitions: a step of one token, and of one token of each of 16 sequences, at position 64; and
-//! the time of the products with the weights alone.
+//! Without a folder, a LLaMA shape of 110 million random weights. Each number is the fastest of some
+//! repetitions. For decoding: a step of one token, and of one token of each of 16 sequences, at
+//! position 64; and the time of the products with the weights alone. For gradients: an answer of 64
+//! tokens to a prompt of 24, at rank 8; and the speed of products as large as it has.
 
 use std::{
     path::Path,
@@ -12,10 +14,12 @@ use std::{
 use inference::{
     Error, Result,
     config::ModelSpec,
-    kernels::{Rows, Weight, WeightFormat},
+    gradient::row_gradient,
+    kernels::{Packed, Rows, Weight, WeightFormat, matmul},
     kv::{CacheId, KvCache},
     model::{Decoder, LoadOptions, NoAdapter, ParameterKind, parameters},
     step::{SequenceSpan, Step},
+    train::{LoraConfig, TrainableLora},
     weights::{NamedTensor, Storage, save, write_atomically},
 };
 use rand::{Rng, SeedableRng};
@@ -26,17 +30,21 @@ const CONFIG: &str = r#"{"model_type": "llama", "hidden_act": "silu", "vocab_siz
     "rms_norm_eps": 1e-5, "tie_word_embeddings": true, "torch_dtype": "bfloat16"}"#;
 const CONTEXT: usize = 64;
 const REPEATS: usize = 30;
+/// Tokens of the prompt and of its answer, whose gradient is taken.
+const ANSWERED: [usize; 2] = [24, 64];
 
 fn main() -> Result<()> {
     let temporary = std::env::temp_dir().join(format!("step-profile-{}", std::process::id()));
-    let folder = match std::env::args().nth(1) {
+    let mut arguments = std::env::args().skip(1).peekable();
+    let gradient = arguments.next_if(|argument| argument == "gradient").is_some();
+    let folder = match arguments.next() {
         Some(folder) => folder.into(),
         None => {
             make_model(&temporary)?;
             temporary.clone()
         }
     };
-    let result = profile(&folder);
+    let result = if gradient { profile_gradient(&folder) } else { profile(&folder) };
     if temporary.exists() {
         std::fs::remove_dir_all(&temporary).map_err(io(&temporary))?;
     }
@@ -94,6 +102,56 @@ fn profile(folder: &Path) -> Result<()> {
         println!("{line}");
     }
     Ok(())
+}
+
+fn profile_gradient(folder: &Path) -> Result<()> {
+    let threads = rayon::current_num_threads();
+    for (name, weights) in [("as stored", WeightFormat::AsStored), ("f32", WeightFormat::F32)] {
+        let decoder = Decoder::load_with(folder, &LoadOptions { weights })?;
+        let adapter = TrainableLora::new(&decoder, &LoraConfig::default(), 1)?;
+        let vocabulary = decoder.spec().vocab_size as u32;
+        let count = ANSWERED.iter().sum::<usize>() as u32;
+        let tokens: Vec<u32> = (0..count).map(|at| (31 + at * at * 7) % vocabulary).collect();
+        let time = fastest(|| {
+            row_gradient(&decoder, &adapter, &tokens, ANSWERED[0])?;
+            Ok(())
+        })?;
+        println!("{threads} threads, weights {name}: {:.2} ms a gradient", milliseconds(time));
+    }
+    println!("Gflop/s: x W^T, dy W, x A^T of rank 8, (x A^T) B^T");
+    for (d_in, d_out) in
+        [(128, 128), (192, 192), (192, 512), (512, 192), (768, 768), (768, 2048), (2048, 768)]
+    {
+        for rows in [1, 16, 64, 128] {
+            let speeds = product_speeds(rows, d_in, d_out)?.map(|speed| format!("{speed:>7.1}"));
+            println!("{rows:>4} rows {d_in:>5} to {d_out:<5} {}", speeds.join(""));
+        }
+    }
+    Ok(())
+}
+
+/// 10^9 additions and multiplications in a second of `x W^T`, `dy W`, `x A^T` and `h B^T`.
+fn product_speeds(rows: usize, d_in: usize, d_out: usize) -> Result<[f64; 4]> {
+    const RANK: usize = 8;
+    let values = |count: usize| (0..count).map(|i| (i % 251) as f32 * 1e-3).collect::<Vec<f32>>();
+    let weight = Weight::from_values(&values(d_out * d_in), d_in, WeightFormat::F32)?;
+    let packed = |d_out, d_in| Packed::from_transposed(Rows::whole(&values(d_out * d_in), d_in));
+    let (a, b) = (packed(RANK, d_in), packed(d_out, RANK));
+    let (x, dy, h) = (values(rows * d_in), values(rows * d_out), values(rows * RANK));
+    let speed = |products: usize, run: &dyn Fn() -> Vec<f32>| -> Result<f64> {
+        let times = (1 << 22) / products + 1;
+        let time = fastest(|| {
+            (0..times).for_each(|_| drop(std::hint::black_box(run())));
+            Ok(())
+        })?;
+        Ok((2 * products * times) as f64 / time.as_secs_f64() / 1e9)
+    };
+    Ok([
+        speed(rows * d_in * d_out, &|| weight.product(Rows::whole(&x, d_in)))?,
+        speed(rows * d_in * d_out, &|| weight.backward(Rows::whole(&dy, d_out)))?,
+        speed(rows * d_in * RANK, &|| matmul(Rows::whole(&x, d_in), &a))?,
+        speed(rows * RANK * d_out, &|| matmul(Rows::whole(&h, RANK), &b))?,
+    ])
 }
 
 fn milliseconds(time: Duration) -> f64 {

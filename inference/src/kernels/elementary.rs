@@ -47,21 +47,37 @@ pub(crate) fn tanh(x: f32) -> f32 {
     if x.abs() < 0.625 { near } else { far }
 }
 
-/// Sum of `count` terms: lane `l` adds the terms `l, l + 16, ...` in order, then the lanes are added
-/// in halves. Zeros at the end do not change the result.
+/// Sum of a term for each place of some rows of the same length: lane `l` adds the terms `l, l + 16,
+/// ...` in order, then the lanes are added in halves. Zeros at the end do not change the result.
+///
+/// # Panics
+/// If the lengths differ.
 #[inline(always)]
-pub(crate) fn sum_lanes(count: usize, term: impl Fn(usize) -> f32) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let whole = count / LANES * LANES;
-    let mut start = 0;
-    while start < whole {
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += term(start + lane);
-        }
-        start += LANES;
+pub(crate) fn sum_lanes<const N: usize>(rows: [&[f32]; N], term: impl Fn([f32; N]) -> f32) -> f32 {
+    let count = rows[0].len();
+    let whole = count / LANES;
+    let mut chunks: [&[[f32; LANES]]; N] = [&[]; N];
+    for n in 0..N {
+        assert_eq!(rows[n].len(), count, "rows of different lengths");
+        chunks[n] = &rows[n].as_chunks().0[..whole];
     }
-    for index in whole..count {
-        lanes[index - whole] += term(index);
+    let mut lanes = [0.0f32; LANES];
+    #[expect(clippy::needless_range_loop, reason = "a place in several rows")]
+    for index in 0..whole {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            let mut values = [0.0; N];
+            for n in 0..N {
+                values[n] = chunks[n][index][lane];
+            }
+            *sum += term(values);
+        }
+    }
+    for (index, sum) in (whole * LANES..count).zip(&mut lanes) {
+        let mut values = [0.0; N];
+        for n in 0..N {
+            values[n] = rows[n][index];
+        }
+        *sum += term(values);
     }
     let mut width = LANES / 2;
     while width > 0 {
@@ -119,8 +135,8 @@ mod tests {
     fn lane_sum_ignores_zeros_at_the_end_and_equals_the_exact_sum_of_integers() {
         let terms: Vec<f32> = (0..45).map(|i| (i * i) as f32).collect();
         let padded: Vec<f32> = terms.iter().copied().chain([0.0; 19]).collect();
-        assert_eq!(sum_lanes(terms.len(), |i| terms[i]), 29_370.0);
-        assert_eq!(sum_lanes(padded.len(), |i| padded[i]), 29_370.0);
+        assert_eq!(sum_lanes([&terms], |[term]| term), 29_370.0);
+        assert_eq!(sum_lanes([&padded], |[term]| term), 29_370.0);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use super::{
-    dispatch::{Kernel, Level, dispatch, dispatch_at},
-    share::{Output, Task, shared},
-    tile::{LANES, Panel, load, store, tiles_from},
+    block::{End, Product, Turned},
+    dispatch::Level,
+    tile::{LANES, Panel},
 };
 
 /// Rows of a row-major matrix, possibly some columns of a wider one.
@@ -34,12 +34,6 @@ impl<'a> Rows<'a> {
     /// Rows `at`.
     pub(crate) fn range(&self, at: std::ops::Range<usize>) -> Self {
         Self { values: &self.values[at.start * self.stride..], rows: at.len(), ..*self }
-    }
-
-    /// Row `at`.
-    #[inline(always)]
-    pub(crate) fn row(&self, at: usize) -> &'a [f32] {
-        &self.values[at * self.stride..][..self.width]
     }
 
     /// `width` columns from `first` on.
@@ -146,6 +140,9 @@ pub(crate) trait Panels: Sync {
     where
         Self: 'a;
 
+    /// Whether its values are not stored as f32.
+    const NARROW: bool;
+
     /// Rows of the matrix.
     fn depth(&self) -> usize;
 
@@ -158,6 +155,7 @@ pub(crate) trait Panels: Sync {
 
 impl Panels for Packed {
     type Panel<'a> = &'a [f32];
+    const NARROW: bool = false;
 
     fn depth(&self) -> usize {
         self.depth
@@ -170,6 +168,61 @@ impl Panels for Packed {
     #[inline(always)]
     fn panel(&self, index: usize) -> &[f32] {
         Self::panel(self, index)
+    }
+}
+
+/// The columns of a row-major matrix in panels, read where they lie.
+#[derive(Clone, Copy)]
+pub(super) struct Wide<'a>(Rows<'a>);
+
+impl<'a> Wide<'a> {
+    /// `None` if the last panel would not be whole.
+    fn new(matrix: Rows<'a>) -> Option<Self> {
+        matrix.width.is_multiple_of(LANES).then_some(Self(matrix))
+    }
+}
+
+/// A panel of [`Wide`].
+#[derive(Clone, Copy)]
+pub(super) struct WidePanel<'a> {
+    values: &'a [f32],
+    stride: usize,
+}
+
+impl Panel for WidePanel<'_> {
+    #[inline(always)]
+    fn check(self, depth: usize) {
+        let end = depth.checked_sub(1).map_or(0, |last| last * self.stride + LANES);
+        assert!(self.values.len() >= end, "panel is too short for depth {depth}");
+    }
+
+    #[inline(always)]
+    unsafe fn lanes(self, k: usize) -> [f32; LANES] {
+        // SAFETY: `k * stride + LANES` is within the length that `check` compared with.
+        unsafe {
+            self.values.as_ptr().add(k.wrapping_mul(self.stride)).cast::<[f32; LANES]>().read()
+        }
+    }
+}
+
+impl Panels for Wide<'_> {
+    type Panel<'b>
+        = WidePanel<'b>
+    where
+        Self: 'b;
+    const NARROW: bool = false;
+
+    fn depth(&self) -> usize {
+        self.0.rows
+    }
+
+    fn columns(&self) -> usize {
+        self.0.width
+    }
+
+    #[inline(always)]
+    fn panel(&self, index: usize) -> WidePanel<'_> {
+        WidePanel { values: &self.0.values[index * LANES..], stride: self.0.stride }
     }
 }
 
@@ -187,7 +240,7 @@ pub fn matmul(a: Rows<'_>, b: &Packed) -> Vec<f32> {
 /// [`matmul`] with a matrix in any form.
 pub(crate) fn product<B: Panels>(a: Rows<'_>, b: &B) -> Vec<f32> {
     let mut out = vec![0.0f32; a.rows * b.columns()];
-    add_product(Level::detect(), a, b, &mut out);
+    Product { a, b, end: End::Stored }.write(Level::detect(), &mut out);
     out
 }
 
@@ -197,79 +250,62 @@ pub(crate) fn product<B: Panels>(a: Rows<'_>, b: &B) -> Vec<f32> {
 /// # Panics
 /// If `a` is not `depth` wide or `out` not `(rows, columns)`.
 pub(crate) fn add_product<B: Panels>(level: Level, a: Rows<'_>, b: &B, out: &mut [f32]) {
-    assert_eq!(a.width, b.depth(), "inner sizes of a matrix product differ");
-    assert_eq!(out.len(), a.rows * b.columns(), "output of another size");
-    shared(out, b.columns(), b.depth(), |out, task| {
-        dispatch_at(level, Block { a, b, out, task });
-    });
+    Product { a, b, end: End::Continued }.write(level, out);
 }
 
-/// Some rows of `a` times some panels of `b`.
-struct Block<'a, B> {
-    a: Rows<'a>,
-    b: &'a B,
-    out: &'a Output<'a>,
-    task: Task,
+/// `out += scale (a b)`: the bits of [`matmul`], then scaled, then added.
+///
+/// # Panics
+/// As [`add_product`].
+pub(crate) fn add_scaled<B: Panels>(a: Rows<'_>, b: &B, scale: f32, out: &mut [f32]) {
+    Product { a, b, end: End::Scaled(scale) }.write(Level::detect(), out);
 }
 
-impl<B: Panels> Kernel for Block<'_, B> {
-    #[inline(always)]
-    fn run<const ROWS: usize>(self) {
-        let Self { a, b, out, task: Task { rows, panels } } = self;
-        let values = &a.values[rows.start * a.stride..];
-        for panel in panels {
-            let start = |row: usize| {
-                let mut sums = [0.0; LANES];
-                // SAFETY: the row and panel are this task's.
-                load(unsafe { out.part(rows.start + row, panel) }, &mut sums);
-                sums
-            };
-            let finish = |row: usize, sums: &[f32; LANES]| {
-                // SAFETY: the row and panel are this task's.
-                store(sums, unsafe { out.part(rows.start + row, panel) });
-            };
-            let matrix = b.panel(panel);
-            tiles_from::<ROWS>(values, a.stride, rows.len(), b.depth(), matrix, start, finish);
+/// Calls `$body` with the row-major matrix as panels: where it lies if they are whole.
+macro_rules! in_panels {
+    ($matrix:expr, $panels:ident => $body:expr) => {
+        match Wide::new($matrix) {
+            Some($panels) => $body,
+            None => {
+                let $panels = Packed::from_rows($matrix);
+                $body
+            }
         }
-    }
+    };
 }
 
-/// `a^T b` for `a (rows, p)` and `b (rows, q)`, row-major `(p, q)`.
+/// `a b` of two row-major matrices on this thread, with the bits of [`matmul`].
+pub(crate) fn serial_product(a: Rows<'_>, b: Rows<'_>) -> Vec<f32> {
+    let mut out = vec![0.0; a.rows * b.width];
+    in_panels!(b, b => Product { a, b: &b, end: End::Stored }.write_alone(Level::detect(), &mut out));
+    out
+}
+
+/// `out += scale (a b)` for row-major matrices, as [`add_scaled`].
+pub(crate) fn add_scaled_rows(a: Rows<'_>, b: Rows<'_>, scale: f32, out: &mut [f32]) {
+    in_panels!(b, b => add_scaled(a, &b, scale, out));
+}
+
+/// `a^T b` for `a (rows, p)` and `b (rows, q)`, row-major `(p, q)`, on this thread.
 ///
 /// Element `(i, j)` is the sum over rows in their order of the rounded products `a[t][i] b[t][j]`: the
-/// bits of [`matmul`] with the transpose, without turning or packing anything. For a narrow `a` or `b`.
+/// bits of [`matmul`] with the transpose, which is not made.
 ///
 /// # Panics
 /// If they have not as many rows.
 pub(crate) fn columns_product(a: Rows<'_>, b: Rows<'_>) -> Vec<f32> {
     assert_eq!(a.rows, b.rows, "rows of a product of columns differ");
-    // The inner loop runs over the wider one.
-    if a.width > b.width {
+    // Panels of the wider one.
+    if b.width < LANES && b.width < a.width {
         return transpose(Rows::whole(&columns_product(b, a), a.width));
     }
     let mut out = vec![0.0; a.width * b.width];
-    dispatch(OuterSum { a, b, out: &mut out });
-    out
-}
-
-/// `out[i] += a[t][i] b[t]` for all rows `t`.
-struct OuterSum<'a> {
-    a: Rows<'a>,
-    b: Rows<'a>,
-    out: &'a mut [f32],
-}
-
-impl Kernel for OuterSum<'_> {
-    #[inline(always)]
-    fn run<const ROWS: usize>(self) {
-        let Self { a, b, out } = self;
-        for t in 0..a.rows {
-            let (gains, row) = (a.row(t), b.row(t));
-            for (sums, gain) in out.chunks_exact_mut(b.width).zip(gains) {
-                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += gain * x);
-            }
-        }
+    if a.rows == 0 {
+        return out;
     }
+    let a = Turned(a);
+    in_panels!(b, b => Product { a, b: &b, end: End::Stored }.write_alone(Level::detect(), &mut out));
+    out
 }
 
 /// The transpose of a row-major matrix.
@@ -356,12 +392,22 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
         fn a_product_of_columns_has_the_bits_of_the_product_with_the_transpose(
-            rows in 1usize..70, p in 1usize..40, q in 1usize..90, seed: u64,
+            rows in 0usize..70, p in 1usize..40, q in 1usize..90, seed: u64,
         ) {
             let (a, b) = (random(seed, rows * p), random(!seed, rows * q));
             let (a, b) = (Rows::whole(&a, p), Rows::whole(&b, q));
             let turned = transpose(a);
-            let expected = matmul(Rows::whole(&turned, rows), &Packed::from_rows(b));
+            if rows == 0 {
+                prop_assert_eq!(columns_product(a, b), vec![0.0; p * q]);
+                return Ok(());
+            }
+            let turned = Rows::whole(&turned, rows);
+            let expected = matmul(turned, &Packed::from_rows(b));
+            prop_assert_eq!(serial_product(turned, b), &expected[..]);
+            let mut scaled = vec![0.5; p * q];
+            add_scaled_rows(turned, b, 2.0, &mut scaled);
+            let twice: Vec<f32> = expected.iter().map(|sum| 0.5 + 2.0 * sum).collect();
+            prop_assert_eq!(scaled, twice);
             prop_assert_eq!(columns_product(a, b), expected);
         }
     }

@@ -8,6 +8,7 @@
 
 mod affine;
 mod attention;
+mod block;
 mod dispatch;
 mod elementary;
 pub(crate) mod lora;
@@ -21,7 +22,7 @@ mod weight;
 
 pub(crate) use affine::Affine;
 pub(crate) use attention::{
-    BlockValues, HeadBlocks, HeadShape, PackedHead, head_backward, head_forward,
+    BlockValues, HeadBlocks, HeadGradients, HeadShape, PackedHead, head_backward, head_forward,
 };
 pub use dispatch::Level;
 #[cfg(test)]
@@ -29,9 +30,9 @@ pub(crate) use dispatch::at_every_level;
 #[cfg(test)]
 pub(crate) use dispatch::dispatch_at;
 pub(crate) use dispatch::{Kernel, dispatch};
-pub(crate) use elementary::{exp, sigmoid, sum_lanes, tanh};
-pub(crate) use matmul::columns_product;
+pub(crate) use elementary::{exp, max_lanes, sigmoid, sum_lanes, tanh};
 pub use matmul::{Packed, Rows, matmul, transpose};
+pub(crate) use matmul::{add_scaled, add_scaled_rows, columns_product};
 pub(crate) use narrow::Half;
 pub(crate) use quant::Quant;
 pub(crate) use share::on_the_pool;

@@ -68,7 +68,8 @@ impl<const F16: bool> Panel for HalfPanel<'_, F16> {
     #[inline(always)]
     unsafe fn lanes(self, k: usize) -> [f32; LANES] {
         // SAFETY: `(k + 1) * LANES` is within the length that `check` compared with.
-        let bits = unsafe { self.0.as_ptr().add(k * LANES).cast::<[u16; LANES]>().read() };
+        let bits =
+            unsafe { self.0.as_ptr().add(k.wrapping_mul(LANES)).cast::<[u16; LANES]>().read() };
         if F16 {
             bits.map(widen_f16)
         } else {
@@ -96,6 +97,7 @@ impl<const F16: bool> Panels for HalfPanels<'_, F16> {
         = HalfPanel<'a, F16>
     where
         Self: 'a;
+    const NARROW: bool = true;
 
     fn depth(&self) -> usize {
         self.0.depth
@@ -172,7 +174,7 @@ impl Panel for F8Panel<'_> {
         // SAFETY: `check` compared both lengths with a depth above `k`.
         let (codes, scales) = unsafe {
             let scales = self.scales.as_ptr().add(k / F8_BLOCK * LANES);
-            let codes = self.codes.as_ptr().add(k * LANES);
+            let codes = self.codes.as_ptr().add(k.wrapping_mul(LANES));
             (codes.cast::<[u8; LANES]>().read(), scales.cast::<[f32; LANES]>().read())
         };
         let mut lanes = [0.0; LANES];
@@ -193,6 +195,7 @@ fn widen_f8(code: u8) -> f32 {
 
 impl Panels for PackedF8 {
     type Panel<'a> = F8Panel<'a>;
+    const NARROW: bool = true;
 
     fn depth(&self) -> usize {
         self.depth

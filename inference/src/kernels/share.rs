@@ -66,6 +66,15 @@ pub(crate) fn on_the_pool<R: Send>(run: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| run())
 }
 
+/// Calls `task` once for the whole of `out (rows, width)`, on this thread.
+pub(super) fn alone(out: &mut [f32], width: usize, task: impl FnOnce(&Output<'_>, Task)) {
+    if out.is_empty() {
+        return;
+    }
+    let out = Output::new(out, width);
+    task(&out, Task { rows: 0..out.rows, panels: 0..width.div_ceil(LANES) });
+}
+
 /// Calls `task` for tiles that cover `out (rows, width)` once, on the threads of the pool.
 ///
 /// With many rows each task has some rows and every column; with few, as in decoding, every row and

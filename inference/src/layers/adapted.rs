@@ -1,12 +1,12 @@
 //! A frozen projection with its low-rank delta as one differentiable operation.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor, bail};
 
 use crate::{
     Result,
-    kernels::{Packed, Rows, Weight, columns_product, matmul},
+    kernels::{Packed, Rows, Weight, add_scaled, add_scaled_rows, columns_product, matmul},
     layers::{Linear, contiguous, row_width, tensor, with_values},
 };
 
@@ -41,6 +41,8 @@ struct Adapted<F> {
     bias: Option<Vec<f32>>,
     scale: f32,
     factors: F,
+    /// `x A^T (tokens, r)` of the forward pass, for the backward pass.
+    hidden: OnceLock<Vec<f32>>,
 }
 
 /// `linear` with the delta of `a`, `b` and `scale`; `None` if its weight or bias is trained too.
@@ -55,38 +57,50 @@ pub(crate) fn project<F: Factors + 'static>(
 ) -> Result<Option<Tensor>> {
     let Some(weight) = linear.frozen_weight() else { return Ok(None) };
     let bias = linear.bias().map(|bias| with_values(bias, <[f32]>::to_vec)).transpose()?;
-    let op = Adapted { weight: Arc::clone(weight), bias, scale: scale as f32, factors };
+    let (weight, hidden) = (Arc::clone(weight), OnceLock::new());
+    let op = Adapted { weight, bias, scale: scale as f32, factors, hidden };
     Ok(Some(x.contiguous()?.apply_op3(a, b, op)?))
 }
 
 impl<F> Adapted<F> {
     fn forward(&self, x: Rows<'_>, a: &[f32], b: &[f32]) -> Vec<f32> {
-        let mut y = self.weight.product(x);
-        let delta = matmul(hidden(x, a).rows(), &transposed(b, a.len() / x.width));
+        let (mut y, hidden) = (self.weight.product(x), matmul(x, &transposed(a, x.width)));
         if let Some(bias) = &self.bias {
             for row in y.chunks_exact_mut(bias.len()) {
                 row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
             }
         }
-        y.iter_mut().zip(delta).for_each(|(y, delta)| *y += delta * self.scale);
+        let hidden = Rows::whole(self.hidden.get_or_init(|| hidden), a.len() / x.width);
+        add_scaled(hidden, &transposed(b, hidden.width), self.scale, &mut y);
         y
     }
 }
 
-/// `x A^T`, `(tokens, r)`.
-struct Hidden {
-    values: Vec<f32>,
-    rank: usize,
-}
-
-impl Hidden {
-    fn rows(&self) -> Rows<'_> {
-        Rows::whole(&self.values, self.rank)
+impl<F: Factors> Adapted<F> {
+    /// Gradients in `x`, if it is asked for, `A` and `B`, as of [`CustomOp3::bwd`].
+    fn gradients(
+        &self,
+        (x, asked): (Rows<'_>, bool),
+        a: Rows<'_>,
+        b: Rows<'_>,
+        dy: Rows<'_>,
+    ) -> [Option<Vec<f32>>; 3] {
+        let factors = || {
+            let dz: Vec<f32> = dy.values.iter().map(|dy| dy * self.scale).collect();
+            let dz = Rows::whole(&dz, dy.width);
+            let dh = matmul(dz, &Packed::from_rows(b));
+            let hidden = self.hidden.get().expect("the forward pass comes first");
+            let da = self.factors.a(Rows::whole(&dh, b.width), x);
+            (da, self.factors.b(dz, Rows::whole(hidden, b.width)), dh)
+        };
+        // The factors are many small products, each too small to be shared out.
+        let (dx, (da, db, dh)) = rayon::join(|| asked.then(|| self.weight.backward(dy)), factors);
+        let dx = dx.map(|mut dx| {
+            add_scaled_rows(Rows::whole(&dh, b.width), a, 1.0, &mut dx);
+            dx
+        });
+        [dx, da, db]
     }
-}
-
-fn hidden(x: Rows<'_>, a: &[f32]) -> Hidden {
-    Hidden { values: matmul(x, &transposed(a, x.width)), rank: a.len() / x.width }
 }
 
 fn transposed(matrix: &[f32], width: usize) -> Packed {
@@ -128,28 +142,20 @@ impl<F: Factors> CustomOp3 for Adapted<F> {
         dy: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let ((rank, d_in), (d_out, _)) = (a.dims2()?, b.dims2()?);
-        let dz = with_values(dy, |dy| dy.iter().map(|dy| dy * self.scale).collect::<Vec<f32>>())?;
-        let dz = Rows::whole(&dz, d_out);
-        let from_rows = |matrix: &[f32], width| Packed::from_rows(Rows::whole(matrix, width));
-        let dh = with_values(b, |b| matmul(dz, &from_rows(b, rank)))?;
-        let dh = Rows::whole(&dh, rank);
-        let (da, db) = with_values(x, |x| {
-            let x = Rows::whole(x, d_in);
-            let h = with_values(a, |a| hidden(x, a))?;
-            candle_core::Result::Ok((self.factors.a(dh, x), self.factors.b(dz, h.rows())))
-        })??;
+        let [dx, da, db] = with_values(x, |values| {
+            let x = (Rows::whole(values, d_in), x.track_op());
+            with_values(a, |a| {
+                let a = Rows::whole(a, d_in);
+                with_values(b, |b| {
+                    let b = Rows::whole(b, rank);
+                    with_values(dy, |dy| self.gradients(x, a, b, Rows::whole(dy, d_out)))
+                })
+            })
+        })????;
         let shaped = |of: &Tensor, values: Option<Vec<f32>>| {
             values.map(|values| tensor(values, of.shape())).transpose()
         };
-        let dx = if x.track_op() {
-            let mut dx = with_values(dy, |dy| self.weight.backward(Rows::whole(dy, d_out)))?;
-            let through = with_values(a, |a| matmul(dh, &from_rows(a, d_in)))?;
-            dx.iter_mut().zip(through).for_each(|(dx, through)| *dx += through);
-            Some(tensor(dx, x.shape())?)
-        } else {
-            None
-        };
-        Ok((dx, shaped(a, da)?, shaped(b, db)?))
+        Ok((shaped(x, dx)?, shaped(a, da)?, shaped(b, db)?))
     }
 }
 
@@ -164,7 +170,7 @@ mod tests {
     fn op(bias: Option<Vec<f32>>) -> Adapted<Summed> {
         let values = with_values(&random(9, (33, 21)), <[f32]>::to_vec).unwrap();
         let weight = Arc::new(Weight::from_values(&values, 21, WeightFormat::F32).unwrap());
-        Adapted { weight, bias, scale: 0.75, factors: Summed }
+        Adapted { weight, bias, scale: 0.75, factors: Summed, hidden: OnceLock::new() }
     }
 
     #[test]

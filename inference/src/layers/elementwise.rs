@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor, bail}
 
 use crate::{
     Result,
-    kernels::{Kernel, dispatch, exp, sum_lanes, tanh},
+    kernels::{Kernel, dispatch, exp, max_lanes, sum_lanes, tanh},
     layers::{contiguous, row_width, tensor, with_values},
 };
 
@@ -130,11 +130,11 @@ impl Kernel for SoftmaxForward<'_> {
     #[inline(always)]
     fn run<const ROWS: usize>(self) {
         for (x, out) in self.x.chunks_exact(self.width).zip(self.out.chunks_exact_mut(self.width)) {
-            let top = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let top = max_lanes(x);
             for (out, x) in out.iter_mut().zip(x) {
                 *out = exp(x - top);
             }
-            let total = sum_lanes(out.len(), |i| out[i]);
+            let total = sum_lanes([&*out], |[p]| p);
             out.iter_mut().for_each(|value| *value /= total);
         }
     }
@@ -160,7 +160,7 @@ impl CustomOp1 for Softmax {
             with_values(dy, |dy| {
                 let rows = y.chunks_exact(width).zip(dy.chunks_exact(width));
                 for ((y, dy), dx) in rows.zip(gradient.chunks_exact_mut(width)) {
-                    let along = sum_lanes(width, |i| dy[i] * y[i]);
+                    let along = sum_lanes([dy, y], |[dy, y]| dy * y);
                     for i in 0..width {
                         dx[i] = y[i] * (dy[i] - along);
                     }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::{
     Result,
-    kernels::{Kernel, dispatch, exp, sum_lanes},
+    kernels::{Kernel, dispatch, exp, max_lanes, sum_lanes},
     layers::{contiguous, tensor, with_values},
 };
 
@@ -35,8 +35,8 @@ impl Kernel for Normaliser<'_> {
     #[inline(always)]
     fn run<const ROWS: usize>(self) {
         let logits = self.logits;
-        let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let total = sum_lanes(logits.len(), |i| exp(logits[i] - top));
+        let top = max_lanes(logits);
+        let total = sum_lanes([logits], |[logit]| exp(logit - top));
         *self.log_total = f64::from(top) + libm::log(f64::from(total));
         if let Some(softmax) = self.softmax {
             for (p, logit) in softmax.iter_mut().zip(logits) {

@@ -5,7 +5,7 @@ use crate::kernels::{
     LANES, Packed, Rows,
     dispatch::{Kernel, dispatch},
     elementary::{sum_lanes, tanh},
-    matmul::transpose,
+    matmul::{columns_product, serial_product},
     tile::tiles,
 };
 
@@ -45,40 +45,12 @@ pub(crate) fn head_backward(
         weights: &mut weights,
         d_scores: &mut d_scores,
     });
+    // On this thread: the caller runs one task per head.
     let square = |values| Rows { values, stride, rows: length, width: length };
     HeadGradients {
         q: serial_product(square(&d_scores), keys),
-        keys: serial_product(Rows::whole(&transpose(square(&d_scores)), length), q),
-        values: serial_product(Rows::whole(&transpose(square(&weights)), length), d_out),
-    }
-}
-
-/// `a b` on this thread: the caller runs one task per head.
-fn serial_product(a: Rows<'_>, b: Rows<'_>) -> Vec<f32> {
-    let packed = Packed::from_rows(b);
-    let mut out = vec![0.0; a.rows * b.width];
-    dispatch(Product { a, b: &packed, out: &mut out });
-    out
-}
-
-struct Product<'a> {
-    a: Rows<'a>,
-    b: &'a Packed,
-    out: &'a mut [f32],
-}
-
-impl Kernel for Product<'_> {
-    #[inline(always)]
-    fn run<const ROWS: usize>(self) {
-        let Self { a, b, out } = self;
-        let width = b.columns();
-        for panel in 0..width.div_ceil(LANES) {
-            let first = panel * LANES;
-            let count = LANES.min(width - first);
-            tiles::<ROWS>(a.values, a.stride, a.rows, b.depth(), b.panel(panel), |row, sums| {
-                out[row * width + first..][..count].copy_from_slice(&sums[..count]);
-            });
-        }
+        keys: columns_product(square(&d_scores), q),
+        values: columns_product(square(&weights), d_out),
     }
 }
 
@@ -120,7 +92,7 @@ impl Kernel for ScoreGradients<'_> {
                 let end = span.end.next_multiple_of(LANES);
                 let all = row * stride + span.start..row * stride + end;
                 let (p, d) = (&weights[all.clone()], &mut d_scores[all.clone()]);
-                let mean = sum_lanes(p.len(), |j| d[j] * p[j]);
+                let mean = sum_lanes([&*d, p], |[d, p]| d * p);
                 for ((d, p), slope) in d.iter_mut().zip(p).zip(&slopes[all]) {
                     *d = p * (*d - mean) * slope * shape.scale;
                 }

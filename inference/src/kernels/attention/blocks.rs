@@ -1,6 +1,9 @@
 //! One head's keys and values in blocks of 16 positions.
 
-use crate::kernels::{LANES, Packed, Rows};
+use crate::kernels::{
+    LANES, Packed, Rows,
+    tile::{load, rows_of, store},
+};
 
 /// Values of one block: row `t` starts at `t * stride` and may be read 16 lanes at a time.
 #[derive(Clone, Copy, Debug)]
@@ -122,10 +125,13 @@ fn add_tile<const R: usize>(
     first: usize,
     width: usize,
 ) {
-    let weights: [&[f32]; R] = std::array::from_fn(|r| &weights[r * weight_stride..][..count]);
+    let mut rows = rows_of::<R>(weights, weight_stride, 0);
+    for row in &mut rows {
+        *row = &row[..count];
+    }
     let mut sums = [[0.0f32; LANES]; R];
     for (r, sum) in sums.iter_mut().enumerate() {
-        sum[..width].copy_from_slice(&out[r * out_stride + first..][..width]);
+        load(&out[r * out_stride + first..][..width], sum);
     }
     assert!(count > 0 && (count - 1) * value_stride + LANES <= values.len(), "block is too short");
     for k in 0..count {
@@ -136,7 +142,7 @@ fn add_tile<const R: usize>(
             ($($r:literal)*) => {$(
                 if $r < R {
                     // SAFETY: every row of weights has `count` values, and `k < count`.
-                    let weight = unsafe { *weights[$r].get_unchecked(k) };
+                    let weight = unsafe { *rows[$r].get_unchecked(k) };
                     let sum: &mut [f32; LANES] = &mut sums[$r];
                     for j in 0..LANES {
                         sum[j] += weight * column[j];
@@ -147,6 +153,6 @@ fn add_tile<const R: usize>(
         accumulate!(0 1 2 3 4 5 6 7);
     }
     for (r, sum) in sums.iter().enumerate() {
-        out[r * out_stride + first..][..width].copy_from_slice(&sum[..width]);
+        store(sum, &mut out[r * out_stride + first..][..width]);
     }
 }

@@ -9,7 +9,7 @@ use std::{cell::RefCell, ops::Range};
 
 use self::blocks::add_weighted_values;
 pub(crate) use self::{
-    backward::head_backward,
+    backward::{HeadGradients, head_backward},
     blocks::{BlockValues, HeadBlocks, PackedHead},
 };
 use super::{
@@ -196,7 +196,7 @@ fn softmax(row: &mut [f32], seen: Range<usize>) {
         *score = exp(*score - top);
     }
     // Over the zeros before as well: so a position is always in the same lane.
-    let total = sum_lanes(seen.end, |index| row[index]);
+    let total = sum_lanes([&row[..seen.end]], |[weight]| weight);
     for score in &mut row[seen] {
         *score /= total;
     }

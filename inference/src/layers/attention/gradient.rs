@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{AttentionShape, SpanInput, attention};
 use crate::{
-    kernels::{Rows, head_backward},
+    kernels::{HeadGradients, Rows, head_backward},
     kv::KvView,
     layers::{contiguous, tensor, with_values},
 };
@@ -16,9 +16,6 @@ pub(super) struct Op {
     shape: AttentionShape,
     spans: Arc<[Range<usize>]>,
 }
-
-/// Gradients of a key/value head: of its query heads, its keys, its values.
-type GroupGradients = (Vec<Vec<f32>>, Vec<f32>, Vec<f32>);
 
 impl Op {
     pub(super) const fn new(shape: AttentionShape, spans: Arc<[Range<usize>]>) -> Self {
@@ -41,77 +38,72 @@ impl Op {
         Ok(())
     }
 
-    /// Gradients of one key/value head of one sequence and of the query heads that use it.
-    fn group_backward(
-        &self,
-        head: usize,
-        q: Rows<'_>,
-        k: Rows<'_>,
-        v: Rows<'_>,
-        dy: Rows<'_>,
-    ) -> GroupGradients {
-        let (key_dim, value_dim) = (self.shape.head_dim, self.shape.value_dim);
-        let (k, v) = (k.columns(head * key_dim, key_dim), v.columns(head * value_dim, value_dim));
-        let mut dk = vec![0.0; k.rows * key_dim];
-        let mut dv = vec![0.0; k.rows * value_dim];
-        let mut dq = Vec::with_capacity(self.shape.group());
-        for query in head * self.shape.group()..(head + 1) * self.shape.group() {
-            let q = q.columns(query * key_dim, key_dim);
-            let dy = dy.columns(query * value_dim, value_dim);
-            let gradients = head_backward(self.shape.head(query, 1, 0, false), q, k, v, dy);
-            dk.iter_mut().zip(&gradients.keys).for_each(|(sum, g)| *sum += g);
-            dv.iter_mut().zip(&gradients.values).for_each(|(sum, g)| *sum += g);
-            dq.push(gradients.q);
-        }
-        (dq, dk, dv)
-    }
-
-    fn span_backward(
+    /// Gradients of one query head of one sequence.
+    fn head_gradients(
         &self,
         span: &Range<usize>,
-        head: usize,
-        operands: [&[f32]; 4],
-    ) -> GroupGradients {
-        let [q, k, v, dy] = operands;
+        query: usize,
+        [q, k, v, dy]: [&[f32]; 4],
+    ) -> HeadGradients {
         let rows = |values, width| {
             let values: &[f32] = values;
             Rows::whole(&values[span.start * width..span.end * width], width)
         };
-        let shape = &self.shape;
-        let (q, dy) = (rows(q, shape.query_width()), rows(dy, shape.out_width()));
-        self.group_backward(head, q, rows(k, shape.key_width()), rows(v, shape.value_width()), dy)
+        let (shape, head) = (&self.shape, query / self.shape.group());
+        let (key_dim, value_dim) = (shape.head_dim, shape.value_dim);
+        head_backward(
+            shape.head(query, 1, 0, false),
+            rows(q, shape.query_width()).columns(query * key_dim, key_dim),
+            rows(k, shape.key_width()).columns(head * key_dim, key_dim),
+            rows(v, shape.value_width()).columns(head * value_dim, value_dim),
+            rows(dy, shape.out_width()).columns(query * value_dim, value_dim),
+        )
     }
 
     fn backward(&self, q: &[f32], k: &[f32], v: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
         let shape = &self.shape;
+        let heads = 0..shape.kv_heads * shape.group();
         let tasks: Vec<(&Range<usize>, usize)> = self
             .spans
             .iter()
-            .flat_map(|span| (0..shape.kv_heads).map(move |head| (span, head)))
+            .flat_map(|span| heads.clone().map(move |query| (span, query)))
             .collect();
         let parts: Vec<_> = tasks
             .into_par_iter()
-            .map(|(span, head)| (span.start, head, self.span_backward(span, head, [q, k, v, dy])))
+            .map(|(span, query)| {
+                (span.start, query, self.head_gradients(span, query, [q, k, v, dy]))
+            })
             .collect();
         let mut gradients = [vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]];
         let (key_dim, value_dim) = (shape.head_dim, shape.value_dim);
-        for (start, head, (dq, dk, dv)) in parts {
+        for (start, query, part) in parts {
             let [all_q, all_k, all_v] = &mut gradients;
-            for (offset, dq) in dq.iter().enumerate() {
-                let at = (head * shape.group() + offset) * key_dim;
-                scatter(all_q, shape.query_width(), start, at, dq, key_dim);
-            }
-            scatter(all_k, shape.key_width(), start, head * key_dim, &dk, key_dim);
-            scatter(all_v, shape.value_width(), start, head * value_dim, &dv, value_dim);
+            let head = query / shape.group();
+            // Alone in its place, and so with the signs of its zeros.
+            scatter(all_q, shape.query_width(), start, query * key_dim, &part.q, key_dim, |_, q| q);
+            let sum = |sum, value| sum + value;
+            scatter(all_k, shape.key_width(), start, head * key_dim, &part.keys, key_dim, sum);
+            let at = head * value_dim;
+            scatter(all_v, shape.value_width(), start, at, &part.values, value_dim, sum);
         }
         gradients
     }
 }
 
-/// Copies `part (rows, width)` into columns `at..at + width` of `out (_, stride)` from row `start`.
-fn scatter(out: &mut [f32], stride: usize, start: usize, at: usize, part: &[f32], width: usize) {
+/// Puts `part (rows, width)` into columns `at..at + width` of `out (_, stride)` from row `start` on, as
+/// `put` makes it of what is there and the part's value.
+fn scatter(
+    out: &mut [f32],
+    stride: usize,
+    start: usize,
+    at: usize,
+    part: &[f32],
+    width: usize,
+    put: impl Fn(f32, f32) -> f32,
+) {
     for (row, values) in part.chunks_exact(width).enumerate() {
-        out[(start + row) * stride + at..][..width].copy_from_slice(values);
+        let out = &mut out[(start + row) * stride + at..][..width];
+        out.iter_mut().zip(values).for_each(|(out, value)| *out = put(*out, *value));
     }
 }
 

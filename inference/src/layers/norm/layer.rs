@@ -15,8 +15,8 @@ pub(super) struct Op {
 #[inline(always)]
 pub(crate) fn moments(row: &[f32], eps: f32) -> (f32, f32) {
     let count = row.len() as f32;
-    let mean = sum_lanes(row.len(), |i| row[i]) / count;
-    let squares = sum_lanes(row.len(), |i| (row[i] - mean) * (row[i] - mean));
+    let mean = sum_lanes([row], |[x]| x) / count;
+    let squares = sum_lanes([row], |[x]| (x - mean) * (x - mean));
     (mean, 1.0 / (squares / count + eps).sqrt())
 }
 
@@ -61,8 +61,8 @@ impl Kernel for Backward<'_> {
         let rows = self.x.chunks_exact(width).zip(self.dy.chunks_exact(width));
         for ((x, dy), dx) in rows.zip(self.dx.chunks_exact_mut(width)) {
             let (mean, scale) = moments(x, self.eps);
-            let level = sum_lanes(width, |i| dy[i] * w[i]) / count;
-            let along = sum_lanes(width, |i| dy[i] * w[i] * ((x[i] - mean) * scale)) / count;
+            let level = sum_lanes([dy, w], |[dy, w]| dy * w) / count;
+            let along = sum_lanes([dy, w, x], |[dy, w, x]| dy * w * ((x - mean) * scale)) / count;
             for i in 0..width {
                 let n = (x[i] - mean) * scale;
                 dx[i] = scale * (dy[i] * w[i] - level - n * along);

@@ -13,7 +13,7 @@ pub(super) struct Op {
 
 #[inline(always)]
 fn inverse_rms(row: &[f32], eps: f32) -> f32 {
-    let squares = sum_lanes(row.len(), |i| row[i] * row[i]);
+    let squares = sum_lanes([row], |[x]| x * x);
     1.0 / (squares / row.len() as f32 + eps).sqrt()
 }
 
@@ -54,7 +54,7 @@ impl Kernel for Backward<'_> {
         let rows = self.x.chunks_exact(width).zip(self.dy.chunks_exact(width));
         for ((x, dy), dx) in rows.zip(self.dx.chunks_exact_mut(width)) {
             let scale = inverse_rms(x, self.eps);
-            let along = sum_lanes(width, |i| dy[i] * self.w[i] * x[i]) / width as f32;
+            let along = sum_lanes([dy, self.w, x], |[dy, w, x]| dy * w * x) / width as f32;
             for i in 0..width {
                 dx[i] = scale * (dy[i] * self.w[i] - x[i] * (scale * scale * along));
                 self.dw[i] += dy[i] * (x[i] * scale);
