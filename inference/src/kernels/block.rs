@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{
     Rows,
     dispatch::{Kernel, Level, dispatch_at},
-    matmul::Panels,
+    matrix::Panels,
     share::{Output, Task, alone, shared},
     tile::{LANES, Left, Panel, load, rows_of, store, tile},
 };

@@ -4,7 +4,7 @@
 
 use float8::F8E4M3;
 
-use super::{LANES, Rows, matmul::Panels, tile::Panel};
+use super::{LANES, Rows, matrix::Panels, tile::Panel};
 
 /// Inputs that share one scale of an [`PackedF8`] column.
 pub(crate) const F8_BLOCK: usize = 128;

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use super::{
     Kernel, LANES, Level, Packed, Rows, dispatch,
-    matmul::{Panels, add_product, matmul, product},
+    matmul::{add_product, matmul, product},
+    matrix::Panels,
     narrow::{Half, HalfPanels, PackedF8, PackedHalf},
     quant::{Quant, QuantMatrix},
     tile::Panel,
