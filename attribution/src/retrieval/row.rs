@@ -2,7 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::settle::Hash;
+use crate::{Error, Result, settle::Hash};
 
 /// Longest text of a row, in bytes.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -45,6 +45,23 @@ pub struct Row {
     pub source: String,
     /// The data.
     pub text: String,
+}
+
+impl Row {
+    /// Whether a library takes texts and sources of these lengths.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the text is empty or too long, or the source too long.
+    pub fn check_bounds(&self) -> Result<()> {
+        let (text, source) = (self.text.len(), self.source.len());
+        if !(1..=MAX_TEXT_BYTES).contains(&text) {
+            return Err(Error::setting("a row's text must have 1 to 2^20 bytes", text));
+        }
+        if source > MAX_SOURCE_BYTES {
+            return Err(Error::setting("a row's source must have at most 2^12 bytes", source));
+        }
+        Ok(())
+    }
 }
 
 /// A row found for a question.

@@ -12,7 +12,7 @@ use super::{
     Retrieval,
     journal::Journal,
     relevance::seen,
-    rows::{fits, indexed, is_canonical},
+    rows::{indexed, is_canonical},
 };
 use crate::{Error, Result, datanet::Datanet};
 
@@ -54,7 +54,7 @@ pub(crate) fn index(
         .canonical()
         .filter(|row| is_canonical(row))
         .map(indexed)
-        .filter(|row| fits(row) || left_out(row, "its text is empty or too long"))
+        .filter(|row| row.check_bounds().is_ok() || left_out(row, "its text is empty or too long"))
         .collect();
     let mut builder = library.begin(edition)?;
     let (mut told, mut done) = (Instant::now(), 0);

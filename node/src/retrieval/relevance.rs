@@ -6,7 +6,6 @@ use alloy::primitives::{B256, b256};
 use attribution::retrieval::{Hit, MAX_QUESTION_BYTES, nearness, passages};
 use inference::encoder::Encoder;
 
-use super::rows::fits;
 use crate::{Error, Result, config::is_main};
 
 /// Hash of the encoder that relevance is measured by on main chains: all-MiniLM-L6-v2 as
@@ -61,12 +60,16 @@ impl Relevance {
     ) -> Result<std::result::Result<Vec<Hit>, String>> {
         let question = self.encoder.encode_int8(&[cut(question)])?.swap_remove(0);
         let measured = rows.into_iter().map(|hit| {
-            let vectors = fits(&hit.row).then(|| self.encoder.encode_int8(&seen(&hit.row.text)));
-            let Some(Ok(vectors)) = vectors else {
+            let vectors = hit
+                .row
+                .check_bounds()
+                .ok()
+                .and_then(|()| self.encoder.encode_int8(&seen(&hit.row.text)).ok());
+            let Some(vectors) = vectors else {
                 return Err(format!("row {} is not one that can be found", hit.row.index));
             };
             let dot = nearness(&question, &vectors.concat());
-            Ok(Hit { relevance: dot.max(0).unsigned_abs(), dot, ..hit })
+            Ok(Hit { relevance: u32::try_from(dot).unwrap_or(0), dot, ..hit })
         });
         Ok(measured.collect())
     }

@@ -7,7 +7,7 @@ use std::{
 
 use alloy::primitives::B256;
 use attribution::{
-    retrieval::{Hit, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, Row, prompt_text},
+    retrieval::{Hit, Row, prompt_text},
     settle::Use,
 };
 
@@ -159,11 +159,6 @@ fn hit(of: &DatanetRef, row: Row, relevance: u32) -> Hit {
 /// Whether a row is the one that its duplicates' pay goes to, or an exact repeat of it.
 pub(super) fn is_canonical(row: &datanet::Row) -> bool {
     row.row_hash == row.cluster_hash
-}
-
-/// Whether a row is within the library's bounds.
-pub(super) fn fits(row: &Row) -> bool {
-    (1..=MAX_TEXT_BYTES).contains(&row.text.len()) && row.source.len() <= MAX_SOURCE_BYTES
 }
 
 /// A row as it is indexed and shown.

@@ -8,10 +8,7 @@ use std::{
 };
 
 use super::{
-    super::{
-        Edition, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, Row, VectorSpace, lexical::LexicalWriter,
-        words::Words,
-    },
+    super::{Edition, Row, VectorSpace, lexical::LexicalWriter, words::Words},
     PLACES, ROWS, WORDS,
     manifest::{Manifest, file_error, folder},
     vectors::VectorWriter,
@@ -142,15 +139,7 @@ impl ShelfBuilder {
 }
 
 fn check(row: &Row) -> Result<()> {
-    if row.text.is_empty() || row.text.len() > MAX_TEXT_BYTES {
-        return Err(Error::setting("a row's text must have 1 to 2^20 bytes", row.text.len()));
-    }
-    if row.source.len() > MAX_SOURCE_BYTES {
-        return Err(Error::setting(
-            "a row's source must have at most 2^12 bytes",
-            row.source.len(),
-        ));
-    }
+    row.check_bounds()?;
     if keccak(&[row.text.as_bytes()]) != row.row_hash {
         return Err(Error::setting("a row's hash must be that of its text", row.index));
     }
